@@ -1,0 +1,51 @@
+"""Deep hashing with Householder quantization (arXiv 2311.04207).
+
+Images or embeddings become short binary codes, are stored, and are searched. Importing `h2q`
+imports no torch; names below load their module when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from h2q._version import __version__
+
+if TYPE_CHECKING:
+    from h2q.collections import open_collection
+    from h2q.quantization import (
+        HouseholderQuantizer,
+        ITQQuantizer,
+        RandomRotationQuantizer,
+        SignQuantizer,
+        load,
+    )
+
+_HOME = {
+    "HouseholderQuantizer": "h2q.quantization",
+    "ITQQuantizer": "h2q.quantization",
+    "RandomRotationQuantizer": "h2q.quantization",
+    "SignQuantizer": "h2q.quantization",
+    "load": "h2q.quantization",
+    "open_collection": "h2q.collections",
+}
+
+__all__ = [
+    "HouseholderQuantizer",
+    "ITQQuantizer",
+    "RandomRotationQuantizer",
+    "SignQuantizer",
+    "__version__",
+    "load",
+    "open_collection",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'h2q' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,29 @@
+"""Errors a user can meet. Each names the input that caused it and the remedy."""
+
+
+class H2QError(Exception):
+    """Base of every error h2q raises on purpose; the command line prints it without a traceback."""
+
+
+class InvalidInputError(H2QError, ValueError):
+    """An array, label, query or argument cannot be used as given."""
+
+
+class FormatError(H2QError, ValueError):
+    """A file is truncated, is not one of ours, or has a format version we cannot read."""
+
+
+class ImageError(H2QError, ValueError):
+    """An image cannot be read, or is too large to be read safely."""
+
+
+class CollectionError(H2QError):
+    """A collection cannot be opened, read or written as asked."""
+
+
+class CompatibilityError(CollectionError, ValueError):
+    """A collection was made with another bit length, quantizer, model or format version."""
+
+
+class MissingExtraError(H2QError, ImportError):
+    """An optional dependency is not installed; the message gives the `pip install` to run."""
