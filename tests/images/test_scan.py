@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from h2q.errors import InvalidInputError
+from h2q.images import scan_folder
+
+
+def touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def names(folder: Path) -> list[str]:
+    return [str(path.relative_to(folder)) for path in scan_folder(folder)]
+
+
+def test_recursive_sorted_by_suffix(tmp_path: Path) -> None:
+    for name in ["b/2.jpg", "b/1.PNG", "a.jpeg", "b.txt", "c/d/e.webp", "README", "b.jpg.txt"]:
+        touch(tmp_path / name)
+    assert names(tmp_path) == ["a.jpeg", "b/1.PNG", "b/2.jpg", "c/d/e.webp"]
+
+
+def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
+    for name in [".hidden.jpg", ".cache/thumb.jpg", "._mac.jpg", "seen.jpg"]:
+        touch(tmp_path / name)
+    assert names(tmp_path) == ["seen.jpg"]
+
+
+def test_hidden_root_is_read(tmp_path: Path) -> None:
+    touch(tmp_path / ".photos" / "a.jpg")
+    assert names(tmp_path / ".photos") == ["a.jpg"]
+
+
+def test_symlink_loop_ends(tmp_path: Path) -> None:
+    touch(tmp_path / "a" / "x.jpg")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "a" / "self.jpg").symlink_to(tmp_path / "a" / "self.jpg")
+    assert names(tmp_path) == ["a/self.jpg", "a/x.jpg"]
+
+
+def test_linked_folder_outside_is_followed_once(tmp_path: Path) -> None:
+    touch(tmp_path / "outside" / "x.jpg")
+    root = tmp_path / "root"
+    touch(root / "real" / "y.jpg")
+    (root / "0link").symlink_to(tmp_path / "outside", target_is_directory=True)
+    (root / "0own").symlink_to(root / "real", target_is_directory=True)
+    assert names(root) == ["0link/x.jpg", "real/y.jpg"]
+
+
+def test_dangling_link_is_listed_so_that_it_can_be_reported(tmp_path: Path) -> None:
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    assert names(tmp_path) == ["gone.jpg"]
+
+
+def test_pipes_are_left_out(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert names(tmp_path) == []
+
+
+def test_not_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="does not exist"):
+        scan_folder(tmp_path / "none")
+    with pytest.raises(InvalidInputError, match="not a folder"):
+        scan_folder(touch(tmp_path / "a.jpg"))
+
+
+def test_unreadable_subfolder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "a.jpg")
+    (tmp_path / "locked").mkdir()
+    real = os.scandir
+
+    def scandir(path: Path) -> object:
+        if Path(path).name == "locked":  # root may read everything, so chmod would not do
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    errors: list[OSError] = []
+    assert [path.name for path in scan_folder(tmp_path, on_error=errors.append)] == ["a.jpg"]
+    assert len(errors) == 1
+    with pytest.raises(InvalidInputError, match="locked"):
+        scan_folder(tmp_path)
