@@ -1,0 +1,150 @@
+"""Precomputed features, embeddings or pixels in one `.npz` file."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h2q._typing import RandomState
+from h2q.datasets.items import Dataset, Items
+from h2q.datasets.labels import encode_names, unpack_multi_hot
+from h2q.datasets.registry import register
+from h2q.datasets.sources import ImageArray
+from h2q.datasets.splitting import FRACTIONS, complete_split, stratified_split
+from h2q.errors import FormatError, InvalidInputError
+
+_NAME_KEYS = ("classes", "words", "class_names")
+
+
+@register("npz", "precomputed features or embeddings: keys features, labels, split")
+def load_npz(
+    path: Path,
+    *,
+    random_state: RandomState = 0,
+    features: str = "features",
+    validation: float = 0.1,
+    fractions: Mapping[str, float] = FRACTIONS,
+) -> Dataset:
+    """Load an `.npz` file.
+
+    Keys of the file:
+
+    - `features`, shape (n, d), any real dtype; or `images`, uint8 (n, h, w) or (n, h, w, 3);
+    - `labels`: integer or text classes (n,), multi-hot 0/1 (n, c), or multi-hot packed with
+      `numpy.packbits(axis=1)`, which needs the number of classes;
+    - `classes`, `words` or `class_names` (names), or `n_classes`: optional otherwise;
+    - `split`: train, validation, query or database for each row (optional: drawn with the seed);
+    - `ids`: a name for each row (optional).
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    random_state : int, Generator, RandomState or None
+        Seed of a split, or of a validation set, that is drawn here.
+    features : str
+        Key of the array of features, for files that hold several.
+    validation : float
+        Share of train held out where `split` names no validation rows; 0 for none.
+    fractions : mapping of str to float
+        Share of each split where the file has no `split`.
+
+    Raises
+    ------
+    FormatError
+        If the file is not an `.npz`, is truncated, or holds pickled objects.
+    InvalidInputError
+        If a key is missing, features are not finite, or labels do not fit.
+    """
+    arrays = _read(path)
+    if "labels" not in arrays:
+        raise _missing(path, "labels", arrays)
+    if features not in arrays and "images" not in arrays:
+        raise _missing(path, features, arrays)
+    labels, classes = _labels(arrays, path)
+    n = len(labels)
+    items = Items(
+        labels=labels,
+        ids=[str(i) for i in arrays["ids"]] if "ids" in arrays else [str(i) for i in range(n)],
+        features=check_features(arrays[features], f"{path}: {features}")
+        if features in arrays
+        else None,
+        images=ImageArray(arrays["images"]) if "images" in arrays else None,
+    )
+    if "split" not in arrays:
+        parts = stratified_split(labels, fractions=fractions, random_state=random_state)
+    elif len(arrays["split"]) != n:
+        raise InvalidInputError(f"{path}: {len(arrays['split'])} split names for {n} labels")
+    else:
+        parts = complete_split(
+            arrays["split"], labels, validation=validation, random_state=random_state
+        )
+    return Dataset.from_split(f"npz:{path}", classes, items, parts)
+
+
+def check_features(features: NDArray[Any], name: str) -> NDArray[np.float32]:
+    """Return the rows as float32, or raise `InvalidInputError` for a wrong shape, NaN or Inf."""
+    if features.ndim != 2 or features.dtype.kind not in "fiub" or 0 in features.shape:
+        raise InvalidInputError(
+            f"{name}: expected real rows (n, d), got {features.dtype} of shape {features.shape}"
+        )
+    rows = features.astype(np.float32)
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        raise InvalidInputError(
+            f"{name}: {len(bad)} rows are not finite (the first is row {bad[0]}); "
+            "remove them or repair the features"
+        )
+    return rows
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise FormatError(f"{path} holds one array; expected an .npz with named arrays")
+            return {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"{path} cannot be read as .npz without pickle: {error}") from error
+
+
+def _labels(arrays: Mapping[str, NDArray[Any]], path: Path) -> tuple[NDArray[Any], list[str]]:
+    labels = arrays["labels"]
+    names = next((arrays[key] for key in _NAME_KEYS if key in arrays), None)
+    if labels.ndim == 1 and labels.dtype.kind == "U":
+        return encode_names(labels.tolist())
+    n_classes = None if names is None else len(names)
+    if n_classes is None and "n_classes" in arrays:
+        n_classes = int(arrays["n_classes"])
+    if labels.ndim == 2:
+        if n_classes is None:
+            n_classes = labels.shape[1]
+            if labels.size and labels.max() > 1:
+                raise InvalidInputError(
+                    f"{path}: labels look packed; add the key n_classes or classes to the file"
+                )
+        if labels.shape[1] != n_classes:
+            labels = unpack_multi_hot(labels, n_classes)
+        labels = labels.astype(np.uint8) if labels.dtype.kind in "bu" else labels
+    elif labels.ndim == 1 and labels.dtype.kind in "iu":
+        labels = labels.astype(np.int64)
+        if n_classes is None:
+            n_classes = int(labels.max(initial=-1)) + 1
+    else:
+        raise InvalidInputError(
+            f"{path}: labels are {labels.dtype} of shape {labels.shape}; expected classes (n,) "
+            "or multi-hot (n, c)"
+        )
+    classes = [str(c) for c in (range(n_classes) if names is None else names)]
+    return labels, classes
+
+
+def _missing(path: Path, key: str, arrays: Mapping[str, NDArray[Any]]) -> InvalidInputError:
+    return InvalidInputError(f"{path} has no {key!r}; it has {', '.join(arrays) or 'nothing'}")

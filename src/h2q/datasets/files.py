@@ -1,0 +1,69 @@
+"""Checking that the image files of a data set are there and look like images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+from PIL import Image
+
+from h2q.errors import ImageError, InvalidInputError
+
+#: How closely files are looked at when a data set is loaded.
+Verify = Literal["none", "exists", "header", "full"]
+_SHOWN = 10
+
+
+def unreadable(paths: Sequence[Path], verify: Verify = "header") -> dict[int, str]:
+    """Find the files that cannot be read as images.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files.
+    verify : {"none", "exists", "header", "full"}
+        Look at nothing; that the file is there; that its first bytes are an image's (some
+        microseconds a file); or decode all of it.
+
+    Returns
+    -------
+    dict of int to str
+        Position of each bad file, and the reason.
+    """
+    if verify not in get_args(Verify):
+        raise InvalidInputError(f"verify must be one of {get_args(Verify)}, got {verify!r}")
+    bad: dict[int, str] = {}
+    for i, path in enumerate(paths):
+        reason = None if verify == "none" else _fault(path, verify)
+        if reason is not None:
+            bad[i] = reason
+    return bad
+
+
+def listed(faults: Sequence[str]) -> str:
+    """Return the first few of `faults`, a line each, and how many there are besides."""
+    lines = [f"  {fault}" for fault in faults[:_SHOWN]]
+    if len(faults) > _SHOWN:
+        lines.append(f"  ... and {len(faults) - _SHOWN} more")
+    return "\n".join(lines)
+
+
+def _fault(path: Path, verify: Verify) -> str | None:
+    if not path.is_file():
+        return "there is no such file"
+    if verify == "exists":
+        return None
+    if verify == "full":
+        from h2q.images import read_image
+
+        try:
+            read_image(path)
+        except ImageError as error:
+            return str(error)
+        return None
+    try:
+        with Image.open(path):
+            return None
+    except (OSError, Image.DecompressionBombError) as error:
+        return str(error) or "not an image"
