@@ -1,0 +1,69 @@
+"""Similarity losses, one a module: `loss(embeddings (n, k), labels multi-hot (n, c)) -> scalar`.
+
+Two items are similar when they share a label. The quantization term that some papers add to
+their loss is not here: it is a penalty of its own (`h2q.learning.penalties`), to be composed.
+What a trainer owes a loss is written in `h2q.learning.losses.protocol`.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from h2q.learning.losses import _registry
+from h2q.learning.losses.cel import CELLoss
+
+_LOSSES: dict[str, type[nn.Module]] = {
+    "cel": CELLoss,
+}
+
+__all__ = ["CELLoss", "create", "describe", "names"]
+
+
+def names() -> list[str]:
+    """Names that `create` knows, sorted."""
+    return sorted(_LOSSES)
+
+
+def describe(name: str) -> str:
+    """One line on the loss of that name.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such loss; the message names the nearest one.
+
+    Examples
+    --------
+    >>> describe("cel")
+    'Cosine embedding loss (CEL), with the separation that codes of n_bits can reach'
+    """
+    return _registry.first_line(_registry.look_up(name, _LOSSES, "loss"))
+
+
+def create(name: str, *, n_bits: int, n_classes: int, **options: object) -> nn.Module:
+    """Build a loss by name.
+
+    Parameters
+    ----------
+    name : str
+        One of `names()`; case and hyphens do not matter.
+    n_bits : int
+        Width k of the embeddings.
+    n_classes : int
+        Number c of labels.
+    **options
+        The loss's own parameters; see its class.
+
+    Raises
+    ------
+    InvalidInputError
+        If the name or an option is unknown; the message names the nearest valid one.
+
+    Examples
+    --------
+    >>> create("cel", n_bits=16, n_classes=10).separation
+    0.0
+    """
+    kind = _registry.look_up(name, _LOSSES, "loss")
+    given = {"n_bits": n_bits, "n_classes": n_classes}
+    return _registry.build(kind, name, given, options)
