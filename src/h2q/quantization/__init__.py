@@ -1,1 +1,29 @@
-"""TODO docstring."""
+"""Stage 2 of H²Q: find the rotation that brings embeddings close to their signs, and code them.
+
+Four scikit-learn estimators with one interface (`BaseQuantizer`):
+
+- `HouseholderQuantizer`: the paper's method, with three solvers and four objectives.
+- `ITQQuantizer`: iterative quantization, the usual baseline.
+- `RandomRotationQuantizer` and `SignQuantizer`: a random rotation, and none.
+
+Each takes numpy, torch (CPU or CUDA) or any array-API rows, is saved with ``save`` and read with
+`load`. Below them: `reflections` (the parametrisation), `objectives`, `solvers`, `projection`,
+`sampling` (streams) and `serialization`.
+"""
+
+from h2q.quantization.base import BaseQuantizer
+from h2q.quantization.householder import HouseholderQuantizer
+from h2q.quantization.itq import ITQQuantizer
+from h2q.quantization.random_rotation import RandomRotationQuantizer
+from h2q.quantization.serialization import from_bytes, load
+from h2q.quantization.sign import SignQuantizer
+
+__all__ = [
+    "BaseQuantizer",
+    "HouseholderQuantizer",
+    "ITQQuantizer",
+    "RandomRotationQuantizer",
+    "SignQuantizer",
+    "from_bytes",
+    "load",
+]

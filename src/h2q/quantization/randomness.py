@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,3 +47,44 @@ def random_orthogonal(k: int, generator: np.random.Generator) -> NDArray[np.floa
     signs = np.where(np.diag(r) < 0, -1.0, 1.0)
     rotation: NDArray[np.float64] = q * signs
     return rotation
+
+
+_BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
+
+
+def pack_random_state(random_state: RandomState) -> Any:
+    """Write a `random_state` as something JSON can hold; a live generator with its position."""
+    if random_state is None or isinstance(random_state, int | np.integer):
+        return None if random_state is None else int(random_state)
+    bits: Any
+    if isinstance(random_state, np.random.Generator):
+        kind, bits = "Generator", random_state.bit_generator
+    else:
+        kind, bits = "RandomState", random_state._bit_generator
+    return {"kind": kind, "state": _jsonable(bits.state)}
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _jsonable(part) for key, part in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def unpack_random_state(packed: Any) -> RandomState:
+    """Read what `pack_random_state` wrote.
+
+    Raises
+    ------
+    ValueError
+        If it names no bit generator of numpy's.
+    """
+    if packed is None or isinstance(packed, int):
+        return packed
+    state = packed["state"]
+    if state["bit_generator"] not in _BIT_GENERATORS:
+        raise ValueError(f"unknown bit generator {state['bit_generator']!r}")
+    bits = getattr(np.random, state["bit_generator"])()
+    bits.state = state
+    return (
+        np.random.Generator(bits) if packed["kind"] == "Generator" else np.random.RandomState(bits)
+    )

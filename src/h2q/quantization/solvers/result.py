@@ -21,15 +21,10 @@ class SolverResult:
     history : dict of str to sequence of float
         Named traces, one value a step or an epoch, in the order they were computed (for example
         ``{"loss": [...], "validation_loss": [...]}``). Plain floats.
-    reflections : array of shape (m, k) or None
-        The Householder vectors whose product is `rotation`, where the solver works on them;
-        None where it does not (they can be had with
-        `h2q.quantization.reflections.factor_orthogonal`).
     """
 
     rotation: Array
     history: dict[str, Sequence[float]] = field(default_factory=dict)
-    reflections: Array | None = None
 
 
 class Solver(Protocol):
@@ -63,4 +58,6 @@ class Solver(Protocol):
         random_state: RandomState = None,
         n_init: int | None = None,
         **options: Any,
-    ) -> SolverResult: ...
+    ) -> SolverResult:
+        """Find the rotation of `z`."""
+        ...

@@ -1,0 +1,84 @@
+"""The few array operations that the array-API standard leaves to each namespace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import array_api_compat
+import numpy as np
+import scipy.linalg.lapack
+from array_api_compat import array_namespace, device
+from numpy.typing import NDArray
+
+from h2q._typing import Array
+
+__all__ = ["like", "solve_upper_triangular", "to_numpy", "working_dtype"]
+
+
+def to_numpy(x: Array) -> NDArray[Any]:
+    """Copy an array of any namespace and device to numpy; numpy arrays are returned as they are."""
+    if array_api_compat.is_numpy_array(x):
+        array: NDArray[Any] = x
+        return array
+    if array_api_compat.is_torch_array(x):
+        return np.asarray(x.detach().cpu())
+    if array_api_compat.is_cupy_array(x):
+        return np.asarray(x.get())
+    return np.from_dlpack(x)
+
+
+def like(values: Array, reference: Array, dtype: Any = None) -> Array:
+    """Move `values` to the namespace, device and dtype of `reference`.
+
+    Parameters
+    ----------
+    values : array
+        Of any namespace; returned as it is where nothing has to change.
+    reference : array
+        Says the namespace and the device, and the dtype where `dtype` is None.
+    dtype : dtype of the namespace of `reference`, optional
+    """
+    xp = array_namespace(reference)
+    dtype = reference.dtype if dtype is None else dtype
+    if array_namespace(values) is not xp:
+        values = to_numpy(values)
+    return xp.asarray(values, dtype=dtype, device=device(reference))
+
+
+def working_dtype(x: Array) -> Any:
+    """Real dtype in which rows like `x` are computed: float64 where float32 would lose digits.
+
+    float16, bfloat16, float32, booleans and integers of up to 16 bits compute in float32; float64
+    and wider integers in float64.
+    """
+    xp = array_namespace(x)
+    if x.dtype in (xp.float64, xp.int64, xp.int32) or "uint32" in str(x.dtype):
+        return xp.float64
+    return xp.float64 if "uint64" in str(x.dtype) else xp.float32
+
+
+def solve_upper_triangular(s: Array, b: Array) -> Array:
+    """Solve ``s @ x = b`` where `s` is upper triangular: LAPACK, torch, or the standard's `solve`.
+
+    Parameters
+    ----------
+    s : array of shape (m, m)
+    b : array of shape (m, n)
+
+    Returns
+    -------
+    array of shape (m, n)
+    """
+    if array_api_compat.is_numpy_array(s):
+        lapack = scipy.linalg.lapack
+        trtrs = lapack.strtrs if s.dtype == b.dtype == np.float32 else lapack.dtrtrs
+        solution, info = trtrs(s, b)
+        if info:
+            raise np.linalg.LinAlgError(f"triangular matrix is singular (LAPACK trtrs: {info})")
+        return solution
+    xp = array_namespace(s, b)
+    if array_api_compat.is_torch_namespace(xp):
+        import torch
+
+        return torch.linalg.solve_triangular(s, b, upper=True)
+    return xp.linalg.solve(s, b)

@@ -1,0 +1,354 @@
+"""What all quantizers share: fitting rows and streams, rotating, coding, saving."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABCMeta, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from array_api_compat import array_namespace
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import NotFittedError
+
+from h2q import codes
+from h2q._typing import Array, RandomState, StrPath
+from h2q.errors import InvalidInputError
+from h2q.quantization import serialization
+from h2q.quantization.arrays import to_numpy, working_dtype
+from h2q.quantization.model import Model
+from h2q.quantization.projection import Projection, principal_components
+from h2q.quantization.randomness import as_generator
+from h2q.quantization.reflections import factor_orthogonal
+from h2q.quantization.sampling import RowStream
+from h2q.quantization.solvers.result import SolverResult
+from h2q.quantization.sphere import row_blocks, to_sphere
+from h2q.quantization.validation import check_finite, check_n_bits, check_rows, name_rows
+
+
+class BaseQuantizer(  # type: ignore[misc]  # scikit-learn ships no types
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta
+):
+    """A projection where there are more columns than bits, then a rotation, then the signs.
+
+    A subclass stores its parameters, among them `n_bits`, `max_samples` and `random_state`, and
+    finds the rotation in `_find_rotation`.
+
+    Attributes
+    ----------
+    n_bits_ : int
+        k, the length of a code.
+    n_features_in_ : int
+        d, the number of columns seen in `fit`.
+    n_samples_seen_ : int
+        Rows given to `fit`, or to `partial_fit` so far.
+    rotation_ : array of shape (k, k)
+        Orthogonal; ``rows @ rotation_`` rotates. In the namespace and on the device of the rows
+        fitted on.
+    reflections_ : array of shape (m, k)
+        Householder vectors whose product is `rotation_`.
+    mean_ : array of shape (d,) or None
+        Subtracted before the projection; None where n_bits == d, because there nothing is centred.
+    components_ : array of shape (k, d) or None
+        The principal directions; None where n_bits == d.
+    history_ : dict of str to sequence of float
+        Traces of the solver.
+    """
+
+    n_bits: int | None
+    max_samples: int
+    random_state: RandomState
+    n_bits_: int
+    n_features_in_: int
+    n_samples_seen_: int
+    _model: Model
+    _stream: RowStream | None
+
+    #: Rows without which there is nothing to learn from.
+    _min_rows: ClassVar[int] = 1
+
+    @abstractmethod
+    def _find_rotation(self, z: Array, generator: np.random.Generator) -> SolverResult:
+        """Find the rotation of rows (n, k) on the sqrt(k) sphere."""
+
+    def _check_parameters(self) -> None:
+        """Reject bad parameters before any row is read."""
+
+    # ------------------------------------------------------------------ fitting
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn the projection and the rotation.
+
+        Every row is checked and, where there is a projection, counted in its mean and covariance;
+        the rotation is found on a uniform sample of at most `max_samples` rows. Memory above the
+        input stays bounded, so `X` may be a memory-mapped file.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            numpy, torch (CPU or CUDA) or any array of the array-API standard; also lists and data
+            frames. Real floats of any width, integers or booleans.
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidInputError
+            If a row holds NaN or infinity, every row is zero, there are too few rows, or a
+            parameter cannot be used.
+
+        Warns
+        -----
+        UserWarning
+            If rows of zeros were skipped, counting them; if there are fewer rows than bits.
+        """
+        rows = check_rows(self, X, reset=True)
+        stream = self._new_stream(rows.shape[1])
+        check_finite(rows)
+        stream.add(rows)
+        self.n_samples_seen_ = stream.n_seen
+        self._stream = None
+        self._solve(stream)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Take in one more batch of a stream of rows.
+
+        Keeps a uniform sample of `max_samples` rows and, for the projection, the exact mean and
+        covariance of all. The rotation is found when it is first used, so a stream costs one
+        solve; the result is that of `fit` on all the rows together.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidInputError
+            As `fit`; the batch is then left out whole. Also if the quantizer was made by `fit` or
+            loaded from a file: neither keeps the rows it learned from.
+        """
+        begun = getattr(self, "_stream", None)
+        if begun is None and self.__sklearn_is_fitted__():
+            raise InvalidInputError(
+                "partial_fit cannot continue: this quantizer was made by fit() or read from a "
+                "file, and the rows it learned from are not kept; start a stream with "
+                "sklearn.base.clone(quantizer).partial_fit(X)"
+            )
+        rows = check_rows(self, X, reset=begun is None)
+        stream = self._new_stream(rows.shape[1]) if begun is None else begun
+        check_finite(rows)
+        stream.add(rows)
+        self._stream = stream
+        self.n_samples_seen_ = stream.n_seen
+        self.__dict__.pop("_model", None)
+        return self
+
+    def _new_stream(self, n_features: int) -> RowStream:
+        self._check_parameters()
+        if (
+            isinstance(self.max_samples, bool)
+            or not isinstance(self.max_samples, int | np.integer)
+            or self.max_samples < 2
+        ):
+            raise InvalidInputError(
+                f"max_samples must be a whole number of at least 2, got {self.max_samples!r}"
+            )
+        n_bits = check_n_bits(self.n_bits, n_features)
+        seeds = as_generator(self.random_state).integers(0, 2**32, size=(2, 4))
+        self.n_bits_ = n_bits
+        self._solver_seed = [int(word) for word in seeds[1]]
+        return RowStream(
+            int(self.max_samples), np.random.default_rng(seeds[0]), with_moments=n_bits < n_features
+        )
+
+    def _solve(self, stream: RowStream) -> None:
+        sample = stream.sample()
+        k = self.n_bits_
+        projection: Projection | None = None
+        if k < sample.shape[1]:
+            mean, covariance = stream.moments()
+            projection = principal_components(mean, covariance, k, stream.n_seen).like(sample)
+        placeholder = Model(sample[:0, :], projection)
+        z, is_zero = to_sphere(placeholder.project(sample))
+        n_zero = int(array_namespace(z).count_nonzero(is_zero))
+        if n_zero:
+            z = z[~is_zero, :]
+            warnings.warn(
+                f"skipped {n_zero} of {is_zero.shape[0]} rows that are zero and so have no direction",
+                UserWarning,
+                stacklevel=3,
+            )
+        n = z.shape[0]
+        if n < self._min_rows:
+            raise InvalidInputError(
+                f"{type(self).__name__} needs at least {self._min_rows} rows that are not zero, "
+                f"got n_samples={n}"
+            )
+        if self._min_rows > 1 and n < k:
+            warnings.warn(
+                f"fitting {k} bits on only {n} rows: the rotation is arbitrary outside their "
+                f"span; {k} rows or many more would determine it",
+                UserWarning,
+                stacklevel=3,
+            )
+        result = self._find_rotation(z, np.random.default_rng(self._solver_seed))
+        self._model = Model(result.rotation, projection, dict(result.history))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_model" in self.__dict__ or getattr(self, "_stream", None) is not None
+
+    def _fitted(self) -> Model:
+        """Return the learned model, solving first where a stream waits to be solved."""
+        if "_model" not in self.__dict__:
+            stream: RowStream | None = getattr(self, "_stream", None)
+            if stream is None:
+                raise NotFittedError(
+                    f"this {type(self).__name__} is not fitted yet: call fit, partial_fit or "
+                    "h2q.load first"
+                )
+            self._solve(stream)
+        return self._model
+
+    @property
+    def rotation_(self) -> Array:
+        """Orthogonal matrix (k, k)."""
+        return self._fitted().rotation
+
+    @property
+    def reflections_(self) -> Array:
+        """Householder vectors (m, k) whose product is `rotation_`."""
+        return factor_orthogonal(self._fitted().rotation)
+
+    @property
+    def mean_(self) -> Array | None:
+        """Mean (d,) subtracted before the projection, or None."""
+        projection = self._fitted().projection
+        return None if projection is None else projection.mean
+
+    @property
+    def components_(self) -> Array | None:
+        """Principal directions (k, d), or None."""
+        projection = self._fitted().projection
+        return None if projection is None else projection.components
+
+    @property
+    def history_(self) -> dict[str, Sequence[float]]:
+        """Traces of the solver."""
+        return self._fitted().history
+
+    @property
+    def _n_features_out(self) -> int:
+        return codes.code_width(self.n_bits_)
+
+    # ------------------------------------------------------------------ using
+
+    def _rotated_blocks(self, X: Any) -> Iterator[Array]:
+        fitted = self._fitted()
+        rows = check_rows(self, X, reset=False)
+        xp = array_namespace(rows)
+        dtype = working_dtype(rows)
+        model = fitted.like(xp.astype(rows[:0, :], dtype))
+        zero_rows: list[int] = []
+        for block in row_blocks(rows.shape[0], rows.shape[1]):
+            part = rows[block, :]
+            check_finite(part, first_row=block.start)
+            y, is_zero = model.rotate(xp.astype(part, dtype))
+            if bool(xp.any(is_zero)):
+                zero_rows.extend(int(i) + block.start for i in np.flatnonzero(to_numpy(is_zero)))
+            yield y
+        if zero_rows:
+            raise InvalidInputError(
+                f"{name_rows(zero_rows)} {'are' if len(zero_rows) > 1 else 'is'} zero"
+                f"{' after centring' if fitted.projection is not None else ''} and so without a "
+                "direction or a code; leave them out"
+            )
+
+    def rotate(self, X: Any) -> Array:
+        """Project, scale to the sqrt(k) sphere and rotate.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+
+        Returns
+        -------
+        array of shape (n, k)
+            Real rows of norm sqrt(k) in the namespace and on the device of `X`; float64 where `X`
+            is float64 or holds wide integers, else float32. Their signs are the codes.
+
+        Raises
+        ------
+        InvalidInputError
+            If `X` is not as wide as what was fitted, or a row is not finite or is zero, naming
+            the rows.
+        """
+        return _join(list(self._rotated_blocks(X)))
+
+    def transform(self, X: Any) -> Array:
+        """Code rows: project, rotate, and pack the signs.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+
+        Returns
+        -------
+        array of shape (n, ceil(n_bits_ / 8)), uint8
+            Packed codes (`h2q.codes`), in the namespace and on the device of `X`.
+
+        Raises
+        ------
+        InvalidInputError
+            As `rotate`.
+        """
+        return _join([codes.pack(y) for y in self._rotated_blocks(X)])
+
+    def quantization_error(self, X: Any) -> float:
+        """Mean of (abs(y) - 1)^2 over the entries of the rotated rows; 0 is a row of signs.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+        """
+        total, entries = 0.0, 0
+        for y in self._rotated_blocks(X):
+            xp = array_namespace(y)
+            total += float(xp.sum(xp.astype((xp.abs(y) - 1) ** 2, xp.float64)))
+            entries += y.shape[0] * y.shape[1]
+        return total / entries
+
+    # ------------------------------------------------------------------ keeping
+
+    def save(self, path: StrPath) -> None:
+        """Write the fitted quantizer to a file that `h2q.load` reads.
+
+        The file is written whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path
+        """
+        serialization.save(self, path)
+
+    def to_bytes(self) -> bytes:
+        """Return the contents of the file that `save` writes, to keep inside another file."""
+        return serialization.to_bytes(self)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def _join(blocks: list[Array]) -> Array:
+    return blocks[0] if len(blocks) == 1 else array_namespace(blocks[0]).concat(blocks, axis=0)

@@ -1,0 +1,255 @@
+"""Quantizer files: safetensors with a JSON header, written whole or not at all.
+
+The header's metadata holds ``format`` ("h2q"), ``format_version``, ``kind`` ("quantizer", or
+"hasher" for a network with its quantizer) and ``quantizer``, JSON with the class, its parameters
+and its plain learned attributes. The arrays are the tensors. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from h2q._typing import StrPath
+from h2q.errors import FormatError, InvalidInputError
+from h2q.quantization.arrays import to_numpy
+from h2q.quantization.model import Model
+from h2q.quantization.projection import Projection
+from h2q.quantization.randomness import pack_random_state, unpack_random_state
+
+if TYPE_CHECKING:
+    from h2q.quantization.base import BaseQuantizer
+
+FORMAT = "h2q"
+FORMAT_VERSION = 1
+
+#: The classes a file may name, and where they live; nothing else is ever imported or called.
+_CLASSES = {
+    "HouseholderQuantizer": "h2q.quantization.householder",
+    "ITQQuantizer": "h2q.quantization.itq",
+    "RandomRotationQuantizer": "h2q.quantization.random_rotation",
+    "SignQuantizer": "h2q.quantization.sign",
+}
+
+__all__ = [
+    "FORMAT",
+    "FORMAT_VERSION",
+    "from_bytes",
+    "load",
+    "read_header",
+    "save",
+    "to_bytes",
+    "write_atomically",
+]
+
+
+def write_atomically(path: StrPath, data: bytes) -> None:
+    """Write a file whole or not at all: a temporary name beside it, fsync, then a rename."""
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(temporary).chmod(0o666 & ~mask)
+        Path(temporary).replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
+def to_bytes(quantizer: BaseQuantizer) -> bytes:
+    """Return a fitted quantizer as the bytes of a safetensors file.
+
+    Raises
+    ------
+    InvalidInputError
+        If the class is not one of ours, or a parameter cannot be written as JSON.
+    """
+    name = type(quantizer).__name__
+    if name not in _CLASSES:
+        raise InvalidInputError(f"only {sorted(_CLASSES)} can be saved, not {name}")
+    model = quantizer._fitted()
+    tensors: dict[str, Any] = {"rotation": model.rotation}
+    if model.projection is not None:
+        tensors |= {"mean": model.projection.mean, "components": model.projection.components}
+    tensors |= {
+        f"history.{trace}": np.asarray(values, dtype=np.float64)
+        for trace, values in model.history.items()
+    }
+    parameters = quantizer.get_params(deep=False)
+    parameters["random_state"] = pack_random_state(parameters["random_state"])
+    names = getattr(quantizer, "feature_names_in_", None)
+    description = {
+        "class": name,
+        "parameters": parameters,
+        "n_bits": quantizer.n_bits_,
+        "n_features_in": quantizer.n_features_in_,
+        "n_samples_seen": quantizer.n_samples_seen_,
+        "feature_names_in": None if names is None else [str(name) for name in names],
+    }
+    try:
+        text = json.dumps(description, default=_plain)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"a parameter of {name} cannot be saved: {error}") from error
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "kind": "quantizer",
+        "quantizer": text,
+    }
+    arrays = {key: np.ascontiguousarray(to_numpy(value)) for key, value in tensors.items()}
+    return safetensors.numpy.save(arrays, metadata=metadata)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} is not a number, a string, a list or a dict")
+
+
+def save(quantizer: BaseQuantizer, path: StrPath) -> None:
+    """Write a fitted quantizer to `path`."""
+    write_atomically(path, to_bytes(quantizer))
+
+
+def read_header(path: StrPath) -> dict[str, str]:
+    """Read what a file of ours says of itself, without its arrays.
+
+    Returns
+    -------
+    dict of str to str
+        ``format``, ``format_version``, ``kind`` and more.
+
+    Raises
+    ------
+    FormatError
+        If the file is truncated, is not one of ours, or is newer than this version.
+    """
+    # Opening first gives the ordinary OSError for a file that is absent or may not be read.
+    with Path(path).open("rb"):
+        pass
+    try:
+        with safetensors.safe_open(str(path), framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except safetensors.SafetensorError as error:
+        raise FormatError(f"{path} is truncated or not a safetensors file: {error}") from error
+    return _check_header(metadata, str(path))
+
+
+def _check_header(metadata: dict[str, str], name: str) -> dict[str, str]:
+    if metadata.get("format") != FORMAT:
+        raise FormatError(f"{name} is a safetensors file, but not one that h2q wrote")
+    version = metadata.get("format_version", "")
+    if not version.isdecimal():
+        raise FormatError(f"{name} states no format version: {version!r}")
+    if int(version) > FORMAT_VERSION:
+        raise FormatError(
+            f"{name} has format version {version}, this h2q reads up to {FORMAT_VERSION}: "
+            "upgrade with pip install -U h2q"
+        )
+    return metadata
+
+
+def load(path: StrPath) -> Any:
+    """Read what `save` wrote: a quantizer, or a hasher (a network with its quantizer).
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    quantizer or h2q.learning.Hasher
+        A quantizer's arrays are numpy; it takes rows of any namespace.
+
+    Raises
+    ------
+    FormatError
+        If the file is truncated, is not one of ours, or was written by a newer version.
+    MissingExtraError
+        If it holds a hasher and torch is not installed.
+    """
+    kind = read_header(path).get("kind")
+    if kind == "hasher":
+        return importlib.import_module("h2q.learning").Hasher.load(path)
+    return _from_bytes(Path(path).read_bytes(), str(path))
+
+
+def from_bytes(data: bytes) -> BaseQuantizer:
+    """Read a quantizer from the bytes `to_bytes` gave.
+
+    Raises
+    ------
+    FormatError
+        As `load`.
+    """
+    return _from_bytes(bytes(data), "the stored quantizer")
+
+
+def _from_bytes(data: bytes, name: str) -> BaseQuantizer:
+    try:
+        tensors = safetensors.numpy.load(data)
+        metadata = _metadata(data)
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{name} is truncated or not a safetensors file: {error}") from error
+    header = _check_header(metadata, name)
+    if header.get("kind") != "quantizer":
+        raise FormatError(f"{name} holds a {header.get('kind')!r}, not a quantizer")
+    try:
+        return _restore(json.loads(header["quantizer"]), tensors)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FormatError(f"{name} is damaged: {type(error).__name__}: {error}") from error
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    # The container starts with the length of its JSON header (safetensors has no call for bytes).
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    return dict(header.get("__metadata__", {}))
+
+
+def _restore(description: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> BaseQuantizer:
+    name = description["class"]
+    module = importlib.import_module(_CLASSES[name])
+    parameters = dict(description["parameters"])
+    parameters["random_state"] = unpack_random_state(parameters["random_state"])
+    quantizer: BaseQuantizer = getattr(module, name)(**parameters)
+    k, d = int(description["n_bits"]), int(description["n_features_in"])
+    _check_array(tensors, "rotation", (k, k))
+    projection = None
+    if k < d:
+        _check_array(tensors, "mean", (d,))
+        _check_array(tensors, "components", (k, d))
+        projection = Projection(tensors["mean"], tensors["components"])
+    history = {
+        key.removeprefix("history."): values.tolist()
+        for key, values in tensors.items()
+        if key.startswith("history.")
+    }
+    quantizer._model = Model(tensors["rotation"], projection, history)
+    quantizer.n_bits_, quantizer.n_features_in_ = k, d
+    quantizer.n_samples_seen_ = int(description["n_samples_seen"])
+    if description["feature_names_in"] is not None:
+        quantizer.feature_names_in_ = np.asarray(description["feature_names_in"], dtype=object)
+    return quantizer
+
+
+def _check_array(tensors: dict[str, NDArray[Any]], name: str, shape: tuple[int, ...]) -> None:
+    found = tensors[name]
+    if found.shape != shape or found.dtype.kind != "f" or not np.isfinite(found).all():
+        raise ValueError(f"{name} should be {shape} finite numbers, not {found.shape}")
