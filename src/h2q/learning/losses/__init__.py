@@ -7,16 +7,52 @@ What a trainer owes a loss is written in `h2q.learning.losses.protocol`.
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
-from h2q.learning.losses import _registry
+from h2q.learning.losses import _registry, metric_learning
+from h2q.learning.losses.adsh import ADSHLoss
 from h2q.learning.losses.cel import CELLoss
+from h2q.learning.losses.dch import DCHLoss
+from h2q.learning.losses.dhn import DHNLoss
+from h2q.learning.losses.dpsh import DPSHLoss
+from h2q.learning.losses.dsh import DSHLoss
+from h2q.learning.losses.hashnet import HashNetLoss
+from h2q.learning.losses.hyp2 import HyP2Loss
+from h2q.learning.losses.metric_learning import MetricLearningLoss
+from h2q.learning.losses.wglhh import WGLHHLoss
+
+__all__ = [
+    "ADSHLoss",
+    "CELLoss",
+    "DCHLoss",
+    "DHNLoss",
+    "DPSHLoss",
+    "DSHLoss",
+    "HashNetLoss",
+    "HyP2Loss",
+    "MetricLearningLoss",
+    "WGLHHLoss",
+    "create",
+    "describe",
+    "names",
+]
 
 _LOSSES: dict[str, type[nn.Module]] = {
+    "adsh": ADSHLoss,
     "cel": CELLoss,
+    "dch": DCHLoss,
+    "dhn": DHNLoss,
+    "dpsh": DPSHLoss,
+    "dsh": DSHLoss,
+    "hashnet": HashNetLoss,
+    "hyp2": HyP2Loss,
+    "wglhh": WGLHHLoss,
 }
 
-__all__ = ["CELLoss", "create", "describe", "names"]
+# "pml:TripletMarginLoss" is that loss of pytorch-metric-learning.
+_METRIC_LEARNING = "pml:"
 
 
 def names() -> list[str]:
@@ -40,13 +76,14 @@ def describe(name: str) -> str:
     return _registry.first_line(_registry.look_up(name, _LOSSES, "loss"))
 
 
-def create(name: str, *, n_bits: int, n_classes: int, **options: object) -> nn.Module:
+def create(name: str, *, n_bits: int, n_classes: int, **options: Any) -> nn.Module:
     """Build a loss by name.
 
     Parameters
     ----------
     name : str
-        One of `names()`; case and hyphens do not matter.
+        One of `names()` (case and hyphens do not matter), or ``pml:`` and a class name of
+        pytorch-metric-learning, such as ``pml:TripletMarginLoss``.
     n_bits : int
         Width k of the embeddings.
     n_classes : int
@@ -64,6 +101,10 @@ def create(name: str, *, n_bits: int, n_classes: int, **options: object) -> nn.M
     >>> create("cel", n_bits=16, n_classes=10).separation
     0.0
     """
+    if name.startswith(_METRIC_LEARNING):
+        return metric_learning.create(
+            name.removeprefix(_METRIC_LEARNING), n_bits=n_bits, n_classes=n_classes, **options
+        )
     kind = _registry.look_up(name, _LOSSES, "loss")
     given = {"n_bits": n_bits, "n_classes": n_classes}
     return _registry.build(kind, name, given, options)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from h2q.errors import InvalidInputError
 
@@ -15,26 +15,27 @@ from h2q.errors import InvalidInputError
 # and a gradient no larger than 1e4, which still fits in float16.
 _SQUARED_EPS = 1e-8
 
-_Self = TypeVar("_Self")
+_Forward = TypeVar("_Forward", bound=Callable[..., Tensor])
 
 
-def full_precision(
-    forward: Callable[[_Self, Tensor, Tensor], Tensor],
-) -> Callable[[_Self, Tensor, Tensor], Tensor]:
-    """Run `forward(self, embeddings, labels)` in float32 or better, on checked input.
+def full_precision(forward: _Forward) -> _Forward:
+    """Run `forward(self, embeddings, labels, ...)` in float32 or better, on checked input.
 
     Autocast is switched off inside, because it would run the matrix of inner products in half
     precision, where the distance of two close embeddings is mostly rounding.
     """
 
     @wraps(forward)
-    def wrapped(self: _Self, embeddings: Tensor, labels: Tensor) -> Tensor:
+    def wrapped(
+        self: nn.Module, embeddings: Tensor, labels: Tensor, *args: Any, **kwargs: Any
+    ) -> Tensor:
         check_batch(embeddings, labels)
         with torch.autocast(device_type=embeddings.device.type, enabled=False):
             z = at_least_float32(embeddings)
-            return forward(self, z, labels.to(device=z.device, dtype=z.dtype))
+            y = labels.to(device=z.device, dtype=z.dtype)
+            return forward(self, z, y, *args, **kwargs)
 
-    return wrapped
+    return cast(_Forward, wrapped)  # the same signature, which `wraps` keeps for readers
 
 
 def at_least_float32(values: Tensor) -> Tensor:
@@ -89,6 +90,34 @@ def cosines(a: Tensor, b: Tensor) -> Tensor:
 def unit_rows(z: Tensor) -> Tensor:
     """Rows scaled to norm 1; a row of zeros stays zero and has a finite gradient."""
     return z * torch.rsqrt(z.square().sum(dim=1, keepdim=True) + _SQUARED_EPS)
+
+
+def balanced(s: Tensor, similar_probability: float | None) -> Tensor:
+    """Weights that give similar and dissimilar pairs the same total.
+
+    Parameters
+    ----------
+    s : Tensor of bool and shape (p,)
+        Which pairs are similar.
+    similar_probability : float or None
+        Share of similar pairs in the data set; None takes their share of these pairs.
+
+    Returns
+    -------
+    Tensor of shape (p,)
+        |S| / |S1| for a similar pair and |S| / |S0| for a dissimilar one (HashNet, eq. 2); 1 where
+        the pairs are of one kind only.
+    """
+    if similar_probability is None:
+        share = s.double().mean() if s.numel() else s.new_zeros((), dtype=torch.float64)
+    else:
+        share = torch.tensor(similar_probability, dtype=torch.float64, device=s.device)
+    one = torch.ones_like(share)
+    return torch.where(
+        s,
+        1 / torch.where(share > 0, share, one),
+        1 / torch.where(share < 1, 1 - share, one),
+    )
 
 
 def mean_or_zero(values: Tensor, weights: Tensor | None = None) -> Tensor:

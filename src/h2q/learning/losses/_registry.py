@@ -16,7 +16,7 @@ def look_up(name: str, known: Mapping[str, type[nn.Module]], what: str) -> type[
     key = name.lower().replace("-", "_").replace("²", "2")
     if key not in known:
         raise InvalidInputError(
-            f"there is no {what} {name!r}{_nearest(key, known)}; known: {', '.join(sorted(known))}"
+            f"there is no {what} {name!r}{nearest(key, known)}; known: {', '.join(sorted(known))}"
         )
     return known[key]
 
@@ -30,7 +30,7 @@ def build(
         if option not in accepted or option in given:
             own = [p for p in accepted if p not in given]
             raise InvalidInputError(
-                f"{name!r} has no option {option!r}{_nearest(option, own)}; "
+                f"{name!r} has no option {option!r}{nearest(option, own)}; "
                 f"it takes: {', '.join(own) or 'none'}"
             )
     return kind(**{k: v for k, v in given.items() if k in accepted}, **options)
@@ -41,6 +41,7 @@ def first_line(kind: type[nn.Module]) -> str:
     return (inspect.getdoc(kind) or "").split("\n", 1)[0].rstrip(".")
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ": did you mean 'x'?" for the nearest known word, or nothing."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
     return f": did you mean {matches[0]!r}?" if matches else ""
