@@ -6,13 +6,13 @@ from typing import Any
 
 import array_api_compat
 import numpy as np
-import scipy.linalg.lapack
+import scipy.linalg.blas
 from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
 from h2q._typing import Array
 
-__all__ = ["like", "solve_upper_triangular", "to_numpy", "working_dtype"]
+__all__ = ["like", "solve_upper_triangular", "to_numpy", "transposed", "working_dtype"]
 
 
 def to_numpy(x: Array) -> NDArray[Any]:
@@ -57,12 +57,21 @@ def working_dtype(x: Array) -> Any:
     return xp.float64 if "uint64" in str(x.dtype) else xp.float32
 
 
+def transposed(x: Array) -> Array:
+    """Transpose a small matrix that is about to be multiplied.
+
+    numpy copies it: BLAS multiplies small matrices twice as fast when both are row-major.
+    """
+    return np.ascontiguousarray(x.T) if array_api_compat.is_numpy_array(x) else x.T
+
+
 def solve_upper_triangular(s: Array, b: Array) -> Array:
-    """Solve ``s @ x = b`` where `s` is upper triangular: LAPACK, torch, or the standard's `solve`.
+    """Solve ``s @ x = b`` where `s` is upper triangular: BLAS, torch, or the standard's `solve`.
 
     Parameters
     ----------
     s : array of shape (m, m)
+        No zero on the diagonal.
     b : array of shape (m, n)
 
     Returns
@@ -70,12 +79,11 @@ def solve_upper_triangular(s: Array, b: Array) -> Array:
     array of shape (m, n)
     """
     if array_api_compat.is_numpy_array(s):
-        lapack = scipy.linalg.lapack
-        trtrs = lapack.strtrs if s.dtype == b.dtype == np.float32 else lapack.dtrtrs
-        solution, info = trtrs(s, b)
-        if info:
-            raise np.linalg.LinAlgError(f"triangular matrix is singular (LAPACK trtrs: {info})")
-        return solution
+        # Transposed, from the right: on row-major arrays BLAS then needs no copy of the inputs, and
+        # for small matrices it takes half of the time of LAPACK's trtrs.
+        blas = scipy.linalg.blas
+        trsm = blas.strsm if s.dtype == b.dtype == np.float32 else blas.dtrsm
+        return trsm(1.0, s.T, b.T, side=1, lower=1).T
     xp = array_namespace(s, b)
     if array_api_compat.is_torch_namespace(xp):
         import torch

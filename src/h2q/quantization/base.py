@@ -16,7 +16,7 @@ from h2q import codes
 from h2q._typing import Array, RandomState, StrPath
 from h2q.errors import InvalidInputError
 from h2q.quantization import serialization
-from h2q.quantization.arrays import to_numpy, working_dtype
+from h2q.quantization.arrays import like, to_numpy, working_dtype
 from h2q.quantization.model import Model
 from h2q.quantization.projection import Projection, principal_components
 from h2q.quantization.randomness import as_generator
@@ -27,8 +27,11 @@ from h2q.quantization.sphere import row_blocks, to_sphere
 from h2q.quantization.validation import check_finite, check_n_bits, check_rows, name_rows
 
 
-class BaseQuantizer(  # type: ignore[misc]  # scikit-learn ships no types
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta
+class BaseQuantizer(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]  # scikit-learn ships no types
+    TransformerMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+    metaclass=ABCMeta,
 ):
     """A projection where there are more columns than bits, then a rotation, then the signs.
 
@@ -69,15 +72,17 @@ class BaseQuantizer(  # type: ignore[misc]  # scikit-learn ships no types
     _min_rows: ClassVar[int] = 1
 
     @abstractmethod
-    def _find_rotation(self, z: Array, generator: np.random.Generator) -> SolverResult:
-        """Find the rotation of rows (n, k) on the sqrt(k) sphere."""
+    def _find_rotation(
+        self, z: Array, generator: np.random.Generator, validation: Array | None
+    ) -> SolverResult:
+        """Find the rotation of rows (n, k) on the sqrt(k) sphere, `validation` held out of them."""
 
     def _check_parameters(self) -> None:
         """Reject bad parameters before any row is read."""
 
     # ------------------------------------------------------------------ fitting
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, X_validation: Any = None) -> Self:
         """Learn the projection and the rotation.
 
         Every row is checked and, where there is a projection, counted in its mean and covariance;
@@ -90,6 +95,9 @@ class BaseQuantizer(  # type: ignore[misc]  # scikit-learn ships no types
             numpy, torch (CPU or CUDA) or any array of the array-API standard; also lists and data
             frames. Real floats of any width, integers or booleans.
         y : ignored
+        X_validation : array of shape (n_validation, d), optional
+            Rows to choose by. The solver ``"sgd"`` keeps the best rotation on them, as the paper
+            does, instead of holding out a share of `X`; the other solvers choose nothing by them.
 
         Returns
         -------
@@ -109,10 +117,14 @@ class BaseQuantizer(  # type: ignore[misc]  # scikit-learn ships no types
         rows = check_rows(self, X, reset=True)
         stream = self._new_stream(rows.shape[1])
         check_finite(rows)
+        validation = None
+        if X_validation is not None:
+            validation = check_rows(self, X_validation, reset=False)
+            check_finite(validation)
         stream.add(rows)
         self.n_samples_seen_ = stream.n_seen
         self._stream = None
-        self._solve(stream)
+        self._solve(stream, validation)
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
@@ -171,7 +183,7 @@ class BaseQuantizer(  # type: ignore[misc]  # scikit-learn ships no types
             int(self.max_samples), np.random.default_rng(seeds[0]), with_moments=n_bits < n_features
         )
 
-    def _solve(self, stream: RowStream) -> None:
+    def _solve(self, stream: RowStream, validation: Array | None = None) -> None:
         sample = stream.sample()
         k = self.n_bits_
         projection: Projection | None = None
@@ -184,7 +196,7 @@ class BaseQuantizer(  # type: ignore[misc]  # scikit-learn ships no types
         if n_zero:
             z = z[~is_zero, :]
             warnings.warn(
-                f"skipped {n_zero} of {is_zero.shape[0]} rows that are zero and so have no direction",
+                f"skipped {n_zero} of {is_zero.shape[0]} rows: they are zero and have no direction",
                 UserWarning,
                 stacklevel=3,
             )
@@ -201,7 +213,10 @@ class BaseQuantizer(  # type: ignore[misc]  # scikit-learn ships no types
                 UserWarning,
                 stacklevel=3,
             )
-        result = self._find_rotation(z, np.random.default_rng(self._solver_seed))
+        if validation is not None:
+            held_out, no_direction = to_sphere(placeholder.project(like(validation, sample)))
+            validation = held_out[~no_direction, :]
+        result = self._find_rotation(z, np.random.default_rng(self._solver_seed), validation)
         self._model = Model(result.rotation, projection, dict(result.history))
 
     def __sklearn_is_fitted__(self) -> bool:

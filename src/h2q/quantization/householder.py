@@ -10,7 +10,7 @@ import numpy as np
 from h2q._typing import Array, RandomState
 from h2q.quantization.base import BaseQuantizer
 from h2q.quantization.objectives import get_objective
-from h2q.quantization.solvers import SolverResult, check_options, get_solver
+from h2q.quantization.solvers import SolverResult, check_options, get_solver, takes_validation
 
 
 class HouseholderQuantizer(BaseQuantizer):
@@ -82,11 +82,17 @@ class HouseholderQuantizer(BaseQuantizer):
         get_objective(self.objective)
         check_options(self.solver, dict(self.solver_options or {}))
 
-    def _find_rotation(self, z: Array, generator: np.random.Generator) -> SolverResult:
-        return get_solver(self.solver)(
+    def _find_rotation(
+        self, z: Array, generator: np.random.Generator, validation: Array | None
+    ) -> SolverResult:
+        solver = get_solver(self.solver)
+        options = dict(self.solver_options or {})
+        if validation is not None and takes_validation(solver):
+            options["validation"] = validation
+        return solver(
             z,
             objective=self.objective,
             random_state=generator,
             n_init=self.n_init,
-            **dict(self.solver_options or {}),
+            **options,
         )

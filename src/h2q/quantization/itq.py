@@ -31,6 +31,8 @@ class ITQQuantizer(BaseQuantizer):
     ----------
     n_bits_, n_features_in_, n_samples_seen_, rotation_, reflections_, mean_, components_, history_
         See `BaseQuantizer`.
+    n_iter_ : int
+        Alternations made: fewer than `max_iter` where nothing changed any more.
 
     Examples
     --------
@@ -56,7 +58,14 @@ class ITQQuantizer(BaseQuantizer):
         self.max_samples = max_samples
         self.random_state = random_state
 
-    def _find_rotation(self, z: Array, generator: np.random.Generator) -> SolverResult:
+    def _find_rotation(
+        self, z: Array, generator: np.random.Generator, validation: Array | None
+    ) -> SolverResult:
         return get_solver("procrustes")(
             z, objective="l2", random_state=generator, n_init=1, max_iter=self.max_iter
         )
+
+    @property
+    def n_iter_(self) -> int:
+        """Alternations made."""
+        return len(self.history_["loss"])

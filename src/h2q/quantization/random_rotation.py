@@ -49,5 +49,7 @@ class RandomRotationQuantizer(BaseQuantizer):
         self.max_samples = max_samples
         self.random_state = random_state
 
-    def _find_rotation(self, z: Array, generator: np.random.Generator) -> SolverResult:
+    def _find_rotation(
+        self, z: Array, generator: np.random.Generator, validation: Array | None
+    ) -> SolverResult:
         return SolverResult(like(random_orthogonal(z.shape[1], generator), z))

@@ -47,5 +47,7 @@ class SignQuantizer(BaseQuantizer):
         self.max_samples = max_samples
         self.random_state = random_state
 
-    def _find_rotation(self, z: Array, generator: np.random.Generator) -> SolverResult:
+    def _find_rotation(
+        self, z: Array, generator: np.random.Generator, validation: Array | None
+    ) -> SolverResult:
         return SolverResult(array_namespace(z).eye(z.shape[1], dtype=z.dtype, device=device(z)))

@@ -38,13 +38,11 @@ def check_rows(estimator: Any, X: Any, *, reset: bool) -> Array:
         If `X` is empty, complex, not two-dimensional, or not as wide as what was fitted.
     """
     try:
+        if array_api_compat.is_array_api_obj(X) and not array_api_compat.is_numpy_array(X):
+            rows = _check_array_api(X)
+        else:
+            rows = check_array(X, dtype="numeric", ensure_all_finite=False, estimator=estimator)
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-    except ValueError as error:
-        raise InvalidInputError(str(error)) from error
-    if array_api_compat.is_array_api_obj(X) and not array_api_compat.is_numpy_array(X):
-        return _check_array_api(X)
-    try:
-        rows: Array = check_array(X, dtype="numeric", ensure_all_finite=False, estimator=estimator)
     except ValueError as error:
         raise InvalidInputError(str(error)) from error
     return rows

@@ -22,7 +22,15 @@ _MODULES = {
 }
 _REGISTERED: dict[str, Solver] = {}
 
-__all__ = ["Solver", "SolverResult", "get_solver", "register_solver", "solver_names"]
+__all__ = [
+    "Solver",
+    "SolverResult",
+    "check_options",
+    "get_solver",
+    "register_solver",
+    "solver_names",
+    "takes_validation",
+]
 
 
 def solver_names() -> list[str]:
@@ -73,9 +81,14 @@ def check_options(name: str, options: dict[str, object]) -> None:
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
     known = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
-    known -= {"objective", "random_state", "n_init"}
+    known -= {"objective", "random_state", "n_init", "validation"}
     unknown = sorted(set(options) - known)
     if unknown:
         raise InvalidInputError(
             f"solver {name!r} has no option {unknown}; it takes {sorted(known)}"
         )
+
+
+def takes_validation(solver: Solver) -> bool:
+    """Tell whether a solver chooses by rows held out, given to it as ``validation=``."""
+    return "validation" in inspect.signature(solver).parameters

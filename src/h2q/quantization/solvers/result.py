@@ -45,6 +45,8 @@ class Solver(Protocol):
         `h2q.quantization.randomness.as_generator`.
     n_init : int or None
         Number of starts, the best kept; None is the solver's own choice.
+    validation : array of shape (n_validation, k), optional
+        Only in the signature of a solver that chooses by rows held out: such rows, like `z`.
     **options
         Further settings of one solver, keyword only and each with a default (`max_iter`, ...). An
         unknown one is a `TypeError`, as for any function.
