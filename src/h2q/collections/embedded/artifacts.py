@@ -1,0 +1,85 @@
+"""Files kept inside the collection, such as the quantizer and the model that made its codes.
+
+Stored in chunks, so that a model of hundreds of megabytes is never held whole in memory, with a
+SHA-256 fingerprint that is checked when they are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from h2q.errors import FormatError, InvalidInputError
+
+#: The content itself, or the file that has it.
+Source: TypeAlias = bytes | Path
+_CHUNK_BYTES: Final = 1 << 20
+
+
+def fingerprint(source: Source) -> str:
+    """SHA-256 of a content, in hex."""
+    with _opened(source) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def store(connection: sqlite3.Connection, name: str, source: Source) -> None:
+    """Write an artifact inside the caller's transaction."""
+    digest, size = hashlib.sha256(), 0
+    with _opened(source) as file:
+        position = 0
+        while chunk := file.read(_CHUNK_BYTES):
+            connection.execute(
+                "INSERT INTO artifact_chunks VALUES (?, ?, ?)", (name, position, chunk)
+            )
+            digest.update(chunk)
+            size += len(chunk)
+            position += 1
+    connection.execute("INSERT INTO artifacts VALUES (?, ?, ?)", (name, digest.hexdigest(), size))
+
+
+def fingerprints(connection: sqlite3.Connection) -> dict[str, str]:
+    """SHA-256 of each artifact held."""
+    return dict(connection.execute("SELECT name, sha256 FROM artifacts ORDER BY name"))
+
+
+def read(connection: sqlite3.Connection, name: str) -> bytes | None:
+    """Return an artifact whole, or None where none of that name is held."""
+    if name not in fingerprints(connection):
+        return None
+    return b"".join(_chunks(connection, name))
+
+
+def write_file(connection: sqlite3.Connection, name: str, target: Path) -> None:
+    """Write an artifact to a file, whole or not at all."""
+    if name not in fingerprints(connection):
+        raise InvalidInputError(f"the collection holds no {name}")
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("xb") as file:
+            for chunk in _chunks(connection, name):
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _chunks(connection: sqlite3.Connection, name: str) -> Iterator[bytes]:
+    digest = hashlib.sha256()
+    statement = "SELECT data FROM artifact_chunks WHERE name = ? ORDER BY position"
+    for (chunk,) in connection.execute(statement, (name,)):
+        digest.update(chunk)
+        yield chunk
+    if digest.hexdigest() != fingerprints(connection)[name]:
+        raise FormatError(f"the {name} in the collection is damaged: its fingerprint differs")
+
+
+def _opened(source: Source) -> io.BytesIO | io.BufferedReader:
+    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")

@@ -1,0 +1,126 @@
+"""Exact search by the asymmetric score: scan approximately, re-score a shortlist, prove it whole.
+
+The shortlist of `FastScan` is re-scored exactly. If its k-th best exact score exceeds everything
+the scan may have left out (its bound), the answer is the exact one; otherwise the query is asked
+again with a longer shortlist, and at last scored against every code. So the result is always that
+of a full exact scan, ties and removed items included, at the cost of the approximate one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h2q.collections.embedded.asymmetric_scores import (
+    byte_tables,
+    scores_of_all,
+    scores_of_each,
+)
+from h2q.collections.embedded.fast_scan import FastScan
+from h2q.collections.embedded.hits import Hits, in_threads
+from h2q.collections.embedded.table import CodeTable
+
+#: Codes scored exactly without a FastScan: fewer than this, or than this share of those in it.
+_LEAST_SCANNED: Final = 4096
+_TAIL_SHARE: Final = 1 / 256
+#: Scores computed at a time: the temporary arrays stay within some 100 MB.
+_BLOCK_SCORES: Final = 1 << 22
+#: A shortlist that must exceed this share of the codes is dearer than scoring them all.
+_LONGEST_SHARE: Final = 1 / 16
+
+
+class AsymmetricScan:
+    """Searches a table by the asymmetric score, following it as it changes.
+
+    A `FastScan` covers the codes up to some position; the few after it are scored exactly, until
+    they are many enough to build it anew.
+    """
+
+    def __init__(self, table: CodeTable) -> None:
+        self._table = table
+        self._epoch = table.epoch
+        self._scan: FastScan | None = None
+
+    def nearest(self, rows: NDArray[np.float32], k: int) -> list[Hits]:
+        """Return the `k` items of the highest score with each query, or all where there are fewer.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (nq, n_bits), float32
+            Rotated real rows.
+        k : int
+        """
+        k = min(k, len(self._table))
+        if k == 0:
+            return [Hits(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in rows]
+        scan = self._refreshed()
+        return in_threads(lambda share: self._nearest(scan, rows[share], k), len(rows))
+
+    def _refreshed(self) -> FastScan | None:
+        size = len(self._table.codes)
+        covered = 0 if self._scan is None else len(self._scan)
+        if self._epoch != self._table.epoch:
+            self._scan, self._epoch, covered = None, self._table.epoch, 0
+        if size - covered > max(_LEAST_SCANNED, covered * _TAIL_SHARE):
+            self._scan = FastScan(self._table.codes)
+        return self._scan
+
+    def _nearest(self, scan: FastScan | None, rows: NDArray[np.float32], k: int) -> list[Hits]:
+        hits: list[Hits] = []
+        tail = len(self._table.codes) - (0 if scan is None else len(scan))
+        shortlist = 2 * k + 64
+        size = max(1, _BLOCK_SCORES // (tail + shortlist))
+        for start in range(0, len(rows), size):
+            hits += self._nearest_of_block(scan, rows[start : start + size], k, shortlist)
+        return hits
+
+    def _nearest_of_block(
+        self, scan: FastScan | None, rows: NDArray[np.float32], k: int, shortlist: int
+    ) -> list[Hits]:
+        tables = byte_tables(rows, self._table.width)
+        if scan is None:
+            return _best(*self._scored_from(tables, 0), k)
+        hits: dict[int, Hits] = {}
+        pending = np.arange(len(rows))
+        while len(pending) and shortlist <= max(len(scan) * _LONGEST_SHARE, _LEAST_SCANNED):
+            positions, bounds = scan.search(rows[pending], min(shortlist, len(scan)))
+            scores = scores_of_each(tables[pending], self._table.codes[positions])
+            scores[(positions < 0) | ~self._table.alive[positions]] = -np.inf
+            later, later_scores = self._scored_from(tables[pending], len(scan))
+            block = _best(
+                np.concatenate([positions, later], axis=1),
+                np.concatenate([scores, later_scores], axis=1),
+                k,
+            )
+            for query, hit, bound in zip(pending.tolist(), block, bounds, strict=True):
+                if len(hit.values) == k and hit.values[-1] > bound:
+                    hits[query] = hit
+            pending = np.array([query for query in pending if query not in hits], dtype=np.intp)
+            shortlist *= 8
+        for query in pending.tolist():  # many ties, or k near the size of the collection
+            hits[query] = _best(*self._scored_from(tables[query : query + 1], 0), k)[0]
+        return [hits[query] for query in range(len(rows))]
+
+    def _scored_from(
+        self, tables: NDArray[np.float64], start: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Score every code from position `start` on exactly: positions and scores, (nq, c)."""
+        scores = scores_of_all(tables, self._table.codes[start:])
+        scores[:, ~self._table.alive[start:]] = -np.inf
+        positions = np.arange(start, start + scores.shape[1], dtype=np.int64)
+        return np.broadcast_to(positions, scores.shape), scores
+
+
+def _best(positions: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> list[Hits]:
+    """Return the `k` best of each query, equal scores by position; -inf is no candidate."""
+    hits = []
+    for position, score in zip(positions, scores, strict=True):
+        kept = np.flatnonzero(score > -np.inf)
+        if len(kept) > 4 * k:
+            least = -np.partition(-score[kept], k - 1)[k - 1]
+            kept = kept[score[kept] >= least]
+        order = kept[np.lexsort((position[kept], -score[kept]))[:k]]
+        hits.append(Hits(position[order], score[order]))
+    return hits

@@ -1,0 +1,302 @@
+"""The collection in one file: every call is one snapshot or one transaction on it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h2q._typing import Array, StrPath
+from h2q.codes import check_codes, code_width
+from h2q.collections import inputs
+from h2q.collections.base import (
+    Batch,
+    CollectionInfo,
+    Id,
+    Item,
+    Neighbours,
+    Payload,
+    Quantizer,
+    Rank,
+    Where,
+)
+from h2q.collections.embedded import artifacts, hamming_scan, items, schema
+from h2q.collections.embedded.connection import Mode, reading, writing
+from h2q.collections.embedded.faults import reported
+from h2q.collections.embedded.hits import Hits
+from h2q.collections.embedded.mirror import Mirror
+from h2q.collections.embedded.table import CodeTable
+from h2q.collections.filters import Condition, compile_where
+from h2q.errors import CollectionError, FormatError, InvalidInputError
+
+_EVERYTHING = Condition("1", ())
+
+
+class EmbeddedCollection:
+    """A collection kept in one SQLite file; open it with `h2q.open_collection`.
+
+    SQLite, in WAL mode, is the truth. The codes are mirrored in memory when first searched and
+    brought up to date at each call, so other processes may write and read the file meanwhile: each
+    call sees all that was committed before it. One writer at a time; another waits.
+
+    A thread-safe object: calls from several threads are done one after another.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, mode: Mode, meta: dict[str, str]
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._mode = mode
+        self._meta = meta
+        self._n_bits = int(meta["n_bits"])
+        self._width = code_width(self._n_bits)
+        self._mirror = Mirror(self._width)
+        self._lock = threading.RLock()
+
+    # What it is
+
+    @property
+    def uri(self) -> str:
+        """Path of the file."""
+        return str(self._path)
+
+    @property
+    def n_bits(self) -> int:
+        """Length of the codes in bits."""
+        return self._n_bits
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 (hex) of each artifact kept with the codes: `"quantizer"`, `"model"`."""
+        with self._snapshot() as connection:
+            return artifacts.fingerprints(connection)
+
+    @cached_property
+    def quantizer(self) -> Quantizer | None:
+        """The quantizer that made the codes, or None."""
+        with self._snapshot() as connection:
+            data = artifacts.read(connection, "quantizer")
+        if data is None:
+            return None
+        from h2q import quantization  # scikit-learn is imported only where it is needed
+
+        quantizer: Quantizer = quantization.from_bytes(data)
+        return quantizer
+
+    def model_bytes(self) -> bytes | None:
+        """Return the model file kept with the codes, or None."""
+        with self._snapshot() as connection:
+            return artifacts.read(connection, "model")
+
+    def write_model(self, path: StrPath) -> None:
+        """Write the model file kept with the codes to `path`, whole or not at all."""
+        with self._snapshot() as connection:
+            artifacts.write_file(connection, "model", Path(path))
+
+    def info(self) -> CollectionInfo:
+        """Facts about the collection."""
+        files = [self._path, Path(f"{self._path}-wal")]
+        return CollectionInfo(
+            uri=self.uri,
+            engine="embedded",
+            format_version=schema.FORMAT_VERSION,
+            n_bits=self._n_bits,
+            bit_order=self._meta["bit_order"],
+            count=len(self),
+            size_bytes=sum(file.stat().st_size for file in files if file.exists()),
+            created_by=self._meta.get("created_by", "unknown"),
+            fingerprints=self.fingerprints,
+        )
+
+    # Writing
+
+    def add(
+        self,
+        ids: Sequence[Id],
+        codes: Array,
+        payloads: Sequence[Payload | None] | None = None,
+    ) -> None:
+        """Add or replace items, all of the call or none; durable on return.
+
+        See `h2q.collections.Collection.add`.
+        """
+        names = inputs.as_ids(ids)
+        if not names and not len(codes):
+            return
+        packed = check_codes(codes, self._n_bits)
+        if len(packed) != len(names):
+            raise InvalidInputError(
+                f"{len(names)} ids but {len(packed)} codes; give one code an id"
+            )
+        texts = inputs.as_payloads(payloads, names)
+        with self._transaction() as connection:
+            items.insert(connection, names, packed, texts)
+
+    def delete(self, ids: Sequence[Id]) -> int:
+        """Delete items, all of the call or none; return how many were held."""
+        names = inputs.as_ids(ids)
+        with self._transaction() as connection:
+            return items.remove(connection, names)
+
+    def compact(self) -> None:
+        """Give the space of deleted items back to the disk. Needs as much free space meanwhile."""
+        with self._transaction() as connection:
+            items.forget_removals(connection)
+        with self._lock, reported(self._path):
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    # Searching
+
+    def search(
+        self, queries: Array, k: int, where: Where | None = None, rank: Rank | None = None
+    ) -> Neighbours:
+        """Find the `k` best items for each query, exactly.
+
+        See `h2q.collections.Collection.search`.
+        """
+        k = inputs.as_count(k, "k", least=1)
+        asked = inputs.as_queries(queries, self._n_bits, self.quantizer)
+        ranking = inputs.as_rank(rank, asked)
+        condition = None if where is None else compile_where(where)
+        with self._snapshot() as connection:
+            view = self._mirror.view(connection, condition)
+            if ranking == "hamming" or asked.rows is None:
+                hits = hamming_scan.nearest(view.table, asked.codes, k)
+                return Neighbours(_ids(connection, view.table, hits), [hit.values for hit in hits])
+            hits = view.asymmetric.nearest(asked.rows, k)
+            found = [view.table.codes[hit.positions] for hit in hits]
+            distances: list[NDArray[np.int32]] = [
+                np.bitwise_count(code ^ codes).sum(axis=1, dtype=np.int32)
+                for code, codes in zip(asked.codes, found, strict=True)
+            ]
+            ids = _ids(connection, view.table, hits)
+            return Neighbours(ids, distances, [hit.values for hit in hits])
+
+    def within(self, queries: Array, radius: int, where: Where | None = None) -> Neighbours:
+        """Find all items at a Hamming distance of at most `radius` bits (inclusive).
+
+        See `h2q.collections.Collection.within`.
+        """
+        radius = inputs.as_count(radius, "radius", least=0)
+        asked = inputs.as_queries(queries, self._n_bits, self.quantizer)
+        condition = None if where is None else compile_where(where)
+        with self._snapshot() as connection:
+            view = self._mirror.view(connection, condition)
+            hits = hamming_scan.within(view.table, asked.codes, radius)
+            return Neighbours(_ids(connection, view.table, hits), [hit.values for hit in hits])
+
+    # Reading
+
+    def get(self, ids: Sequence[Id]) -> list[Item | None]:
+        """Items by id, in the order asked for; None where an id is not held."""
+        names = inputs.as_ids(ids)
+        with self._snapshot() as connection:
+            return [items.read_item(connection, name) for name in names]
+
+    def count(self, where: Where | None = None) -> int:
+        """Count the items, or those whose payload meets a condition."""
+        condition = None if where is None else compile_where(where)
+        with self._snapshot() as connection:
+            if condition is None:
+                return items.read_state(connection).count
+            return items.count_where(connection, condition)
+
+    def iterate(self, batch_size: int = 10_000, where: Where | None = None) -> Iterator[Batch]:
+        """Yield all items in batches, the oldest first.
+
+        See `h2q.collections.Collection.iterate`.
+        """
+        size = inputs.as_count(batch_size, "batch_size", least=1)
+        condition = _EVERYTHING if where is None else compile_where(where)
+        return self._batches(size, condition)
+
+    def _batches(self, size: int, condition: Condition) -> Iterator[Batch]:
+        last = 0
+        while True:
+            with self._snapshot() as connection:
+                found = items.read_batch(connection, last, size, self._width, condition)
+            if found is None:
+                return
+            last, batch = found
+            yield batch
+
+    def check(self) -> None:
+        """Read the whole file and raise `FormatError` where it is damaged."""
+        with self._snapshot() as connection:
+            report = connection.execute("PRAGMA quick_check").fetchone()[0]
+            held = connection.execute("SELECT count(*) FROM items").fetchone()[0]
+            odd = connection.execute(
+                "SELECT count(*) FROM items WHERE length(code) <> ?", (self._width,)
+            ).fetchone()[0]
+            counted = items.read_state(connection).count
+        if report != "ok" or held != counted or odd:
+            raise FormatError(
+                f"{self._path}: damaged: quick_check says {report!r}; {held} items where "
+                f"{counted} are counted; {odd} codes of a wrong length; restore it from a copy"
+            )
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def __iter__(self) -> Iterator[Id]:
+        for batch in self.iterate():
+            yield from batch.ids
+
+    def __contains__(self, item_id: object) -> bool:
+        if not inputs.is_id(item_id):
+            return False
+        with self._snapshot() as connection:
+            return items.has(connection, item_id)
+
+    # Opening and closing
+
+    def close(self) -> None:
+        """Release the file. Closing twice is harmless."""
+        with self._lock:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"EmbeddedCollection({self.uri!r}, n_bits={self._n_bits}, mode={self._mode!r})"
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, reported(self._path), reading(self._connection):
+            yield self._connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        if self._mode == "r":
+            raise CollectionError(
+                f"{self._path}: opened for reading (mode='r'); open it with mode='a' to write"
+            )
+        with self._lock, reported(self._path), writing(self._connection):
+            yield self._connection
+
+
+def _ids(connection: sqlite3.Connection, table: CodeTable, hits: list[Hits]) -> list[list[Id]]:
+    rows = [table.rows[hit.positions] for hit in hits]
+    if not rows:
+        return []
+    id_of = items.read_ids(connection, np.concatenate(rows))
+    return [[id_of[row] for row in each.tolist()] for each in rows]

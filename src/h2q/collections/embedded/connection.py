@@ -1,0 +1,105 @@
+"""Connections to a collection file: for writing, for reading, and transactions on them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import quote
+
+from h2q.errors import CollectionError
+
+Mode = Literal["a", "r"]
+#: How long a call waits for another process that is writing.
+_PATIENCE_S: Final = 60.0
+#: The write-ahead log is cut back to this after a large write.
+_LOG_BYTES: Final = 64 << 20
+
+
+def connect(path: Path, mode: Mode) -> sqlite3.Connection:
+    """Open an existing file.
+
+    Writing uses the write-ahead log with `synchronous=FULL`: a commit returns when the log is on
+    the disk, so what was acknowledged survives a kill of the process and a loss of power.
+    """
+    if mode == "r":
+        return _connect_to_read(path)
+    connection = _connect(path, "mode=rw")
+    try:
+        _configure_for_writing(connection)
+        # Raises at once where the file or the folder is read-only.
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_new(path: Path) -> sqlite3.Connection:
+    """Open a file that does not exist yet, for writing."""
+    connection = _connect(path, "mode=rwc")
+    _configure_for_writing(connection)
+    return connection
+
+
+@contextmanager
+def writing(connection: sqlite3.Connection) -> Iterator[None]:
+    """One transaction that writes: all of it is durable afterwards, or none of it happened."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:  # SQLite itself rolls back where the disk is full
+            connection.execute("ROLLBACK")
+
+
+@contextmanager
+def reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """One snapshot: everything read inside is of the same moment. Writers are not held up."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _configure_for_writing(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open read-only; where the folder is read-only too, as a file that does not change."""
+    connection = _connect(path, "mode=ro")
+    try:
+        connection.execute("SELECT 1 FROM meta").fetchone()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        # The log's index cannot be made in a read-only folder. Without a log none is needed.
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+        log = Path(f"{path}-wal")
+        if log.exists() and log.stat().st_size:
+            raise CollectionError(
+                f"{path}: in a read-only folder, with writes still in {log.name}; copy both files "
+                "to a folder that can be written and open the collection there"
+            ) from error
+        return _connect(path, "mode=ro&immutable=1")
+    return connection
+
+
+def _connect(path: Path, options: str) -> sqlite3.Connection:
+    # Autocommit: transactions are begun by `reading` and `writing` alone.
+    return sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?{options}",
+        uri=True,
+        timeout=_PATIENCE_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )

@@ -1,0 +1,91 @@
+"""faiss's FastScan over our codes: approximate asymmetric scores, with a bound on their error.
+
+`IndexPQFastScan` scans product-quantizer codes of 4 bits with tables held in SIMD registers. A
+binary code is such a code: its sub-quantizers are groups of 4 bits and its codebook the 16 sign
+patterns, so the very bytes of the code are scanned against the real query. The tables are rounded
+to 8 bits, which bounds the error of a score.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from h2q._typing import CodeArray
+
+#: The sign pattern of each half byte, MSB first.
+_PATTERNS: Final = (
+    np.unpackbits(np.arange(16, dtype=np.uint8)[:, None], axis=1)[:, 4:].astype(np.float32) * 2 - 1
+)
+
+
+#: Its type stubs do not know the constructor that takes another index.
+_fast_scan_of: Final[Any] = faiss.IndexPQFastScan
+
+
+class FastScan:
+    """An immutable index of codes.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n, width), uint8
+        Copied into faiss's blocked layout: as many bytes again.
+    """
+
+    def __init__(self, codes: CodeArray) -> None:
+        self._size, self._width = len(codes), codes.shape[1]
+        halves = 2 * self._width
+        plain = faiss.IndexPQ(4 * halves, halves, 4, faiss.METRIC_INNER_PRODUCT)
+        faiss.copy_array_to_vector(np.tile(_PATTERNS, (halves, 1)).ravel(), plain.pq.centroids)
+        plain.is_trained = True
+        faiss.copy_array_to_vector(codes.ravel(), plain.codes)
+        plain.ntotal = len(codes)
+        self._index = _fast_scan_of(plain)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def search(
+        self, rows: NDArray[np.float32], shortlist: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Positions of a shortlist for each query, and a bound on what it leaves out.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (nq, n_bits), float32
+        shortlist : int
+            At most `len(self)`.
+
+        Returns
+        -------
+        positions : ndarray of shape (nq, shortlist), int64
+        bound : ndarray of shape (nq,), float64
+            No item outside the shortlist has a higher exact score.
+        """
+        scale = np.abs(rows).max(axis=1, keepdims=True).astype(np.float64)
+        groups = np.zeros((len(rows), self._width, 2, 4), dtype=np.float32)
+        groups.reshape(len(rows), -1)[:, : rows.shape[1]] = rows / scale
+        # faiss keeps the first sub-quantizer of a byte in its low half, we the first bits in its
+        # high half: exchange the groups of the query rather than those of every code.
+        swapped = np.ascontiguousarray(groups[:, :, ::-1]).reshape(len(rows), -1)
+        approximate, positions = self._index.search(swapped, shortlist)
+        if shortlist >= self._size:
+            return positions, np.full(len(rows), -np.inf)
+        bound = approximate[:, -1].astype(np.float64) + _table_error(groups)
+        return positions, bound * scale[:, 0]
+
+
+def _table_error(groups: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Most by which a scanned score may be off.
+
+    A table of a group g spans 2 sum |q_i|. faiss scales all tables of a query by one factor, so
+    that the widest spans 255 steps and all together 65,535, and rounds each entry to a step.
+    """
+    spans = 2.0 * np.abs(groups.astype(np.float64)).sum(axis=3).reshape(len(groups), -1)
+    step = np.maximum(spans.max(axis=1) / 255, spans.sum(axis=1) / 65535)
+    rounding = 0.5 * step * spans.shape[1]
+    error: NDArray[np.float64] = 1.02 * rounding + 1e-5 * spans.sum(axis=1)  # float32 sums
+    return error

@@ -1,0 +1,53 @@
+"""What SQLite reports, said in the terms of this project."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from h2q.errors import CollectionError, FormatError, H2QError
+
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_REMEDY = {
+    sqlite3.SQLITE_FULL: "the disk (or a quota) is full; free some space and repeat the call",
+    sqlite3.SQLITE_IOERR: "reading or writing failed; check the disk and its free space, then "
+    "repeat the call",
+    sqlite3.SQLITE_BUSY: "another process has been writing for too long; repeat the call later",
+    sqlite3.SQLITE_LOCKED: "another connection has been writing for too long; repeat the call",
+    sqlite3.SQLITE_READONLY: "it cannot be written; open it with mode='r', or allow writing to the "
+    "file and its folder",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that the folder exists and may be used",
+    sqlite3.SQLITE_TOOBIG: "an item is larger than SQLite stores; make it smaller",
+}
+
+
+@contextmanager
+def reported(path: Path) -> Iterator[None]:
+    """Turn errors of SQLite and of the operating system into errors of a collection.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged.
+    CollectionError
+        For anything else: a full disk, a lock held by another process, a read-only folder, ...
+    """
+    try:
+        yield
+    except H2QError:
+        raise
+    except sqlite3.ProgrammingError as error:
+        if "closed" not in str(error):
+            raise
+        raise CollectionError(f"{path}: the collection is closed; open it again") from error
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", None)
+        primary = None if code is None else code & 0xFF
+        if primary in _DAMAGE:
+            raise FormatError(f"{path}: damaged ({error}); restore it from a copy") from error
+        remedy = _REMEDY.get(primary, "the last call changed nothing") if primary else "see above"
+        raise CollectionError(f"{path}: {error}: {remedy}") from error
+    except OSError as error:
+        raise CollectionError(f"{path}: {error.strerror or error}") from error

@@ -1,0 +1,167 @@
+"""Items in SQLite: written, removed and read inside a transaction the caller holds."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h2q._typing import CodeArray
+from h2q.collections.base import Batch, Id, Item
+from h2q.collections.filters import Condition
+
+#: Rows fetched at a time.
+_FETCH: Final = 50_000
+#: The removal log is cut once it is longer than this and than the items held.
+_LEAST_LOG: Final = 100_000
+
+
+@dataclass(frozen=True)
+class State:
+    """Which version of the items a snapshot shows."""
+
+    last_row: int
+    removed: int
+    forgotten: int
+
+    @property
+    def count(self) -> int:
+        """Items held."""
+        return self.last_row - self.removed
+
+
+def read_state(connection: sqlite3.Connection) -> State:
+    """Return the version of the items, without a scan."""
+    row = connection.execute("SELECT last_row, removed, forgotten FROM state").fetchone()
+    return State(*row)
+
+
+def insert(
+    connection: sqlite3.Connection,
+    ids: Sequence[Id],
+    codes: CodeArray,
+    payloads: Sequence[str | None],
+) -> None:
+    """Insert items, replacing those of the same id; of a repeated id the last stands."""
+    state = read_state(connection)
+    last = dict(zip(ids, range(len(ids)), strict=True))
+    if len(last) < len(ids):
+        kept = sorted(last.values())
+        ids, codes, payloads = [ids[i] for i in kept], codes[kept], [payloads[i] for i in kept]
+    if state.count:
+        remove(connection, ids)
+    width, data = codes.shape[1], codes.tobytes()
+    first = state.last_row + 1
+    connection.executemany(
+        "INSERT INTO items (row, id, code, payload) VALUES (?, ?, ?, ?)",
+        zip(
+            range(first, first + len(ids)),
+            ids,
+            (data[start : start + width] for start in range(0, len(data), width)),
+            payloads,
+            strict=True,
+        ),
+    )
+    connection.execute("UPDATE state SET last_row = last_row + ?", (len(ids),))
+
+
+def remove(connection: sqlite3.Connection, ids: Sequence[Id]) -> int:
+    """Remove items by id; return how many were held."""
+    count = connection.executemany("DELETE FROM items WHERE id = ?", ((i,) for i in ids)).rowcount
+    state = read_state(connection)
+    if state.removed - state.forgotten > max(_LEAST_LOG, state.count):
+        forget_removals(connection)
+    return count
+
+
+def forget_removals(connection: sqlite3.Connection) -> None:
+    """Empty the removal log; a reader that is behind reads all items anew."""
+    connection.execute("DELETE FROM removals")
+    connection.execute("UPDATE state SET forgotten = removed")
+
+
+def read_codes(
+    connection: sqlite3.Connection, after: int, width: int
+) -> Iterator[tuple[NDArray[np.int64], CodeArray]]:
+    """Yield blocks of row numbers and codes written after row `after`, in order."""
+    cursor = connection.execute("SELECT row, code FROM items WHERE row > ? ORDER BY row", (after,))
+    while block := cursor.fetchmany(_FETCH):
+        rows, codes = zip(*block, strict=True)
+        yield (
+            np.array(rows, dtype=np.int64),
+            np.frombuffer(b"".join(codes), dtype=np.uint8).reshape(-1, width),
+        )
+
+
+def read_removals(connection: sqlite3.Connection, after: int) -> NDArray[np.int64]:
+    """Rows removed after the removal number `after`."""
+    cursor = connection.execute("SELECT row FROM removals WHERE seq > ?", (after,))
+    return np.array(cursor.fetchall(), dtype=np.int64).reshape(-1)
+
+
+def read_rows_where(connection: sqlite3.Connection, condition: Condition) -> NDArray[np.int64]:
+    """Rows whose payload meets a condition, ascending."""
+    cursor = connection.execute(
+        f"SELECT row FROM items WHERE {condition.sql} ORDER BY row",  # noqa: S608 (no user text)
+        condition.parameters,
+    )
+    return np.array(cursor.fetchall(), dtype=np.int64).reshape(-1)
+
+
+def count_where(connection: sqlite3.Connection, condition: Condition) -> int:
+    """Count the items whose payload meets a condition."""
+    statement = f"SELECT count(*) FROM items WHERE {condition.sql}"  # noqa: S608 (no user text)
+    count: int = connection.execute(statement, condition.parameters).fetchone()[0]
+    return count
+
+
+def read_ids(connection: sqlite3.Connection, rows: NDArray[np.int64]) -> dict[int, Id]:
+    """Ids of rows."""
+    wanted = json.dumps(np.unique(rows).tolist())
+    statement = (
+        "SELECT items.row, items.id FROM json_each(?) AS wanted "
+        "CROSS JOIN items ON items.row = wanted.value"
+    )
+    return dict(connection.execute(statement, (wanted,)))
+
+
+def has(connection: sqlite3.Connection, item_id: Id) -> bool:
+    """Whether an id is held."""
+    return connection.execute("SELECT 1 FROM items WHERE id = ?", (item_id,)).fetchone() is not None
+
+
+def read_item(connection: sqlite3.Connection, item_id: Id) -> Item | None:
+    """One item by id."""
+    statement = "SELECT id, code, payload FROM items WHERE id = ?"
+    found = connection.execute(statement, (item_id,)).fetchone()
+    if found is None:
+        return None
+    return Item(found[0], np.frombuffer(found[1], dtype=np.uint8), _payload(found[2]))
+
+
+def read_batch(
+    connection: sqlite3.Connection, after: int, size: int, width: int, condition: Condition
+) -> tuple[int, Batch] | None:
+    """Items after row `after`: the last row and the items; None at the end."""
+    block = connection.execute(
+        "SELECT row, id, code, payload FROM items "  # noqa: S608 (no user text)
+        f"WHERE row > ? AND {condition.sql} ORDER BY row LIMIT ?",
+        (after, *condition.parameters, size),
+    ).fetchall()
+    if not block:
+        return None
+    rows, ids, codes, payloads = zip(*block, strict=True)
+    packed = np.frombuffer(b"".join(codes), dtype=np.uint8).reshape(-1, width)
+    return rows[-1], Batch(list(ids), packed, [_payload(text) for text in payloads])
+
+
+def _payload(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    payload: dict[str, Any] = json.loads(text)
+    return payload

@@ -1,0 +1,158 @@
+"""Check and normalise what a caller hands to a collection, the same for every engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+import array_api_compat
+import numpy as np
+from numpy.typing import NDArray
+
+from h2q._typing import Array, CodeArray
+from h2q.codes import check_codes, pack
+from h2q.collections.base import Id, Payload, Quantizer, Rank
+from h2q.errors import InvalidInputError
+
+_INT64 = range(-(2**63), 2**63)
+
+
+def as_ids(ids: Sequence[Id]) -> list[Id]:
+    """Return ids as plain str and int; refuse anything that cannot be kept as given."""
+    if isinstance(ids, str | bytes | int):
+        raise InvalidInputError(
+            f"ids must be a list of ids, got the single {ids!r}; pass [{ids!r}]"
+        )
+    given: object = ids
+    listed = given.tolist() if isinstance(given, np.ndarray) else list(ids)
+    return [_as_id(item_id) for item_id in listed]
+
+
+def _as_id(item_id: object) -> Id:
+    if isinstance(item_id, str):
+        try:
+            item_id.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidInputError(
+                f"the id {item_id!r} is not valid Unicode, so it cannot be stored; rename it"
+            ) from error
+        return str(item_id)
+    if isinstance(item_id, int | np.integer) and not isinstance(item_id, bool):
+        if int(item_id) in _INT64:
+            return int(item_id)
+        raise InvalidInputError(f"the id {item_id} does not fit 64 bits; use a str")
+    raise InvalidInputError(f"an id is a str or an int, got {item_id!r} ({type(item_id).__name__})")
+
+
+def is_id(item_id: object) -> TypeGuard[Id]:
+    """Whether a collection could hold this id at all."""
+    try:
+        _as_id(item_id)
+    except InvalidInputError:
+        return False
+    return True
+
+
+def as_payloads(payloads: Sequence[Payload | None] | None, ids: Sequence[Id]) -> list[str | None]:
+    """Return payloads as JSON text, one an id."""
+    if payloads is None:
+        return [None] * len(ids)
+    if len(payloads) != len(ids):
+        raise InvalidInputError(
+            f"{len(ids)} ids but {len(payloads)} payloads; give one payload (or None) an id"
+        )
+    return [_as_json(payload, i) for payload, i in zip(payloads, ids, strict=True)]
+
+
+def _as_json(payload: object, item_id: Id) -> str | None:
+    if payload is None:
+        return None
+    if not isinstance(payload, dict):
+        raise InvalidInputError(
+            f"the payload of {item_id!r} must be a dict or None, got {type(payload).__name__}"
+        )
+    try:
+        text = json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(
+            f"the payload of {item_id!r} is not valid JSON: {error}; use str, finite numbers, "
+            "bool, None, lists and dicts"
+        ) from error
+    return text
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Queries ready for an engine.
+
+    Attributes
+    ----------
+    codes : ndarray of shape (nq, ceil(n_bits / 8)), uint8
+    rows : ndarray of shape (nq, n_bits), float32, or None
+        Rotated real rows; None where the queries came as codes.
+    """
+
+    codes: CodeArray
+    rows: NDArray[np.float32] | None
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+def as_queries(queries: Array, n_bits: int, quantizer: Quantizer | None) -> Queries:
+    """Tell codes from real rows, and rotate the latter."""
+    given = _to_numpy(queries)
+    if given.ndim == 1:
+        given = given[None, :]
+    if given.dtype == np.uint8:
+        return Queries(check_codes(given, n_bits), None)
+    if given.dtype.kind != "f":
+        raise InvalidInputError(
+            f"queries are packed codes (uint8) or real rows (floating), got {given.dtype}"
+        )
+    if given.ndim != 2:
+        raise InvalidInputError(f"queries must have shape (nq, d), got {given.shape}")
+    if not np.isfinite(given).all():
+        raise InvalidInputError("the queries hold NaN or infinite values; remove those rows")
+    if len(given) and not given.any(axis=1).all():
+        raise InvalidInputError("a query is all zeros and has no direction; remove that row")
+    rows = given
+    if quantizer is not None and len(given):
+        rows = _to_numpy(quantizer.rotate(given))
+    if rows.shape[1] != n_bits and len(given):
+        raise InvalidInputError(
+            f"this collection holds {n_bits}-bit codes and no quantizer, so real queries must be "
+            f"rotated rows (nq, {n_bits}); got {given.shape}"
+        )
+    rows = np.ascontiguousarray(rows, dtype=np.float32).reshape(-1, n_bits)
+    return Queries(pack(rows), rows)
+
+
+def as_rank(rank: Rank | None, queries: Queries) -> Rank:
+    """Choose the ranking: the one asked for, or the best one the queries allow."""
+    if rank is None:
+        return "hamming" if queries.rows is None else "asymmetric"
+    if rank not in ("hamming", "asymmetric"):
+        raise InvalidInputError(f"rank must be 'hamming' or 'asymmetric', got {rank!r}")
+    if rank == "asymmetric" and queries.rows is None:
+        raise InvalidInputError(
+            "the asymmetric ranking needs real queries, got packed codes; pass the rotated rows "
+            "or rank='hamming'"
+        )
+    return rank
+
+
+def as_count(value: int, name: str, least: int) -> int:
+    """Check a whole number such as k or a radius."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise InvalidInputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return int(value)
+
+
+def _to_numpy(array: Array) -> NDArray[Any]:
+    if array_api_compat.is_torch_array(array):
+        array = array.detach().cpu()
+    return np.asarray(array)

@@ -1,0 +1,89 @@
+"""One door to every collection: the scheme of the address chooses the engine."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import unquote, urlsplit
+
+from h2q._typing import StrPath
+from h2q.collections.base import Collection, Quantizer
+from h2q.collections.embedded import open_embedded
+from h2q.errors import CollectionError, InvalidInputError
+
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_NOT_YET: Final = {"milvus": "Milvus", "postgresql": "PostgreSQL", "postgres": "PostgreSQL"}
+
+
+def open_collection(
+    uri: StrPath,
+    *,
+    n_bits: int | None = None,
+    quantizer: Quantizer | None = None,
+    model: StrPath | bytes | None = None,
+    mode: Literal["a", "r"] = "a",
+) -> Collection:
+    """Open a collection of codes, or make it where it does not exist.
+
+    Parameters
+    ----------
+    uri : str or path
+        Path of a file, customarily ``NAME.h2q``.
+    n_bits : int, optional
+        Length of the codes.
+    quantizer : quantizer, optional
+        The fitted quantizer that makes the codes. It is kept in the collection, and real queries
+        are rotated by it.
+    model : path or bytes, optional
+        The model file (`h2q.learning.Hasher.save`) that makes the codes. It is kept in the
+        collection; a quantizer inside it is not applied to queries, which its `forward` rotates.
+    mode : {"a", "r"}
+        "a" reads and writes, "r" only reads (also from a read-only folder).
+
+    Returns
+    -------
+    Collection
+        Made if it does not exist and one of `n_bits`, `quantizer` and `model` is given.
+
+    Raises
+    ------
+    CompatibilityError
+        If it exists and was made with another code length, quantizer, model or format version.
+    FormatError
+        If the file is not a collection, or is damaged.
+    CollectionError
+        If it cannot be opened or made.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> from h2q.codes import pack
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> rows = np.array([[0.9, 0.1, -0.3, 0.2], [-0.8, 0.4, 0.1, -0.6], [0.7, -0.2, -0.4, 0.1]])
+    >>> with open_collection(f"{folder.name}/photos.h2q", n_bits=4) as photos:
+    ...     photos.add(["a.jpg", "b.jpg", "c.jpg"], pack(rows), [{"year": 2020}, None, None])
+    ...     photos.search(rows[0], k=2).ids
+    [['a.jpg', 'c.jpg']]
+    >>> folder.cleanup()
+    """
+    return open_embedded(_file_of(uri), n_bits=n_bits, quantizer=quantizer, model=model, mode=mode)
+
+
+def _file_of(uri: StrPath) -> Path:
+    if isinstance(uri, Path) or not isinstance(uri, str):
+        return Path(uri)
+    found = _SCHEME.match(uri)
+    if found is None:
+        if not uri:
+            raise InvalidInputError("the address of the collection is empty; give a path")
+        return Path(uri)
+    scheme = found[1].lower()
+    if scheme == "file":
+        return Path(unquote(urlsplit(uri).path))
+    if scheme in _NOT_YET:
+        raise CollectionError(
+            f"{uri}: this version of h2q has no {_NOT_YET[scheme]} collections yet; give the path "
+            "of a file such as photos.h2q"
+        )
+    raise InvalidInputError(f"{uri}: unknown scheme {scheme!r}; give a path such as photos.h2q")
