@@ -1,0 +1,136 @@
+"""Average precision and its mean over the queries (mAP), expected over ties."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h2q._typing import Array
+from h2q.errors import InvalidInputError
+from h2q.evaluation._labels import SharedLabel
+from h2q.evaluation._per_query import (
+    Normalisation,
+    WithoutRelevant,
+    block_average_precision,
+    check_k,
+    check_lengths,
+    count_relevant,
+    mean_over_queries,
+)
+from h2q.evaluation.ranking import Ranking, Retrieval
+
+
+def average_precision(
+    query: Array,
+    database: Array,
+    query_labels: Array,
+    database_labels: Array,
+    *,
+    ranking: Ranking = "hamming",
+    k: int | None = None,
+    radius: int | None = None,
+    n_bits: int | None = None,
+    normalisation: Normalisation = "retrieved",
+) -> NDArray[np.float64]:
+    """Average precision of each query.
+
+    Parameters
+    ----------
+    query, database : array, shape (nq, n_bits) and (n, n_bits), or (.., ceil(n_bits / 8)) of uint8
+        Rotated real rows (a bit is 1 where the value is positive), or packed codes with `n_bits`.
+        numpy, or torch on any device.
+    query_labels, database_labels : array
+        Integer classes (n,), or multi-hot 0/1 (n, c). Relevant means sharing a label.
+    ranking : {"hamming", "asymmetric", "embedding", "cosine"}
+        How items are ordered; see `h2q.evaluation.Ranking`.
+    k : int, optional
+        Only the best k items count; all of them by default.
+    radius : int, optional
+        Instead of `k`: only items within this Hamming distance count, ordered by `ranking`.
+    n_bits : int, optional
+        Length of packed codes.
+    normalisation : {"retrieved", "relevant", "achievable"}
+        What the sum of the precisions at relevant items is divided by: the relevant items among
+        the first k (HashNet and the deep-hashing literature), those in the database (the
+        textbook's), or the smaller of that and k.
+
+    Returns
+    -------
+    ndarray of float64, shape (nq,)
+        Expected value over all orders of tied items; 0 for a query with nothing relevant.
+
+    Raises
+    ------
+    InvalidInputError
+        For inputs that do not match, NaN, a ranking that needs real rows where there are codes, or
+        both of k and radius.
+    """
+    check_k(k)
+    if k is not None and radius is not None:
+        raise InvalidInputError("give k or radius, not both")
+    if radius is not None and radius < 0:
+        raise InvalidInputError(f"radius must be 0 or more, got {radius}")
+    retrieval = Retrieval(query, database, SharedLabel(query_labels, database_labels), n_bits)
+    check_lengths(retrieval, query_labels, database_labels)
+    result = np.empty(len(retrieval))
+    for block in retrieval.blocks([ranking], k, radius=radius):
+        cuts = len(retrieval.database) if k is None else k
+        result[block.rows] = block_average_precision(
+            block.groups[ranking],
+            block,
+            cuts if block.within is None else block.within,
+            normalisation,
+        )
+    return result
+
+
+def mean_average_precision(
+    query: Array,
+    database: Array,
+    query_labels: Array,
+    database_labels: Array,
+    *,
+    ranking: Ranking = "hamming",
+    k: int | None = None,
+    radius: int | None = None,
+    n_bits: int | None = None,
+    normalisation: Normalisation = "retrieved",
+    without_relevant: WithoutRelevant = "zero",
+) -> float:
+    """Mean over the queries of `average_precision`, which has the parameters.
+
+    Parameters
+    ----------
+    query, database, query_labels, database_labels, ranking, k, radius, n_bits, normalisation
+        As in `average_precision`.
+    without_relevant : {"zero", "skip"}
+        A query with no relevant item in the database counts as 0 (as in HashNet's code), or is
+        left out of the mean.
+
+    Returns
+    -------
+    float
+        Between 0 and 1; NaN if every query is left out.
+
+    Examples
+    --------
+    Both items at distance 0 tie, so a relevant one comes first or second, evenly:
+
+    >>> import numpy as np
+    >>> query, database = np.ones((1, 4)), np.array([[1., 1, 1, 1], [1, 1, 1, 1], [-1, -1, 1, 1]])
+    >>> mean_average_precision(query, database, np.array([0]), np.array([0, 1, 1]))
+    0.75
+    """
+    scores = average_precision(
+        query,
+        database,
+        query_labels,
+        database_labels,
+        ranking=ranking,
+        k=k,
+        radius=radius,
+        n_bits=n_bits,
+        normalisation=normalisation,
+    )
+    n_relevant = count_relevant(query_labels, database_labels)
+    return mean_over_queries(scores, n_relevant, without_relevant)

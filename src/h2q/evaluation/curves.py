@@ -1,0 +1,117 @@
+"""Precision and recall at k, and their curve over k, expected over ties."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h2q._typing import Array
+from h2q.errors import InvalidInputError
+from h2q.evaluation._labels import SharedLabel
+from h2q.evaluation._per_query import check_lengths, ratio
+from h2q.evaluation.ranking import Ranking, Retrieval
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Mean precision and recall over the queries, at growing cut-offs.
+
+    Attributes
+    ----------
+    cutoffs : ndarray of int64, shape (c,)
+        Numbers of retrieved items, or Hamming radii.
+    precision, recall : ndarray of float64, shape (c,)
+    """
+
+    cutoffs: NDArray[np.int64]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+
+
+def precision_recall_curve(
+    query: Array,
+    database: Array,
+    query_labels: Array,
+    database_labels: Array,
+    *,
+    ranking: Ranking = "hamming",
+    n_bits: int | None = None,
+    at: Sequence[int] | None = None,
+) -> Curve:
+    """Precision and recall at k, for a range of k.
+
+    Parameters
+    ----------
+    query, database, query_labels, database_labels, ranking, n_bits
+        As in `average_precision`.
+    at : sequence of int, optional
+        The cut-offs k; by default some 60 from 1 to the size of the database, evenly spaced on a
+        logarithmic scale.
+
+    Returns
+    -------
+    Curve
+        Expected over ties; the mean over queries at each k (a query with nothing relevant has
+        precision and recall 0).
+    """
+    retrieval = Retrieval(query, database, SharedLabel(query_labels, database_labels), n_bits)
+    check_lengths(retrieval, query_labels, database_labels)
+    n = len(retrieval.database)
+    cutoffs = default_cutoffs(n) if at is None else np.asarray(at, dtype=np.int64)
+    if cutoffs.ndim != 1 or cutoffs.size == 0 or cutoffs.min() < 1:
+        raise InvalidInputError(f"cut-offs k must be 1 or more, got {at}")
+    cutoffs = np.minimum(cutoffs, n)
+    precision, recall = np.zeros(len(cutoffs)), np.zeros(len(cutoffs))
+    for block in retrieval.blocks([ranking], int(cutoffs.max())):
+        found = block.groups[ranking].expected_relevant(cutoffs)
+        precision += (found / cutoffs).sum(axis=0)
+        recall += ratio(found, block.n_relevant[:, None]).sum(axis=0)
+    return Curve(cutoffs, precision / len(retrieval), recall / len(retrieval))
+
+
+def precision_at_k(
+    query: Array,
+    database: Array,
+    query_labels: Array,
+    database_labels: Array,
+    *,
+    k: int,
+    ranking: Ranking = "hamming",
+    n_bits: int | None = None,
+) -> float:
+    """Mean share of relevant items among the best k (of all items, where there are fewer).
+
+    Parameters are those of `average_precision`.
+    """
+    curve = precision_recall_curve(
+        query, database, query_labels, database_labels, ranking=ranking, n_bits=n_bits, at=[k]
+    )
+    return float(curve.precision[0])
+
+
+def recall_at_k(
+    query: Array,
+    database: Array,
+    query_labels: Array,
+    database_labels: Array,
+    *,
+    k: int,
+    ranking: Ranking = "hamming",
+    n_bits: int | None = None,
+) -> float:
+    """Mean share of the relevant items that are among the best k; 0 for a query without any.
+
+    Parameters are those of `average_precision`.
+    """
+    curve = precision_recall_curve(
+        query, database, query_labels, database_labels, ranking=ranking, n_bits=n_bits, at=[k]
+    )
+    return float(curve.recall[0])
+
+
+def default_cutoffs(n: int, points: int = 60) -> NDArray[np.int64]:
+    """Return about `points` cut-offs from 1 to n, evenly spaced on a logarithmic scale."""
+    return np.unique(np.rint(np.geomspace(1, n, points)).astype(np.int64))

@@ -1,0 +1,173 @@
+"""The rankings: how database items are ordered for a query, and what ties."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h2q._typing import Array
+from h2q.codes import hamming_distances
+from h2q.errors import InvalidInputError
+from h2q.evaluation._labels import Relevance
+from h2q.evaluation._sides import DistinctCodes, prepare
+from h2q.evaluation._ties import (
+    OUTSIDE,
+    TieGroups,
+    add_distances,
+    groups_by_distance,
+    groups_by_key,
+    sort_keys,
+)
+
+#: `hamming`: distance of the codes. `asymmetric`: real query against +-1 codes. `embedding`:
+#: distance of the codes, its ties broken by the distance of the normalised real rows (the
+#: paper's). `cosine`: real on both sides, no code at all: the bound.
+Ranking: TypeAlias = Literal["hamming", "asymmetric", "embedding", "cosine"]
+RANKINGS: tuple[Ranking, ...] = get_args(Ranking)
+
+#: Query-item pairs worked on at a time; some ten arrays of 8 bytes a pair live at once.
+_BLOCK_PAIRS = 1 << 21
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """What a block of queries retrieves.
+
+    Attributes
+    ----------
+    rows : slice
+        Which queries.
+    n_relevant : ndarray of int64, shape (b,)
+        Relevant items in the whole database.
+    groups : dict of str to TieGroups
+        By ranking.
+    by_distance : TieGroups or None
+        Groups of equal Hamming distance, n_bits + 1 a query, where they were made.
+    within : ndarray of int64, shape (b,), or None
+        Items within the radius, where one is set.
+    """
+
+    rows: slice
+    n_relevant: NDArray[np.int64]
+    groups: dict[str, TieGroups]
+    by_distance: TieGroups | None
+    within: NDArray[np.int64] | None
+
+
+class Retrieval:
+    """Queries against a database, ready to be ranked block by block.
+
+    Parameters
+    ----------
+    query, database : array
+        Rotated real rows, or packed codes with `n_bits`.
+    relevance : Relevance
+        Which items are relevant.
+    n_bits : int, optional
+        Length of packed codes.
+    """
+
+    def __init__(
+        self, query: Array, database: Array, relevance: Relevance, n_bits: int | None = None
+    ) -> None:
+        self.query, self.database, self.n_bits = prepare(query, database, n_bits)
+        self.relevance = relevance
+        self._distinct: DistinctCodes | None = None
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    def supported(self) -> tuple[Ranking, ...]:
+        """Return the rankings these inputs allow: real rows where a ranking needs them."""
+        if self.query.real is None:
+            return ("hamming",)
+        if self.database.real is None:
+            return ("hamming", "asymmetric")
+        return RANKINGS
+
+    def blocks(
+        self,
+        rankings: Sequence[Ranking],
+        top: int | None = None,
+        *,
+        by_distance: bool = False,
+        radius: int | None = None,
+    ) -> Iterator[Block]:
+        """Rank the database for each block of queries.
+
+        Parameters
+        ----------
+        rankings : sequence of str
+            Which rankings.
+        top : int, optional
+            How many of the best items to cover; all by default.
+        by_distance : bool
+            Also group by Hamming distance.
+        radius : int, optional
+            Retrieve only what is within this Hamming distance: `Block.within` items a query.
+        """
+        for name in rankings:
+            if name not in RANKINGS:
+                raise InvalidInputError(f"unknown ranking {name!r}; one of {', '.join(RANKINGS)}")
+            if name not in self.supported():
+                side = "query" if self.query.real is None else "database"
+                raise InvalidInputError(
+                    f"the {name} ranking needs real rows, but {side} holds packed codes"
+                )
+        if "asymmetric" in rankings and self._distinct is None:
+            self._distinct = DistinctCodes(self.database.codes, self.n_bits)
+        n = len(self.database)
+        top = n if top is None else min(top, n)
+        size = max(1, _BLOCK_PAIRS // n)
+        for start in range(0, len(self), size):
+            rows = slice(start, min(start + size, len(self)))
+            yield self._rank(rows, rankings, top, by_distance, radius)
+
+    def _rank(
+        self,
+        rows: slice,
+        rankings: Sequence[Ranking],
+        top: int,
+        by_distance: bool,
+        radius: int | None,
+    ) -> Block:
+        relevant = self.relevance.block(rows)
+        groups: dict[str, TieGroups] = {}
+        distances = histogram = within = None
+        if by_distance or radius is not None or {"hamming", "embedding"} & set(rankings):
+            distances = hamming_distances(self.query.codes[rows], self.database.codes)
+        if distances is not None and (by_distance or "hamming" in rankings):
+            histogram = groups_by_distance(distances, relevant, self.n_bits)
+            if "hamming" in rankings:
+                groups["hamming"] = histogram
+        if distances is not None and radius is not None:
+            within = np.count_nonzero(distances <= radius, axis=1).astype(np.int64)
+        real = None if self.query.real is None else self.query.real.take(rows)
+        if real is not None and self._distinct is not None and "asymmetric" in rankings:
+            keys = sort_keys(self._distinct.similarities(real))
+            groups["asymmetric"] = _grouped(keys, relevant, top, distances, radius)
+        wanted = [name for name in ("embedding", "cosine") if name in rankings]
+        if real is not None and self.database.real is not None and wanted:
+            keys = sort_keys(self.database.real.similarities(real))
+            if "embedding" in wanted and distances is not None:
+                ties_broken = add_distances(keys, distances)
+                groups["embedding"] = _grouped(ties_broken, relevant, top, None, None)
+            if "cosine" in wanted:
+                groups["cosine"] = _grouped(keys, relevant, top, distances, radius)
+        return Block(rows, relevant.sum(axis=1), groups, histogram, within)
+
+
+def _grouped(
+    keys: NDArray[np.int64],
+    relevant: NDArray[np.bool_],
+    top: int,
+    distances: NDArray[np.integer[Any]] | None,
+    radius: int | None,
+) -> TieGroups:
+    if distances is not None and radius is not None:
+        keys[distances > radius] = OUTSIDE
+    return groups_by_key(keys, relevant, top)
