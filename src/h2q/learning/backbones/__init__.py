@@ -1,0 +1,131 @@
+"""Backbones by name: what comes before the hash layer, each with its own preprocessing.
+
+==================  ============================================================================
+``digits-cnn``      small network for scikit-learn's 8 x 8 digits
+``features``        none: rows of precomputed features go straight to the hash layer
+``alexnet``         as in the paper (torchvision)
+``vgg16``           as in the paper (torchvision)
+``local-dir:PATH``  a timm model folder on this machine: config.json and model.safetensors
+any timm name       ``resnet50``, ``vit_base_patch16_224``, ... (``timm:vgg16`` for timm's own)
+==================  ============================================================================
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from types import ModuleType
+
+from h2q._typing import StrPath
+from h2q.errors import FormatError, InvalidInputError
+from h2q.learning.backbones import digits, features, timm_models, torchvision_models
+from h2q.learning.backbones.base import Backbone, BackboneSpec
+from h2q.learning.backbones.preprocessing import AUGMENTATIONS, Preprocessing
+from h2q.learning.backbones.weights import load_weights
+
+__all__ = [
+    "AUGMENTATIONS",
+    "Backbone",
+    "BackboneSpec",
+    "Preprocessing",
+    "create",
+    "names",
+    "rebuild",
+]
+
+_FAMILIES: dict[str, ModuleType] = {
+    "digits": digits,
+    "features": features,
+    "timm": timm_models,
+    "torchvision": torchvision_models,
+}
+
+
+def names() -> list[str]:
+    """h2q's own names; besides them any name of `timm.list_models()` is taken."""
+    return ["digits-cnn", "features", *torchvision_models.ARCHITECTURES, "local-dir:PATH"]
+
+
+def create(
+    name: str,
+    *,
+    pretrained: bool = True,
+    weights: StrPath | None = None,
+    image_size: int | None = None,
+    n_features: int | None = None,
+) -> Backbone:
+    """Build a backbone.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`, or any name of timm.
+    pretrained : bool
+        Start from the published weights (downloaded where they are not on this machine), or, for
+        ``local-dir:PATH``, from the folder's; random weights otherwise.
+    weights : path-like, optional
+        A local file of weights for that architecture instead.
+    image_size : int, optional
+        Height and width of the input instead of the backbone's own.
+    n_features : int, optional
+        Dimension of the rows, for ``features``.
+
+    Raises
+    ------
+    InvalidInputError
+        If the name is unknown, or the weights cannot be had; says how to give a local file.
+
+    Examples
+    --------
+    >>> backbone = create("digits-cnn")
+    >>> backbone.n_features, backbone.preprocessing.size
+    (128, (1, 8, 8))
+    """
+    download = pretrained and weights is None
+    if name == "digits-cnn":
+        backbone = digits.build(BackboneSpec(name, "digits", name))
+    elif name == "features":
+        arguments = {} if n_features is None else {"n_features": int(n_features)}
+        backbone = features.build(BackboneSpec(name, "features", name, arguments))
+    elif name in torchvision_models.ARCHITECTURES:
+        spec = BackboneSpec(name, "torchvision", name)
+        backbone = torchvision_models.build(spec, pretrained=download)
+    elif name.startswith(timm_models.LOCAL):
+        backbone = timm_models.build_local(name, pretrained=download)
+    else:
+        spec = timm_models.spec_of(name.removeprefix("timm:"), image_size)
+        backbone = timm_models.build(spec, pretrained=download)
+    if weights is not None:
+        load_weights(backbone.network, weights)
+    if image_size is not None:
+        _resize(backbone, image_size)
+    return backbone
+
+
+def rebuild(spec: BackboneSpec, preprocessing: Preprocessing | None) -> Backbone:
+    """Build the architecture a model file describes, ready to take its weights.
+
+    Raises
+    ------
+    FormatError
+        If this version of h2q, or of the library behind it, does not have it.
+    """
+    try:
+        backbone: Backbone = _FAMILIES[spec.family].build(spec)
+    except (KeyError, InvalidInputError, RuntimeError, TypeError, ValueError) as error:
+        raise FormatError(
+            f"cannot rebuild {spec.architecture!r} of {spec.family!r}: {error}; install the "
+            f"library versions the model was made with, or a newer h2q"
+        ) from error
+    backbone.preprocessing = preprocessing
+    return backbone
+
+
+def _resize(backbone: Backbone, image_size: int) -> None:
+    if backbone.preprocessing is None:
+        raise InvalidInputError(
+            f"image_size={image_size}: the backbone {backbone.spec.name!r} takes no images"
+        )
+    channels = backbone.preprocessing.size[0]
+    backbone.preprocessing = dataclasses.replace(
+        backbone.preprocessing, size=(channels, image_size, image_size)
+    )

@@ -1,0 +1,256 @@
+"""`fit`'s keywords as a frozen dataclass and as a YAML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from h2q._lazy import require
+from h2q._typing import StrPath
+from h2q.errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train; every value has a name, a type and a default, and travels in `config.yaml`.
+
+    Attributes
+    ----------
+    dataset : str, optional
+        What `h2q train` opens; `fit` takes the opened data set and ignores it.
+    dataset_options : dict
+        Options of the data set (root folder, split, seed, ...).
+    backbone : str, optional
+        See `h2q.learning.backbones`; "features" where the data set holds features and no images.
+    pretrained : bool
+        Start from published weights (or the local folder's).
+    weights : str, optional
+        Local file of the backbone's weights.
+    image_size : int, optional
+        Input size instead of the backbone's own.
+    freeze_backbone : bool
+        Train the hash layer alone. Without augmentation the features are computed once and kept
+        in the run folder.
+    n_bits : int
+        Length of the code.
+    loss : str
+        One of `h2q.learning.losses.names()`.
+    loss_options : dict
+        The loss's own parameters.
+    penalty : str, optional
+        One of `h2q.learning.penalties.names()`; H²Q trains without one.
+    penalty_weight : float
+        Its weight lambda.
+    penalty_options : dict
+        The penalty's own parameters.
+    augment : {"none", "flip", "crop-flip"}
+        What is done to training images.
+    epochs : int
+        At most.
+    patience : int, optional
+        Stop after so many epochs without a better validation mAP; never, if None.
+    batch_size : int
+        Items a step, over all processes together.
+    learning_rate : float
+        Of the hash layer (and of the loss's parameters, unless the loss sets its own).
+    backbone_rate : float
+        The backbone learns at `backbone_rate * learning_rate`: the paper's hash layer learns ten
+        times as fast as the layers before it.
+    optimizer : {"adam", "adamw", "sgd"}
+        "sgd" has momentum 0.9.
+    weight_decay : float
+        Of the optimizer.
+    schedule : {"constant", "cosine"}
+        "cosine" falls to zero at the last of `epochs`.
+    gradient_clip : float, optional
+        Largest norm of the gradient.
+    validation_rows : int
+        Validation items are ranked, by cosine, against at most so many training items.
+    quantizer : {"h2q", "itq", "random", "none"}
+        Fitted on the training embeddings at the end.
+    precision : {"32", "bf16", "16"}
+        Of the forward and backward pass; weights and losses stay in 32 bits.
+    accelerator : str
+        "auto", "cpu" or "gpu".
+    devices : int
+        Processes (GPUs) on a node; more than one trains with DDP.
+    num_nodes : int
+        Nodes.
+    num_workers : int, optional
+        Processes that read images; chosen by the number of cores if None.
+    random_state : int
+        Seed of weights, order, augmentation and quantizer.
+    deterministic : bool
+        Refuse operations that may give another result when repeated (matters on GPUs).
+
+    Examples
+    --------
+    >>> TrainConfig.from_dict({"n_bits": 32, "epochs": 5}).n_bits
+    32
+    >>> TrainConfig.from_dict({"n_bit": 32})
+    Traceback (most recent call last):
+    ...
+    h2q.errors.InvalidInputError: unknown key 'n_bit'; did you mean 'n_bits'?
+    """
+
+    dataset: str | None = None
+    dataset_options: dict[str, Any] = field(default_factory=dict)
+    backbone: str | None = None
+    pretrained: bool = True
+    weights: str | None = None
+    image_size: int | None = None
+    freeze_backbone: bool = False
+    n_bits: int = 64
+    loss: str = "cel"
+    loss_options: dict[str, Any] = field(default_factory=dict)
+    penalty: str | None = None
+    penalty_weight: float = 0.1
+    penalty_options: dict[str, Any] = field(default_factory=dict)
+    augment: Literal["none", "flip", "crop-flip"] = "none"
+    epochs: int = 50
+    patience: int | None = 10
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    backbone_rate: float = 0.1
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    gradient_clip: float | None = None
+    validation_rows: int = 5000
+    quantizer: Literal["h2q", "itq", "random", "none"] = "h2q"
+    precision: Literal["32", "bf16", "16"] = "32"
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    num_workers: int | None = None
+    random_state: int = 0
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        for key, kind in _kinds().items():
+            _check(key, getattr(self, key), kind)
+        for key in ("n_bits", "epochs", "batch_size", "validation_rows", "devices", "num_nodes"):
+            if getattr(self, key) < 1:
+                raise InvalidInputError(f"{key} must be at least 1, got {getattr(self, key)}")
+        for key in ("patience", "image_size"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise InvalidInputError(f"{key} must be at least 1 or null, got {value}")
+        if not self.learning_rate > 0:
+            raise InvalidInputError(f"learning_rate must be positive, got {self.learning_rate}")
+        for key in ("backbone_rate", "weight_decay", "penalty_weight", "random_state"):
+            if not getattr(self, key) >= 0:
+                raise InvalidInputError(f"{key} must not be negative, got {getattr(self, key)}")
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Names of the keys, in order."""
+        return [f.name for f in dataclasses.fields(cls)]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Build from names and values.
+
+        Raises
+        ------
+        InvalidInputError
+            For an unknown key, naming the nearest; for a value of the wrong type or out of range.
+        """
+        return cls(**_known(values))
+
+    @classmethod
+    def from_yaml(cls, path: StrPath) -> Self:
+        """Read a YAML file of names and values; keys it lacks keep their default."""
+        yaml = require("yaml", "train")
+        try:
+            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InvalidInputError(f"{path}: cannot read this config: {error}") from error
+        if values is None:
+            values = {}
+        if not isinstance(values, dict):
+            raise InvalidInputError(f"{path}: expected lines of 'key: value', e.g. 'n_bits: 32'")
+        try:
+            return cls.from_dict(values)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{path}: {error}") from error
+
+    def with_options(self, **options: Any) -> Self:
+        """Return a copy with other values, checked as in `from_dict`."""
+        return dataclasses.replace(self, **_known(options))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All names and values."""
+        return dataclasses.asdict(self)
+
+    def to_yaml(self) -> str:
+        """Text that `from_yaml` reads back to an equal config."""
+        yaml = require("yaml", "train")
+        text: str = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        return text
+
+
+def _kinds() -> dict[str, Any]:
+    return typing.get_type_hints(TrainConfig)
+
+
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    names = TrainConfig.names()
+    for key in values:
+        if key not in names:
+            close = difflib.get_close_matches(str(key), names, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]!r}?" if close else f"keys are: {', '.join(names)}"
+            raise InvalidInputError(f"unknown key {key!r}; {hint}")
+    kinds = _kinds()
+    return {key: _float_of(value, kinds[key]) for key, value in values.items()}
+
+
+def _float_of(value: Any, kind: Any) -> Any:
+    """Whole numbers, and YAML's strings like 1e-3, where a float is meant."""
+    if float not in (kind, *typing.get_args(kind)) or isinstance(value, bool):
+        return value
+    try:
+        return float(value) if isinstance(value, int | str) else value
+    except ValueError:
+        return value
+
+
+def _check(key: str, value: Any, kind: Any) -> None:
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    if any(_fits(value, option) for option in options):
+        return
+    expected = " or ".join(_describe(option) for option in options)
+    raise InvalidInputError(
+        f"{key}: expected {expected}, got {value!r} ({type(value).__name__}){_quoting(value, kind)}"
+    )
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if typing.get_origin(kind) is Literal:
+        return any(type(value) is type(choice) and value == choice for choice in kind.__args__)
+    if typing.get_origin(kind) is dict:
+        return isinstance(value, dict) and all(isinstance(name, str) for name in value)
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, kind)
+
+
+def _describe(kind: Any) -> str:
+    if typing.get_origin(kind) is Literal:
+        return "one of " + ", ".join(repr(choice) for choice in typing.get_args(kind))
+    if kind is types.NoneType:
+        return "null"
+    if typing.get_origin(kind) is dict:
+        return "a mapping"
+    return {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
+
+
+def _quoting(value: Any, kind: Any) -> str:
+    """Hint where YAML read 32 and text was meant."""
+    choices = typing.get_args(kind)
+    return f"; write it in quotes: '{value}'" if str(value) in choices else ""

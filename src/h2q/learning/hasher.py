@@ -1,0 +1,208 @@
+"""The model: backbone, hash layer and rotation in one module."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from h2q import codes
+from h2q._typing import StrPath
+from h2q.errors import InvalidInputError
+from h2q.learning import backbones, bulk
+from h2q.learning.backbones import Backbone, Preprocessing
+
+if TYPE_CHECKING:
+    from h2q.datasets import Items
+
+
+class Hasher(nn.Module):
+    """Images (or features) to binary codes by both stages of H²Q (arXiv 2311.04207, sec. 3).
+
+    ``x -> backbone -> hash layer -> z -> sqrt(k) z / |z| -> R -> sign``. Training shapes the
+    backbone and the hash layer; the rotation R is found afterwards, without labels, by a
+    quantizer of `h2q.quantization`, and changes no cosine.
+
+    Parameters
+    ----------
+    backbone : Backbone or str
+        What gives the features; a name goes to `h2q.learning.backbones.create`, with published
+        weights where it has them.
+    n_bits : int
+        Length k of the code; the hash layer is linear, from the features to k values.
+    quantizer : fitted quantizer of h2q, optional
+        With k features in and k bits out; without one the code is the sign of z.
+    facts : dict, optional
+        What should travel with the model (loss, data set, validation mAP, ...); values that JSON
+        can hold.
+
+    Examples
+    --------
+    >>> import torch
+    >>> hasher = Hasher("digits-cnn", n_bits=16).eval()
+    >>> images = torch.zeros(3, 1, 8, 8)
+    >>> hasher.embed(images).shape, hasher.encode(images).shape
+    (torch.Size([3, 16]), torch.Size([3, 2]))
+    """
+
+    rotation: torch.Tensor
+
+    def __init__(
+        self,
+        backbone: Backbone | str,
+        n_bits: int,
+        *,
+        quantizer: Any = None,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(n_bits, bool) or int(n_bits) != n_bits or n_bits < 1:
+            raise InvalidInputError(f"n_bits must be a whole number of at least 1, got {n_bits!r}")
+        self.backbone = backbones.create(backbone) if isinstance(backbone, str) else backbone
+        self.n_bits = int(n_bits)
+        self.hash_layer = nn.Linear(self.backbone.n_features, self.n_bits)
+        self.register_buffer("rotation", torch.eye(self.n_bits))
+        self.facts: dict[str, Any] = dict(facts or {})
+        self._quantizer: Any = None
+        if quantizer is not None:
+            self.set_quantizer(quantizer)
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """What makes an image the backbone's input; None if the input is rows of features."""
+        return self.backbone.preprocessing
+
+    @property
+    def quantizer(self) -> Any:
+        """The quantizer whose rotation the model holds, or None."""
+        return self._quantizer
+
+    def set_quantizer(self, quantizer: Any) -> None:
+        """Take the rotation of a fitted quantizer.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is not fitted, or not from k values to k bits.
+        """
+        rotation = getattr(quantizer, "rotation_", None)
+        if rotation is None:
+            raise InvalidInputError(
+                f"{type(quantizer).__name__} has no rotation_: fit it on the model's embeddings "
+                f"(hasher.embed_items) first"
+            )
+        shape = (int(quantizer.n_features_in_), int(quantizer.n_bits_))
+        if shape != (self.n_bits, self.n_bits):
+            raise InvalidInputError(
+                f"the quantizer makes {shape[1]} bits of {shape[0]} values, the model needs "
+                f"{self.n_bits} of {self.n_bits}"
+            )
+        matrix = torch.as_tensor(np.asarray(rotation), dtype=self.rotation.dtype)
+        self.rotation.copy_(matrix)
+        self._quantizer = quantizer
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """Map inputs to embeddings z, (n, k), before rotation."""
+        z: torch.Tensor = self.hash_layer(self.backbone(x))
+        return z
+
+    def rotate(self, z: torch.Tensor) -> torch.Tensor:
+        """Embeddings to rows on the sqrt(k) sphere, rotated; a row of zeros stays zero."""
+        scale = math.sqrt(self.n_bits)
+        return scale * nn.functional.normalize(z.to(self.rotation.dtype)) @ self.rotation
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map inputs to rotated rows, (n, k): their signs are the code."""
+        return self.rotate(self.embed(x))
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        """Map inputs to packed codes, uint8 (n, ceil(k / 8)), MSB first."""
+        with torch.no_grad():
+            return cast("torch.Tensor", codes.pack(self(x)))
+
+    def embed_items(
+        self,
+        items: Items,
+        *,
+        batch_size: int = 64,
+        num_workers: int | None = None,
+        precision: bulk.Precision = "auto",
+        progress: bool = False,
+    ) -> NDArray[np.float32]:
+        """Embed a split of a data set.
+
+        Parameters
+        ----------
+        items : h2q.datasets.Items
+            With features if the backbone is "features", else with images.
+        batch_size : int
+            Items a step; only speed and memory depend on it.
+        num_workers : int, optional
+            Processes that read images; chosen by the number of cores if None.
+        precision : {"auto", "32", "bf16"}
+            "auto" takes bf16 only on hardware that computes in it.
+        progress : bool
+            Show a bar on stderr.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, k)
+            z, before rotation: what a quantizer is fitted on and what `rotate` takes.
+        """
+        return bulk.run(
+            self,
+            self.embed,
+            items,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            precision=precision,
+            description="embedding" if progress else None,
+        )
+
+    def embed_images(
+        self,
+        images: Iterable[Image.Image],
+        *,
+        batch_size: int = 64,
+        precision: bulk.Precision = "auto",
+    ) -> NDArray[np.float32]:
+        """Embed images of any size and mode; shape (n, k), before rotation."""
+        return bulk.run_images(self, self.embed, images, batch_size=batch_size, precision=precision)
+
+    def save(self, path: StrPath) -> None:
+        """Write the model to one safetensors file that suffices to load it anywhere."""
+        from h2q.learning import model_file
+
+        model_file.save(self, path)
+
+    @classmethod
+    def load(cls, path: StrPath) -> Hasher:
+        """Read a model written by `save`, on the CPU, ready to encode (`eval`).
+
+        Raises
+        ------
+        FormatError
+            If the file is truncated, is not a model of h2q, or is newer than this h2q.
+        """
+        from h2q.learning import model_file
+
+        return model_file.load(path)
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the file `save` writes."""
+        from h2q.learning import model_file
+
+        return model_file.to_bytes(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Hasher:
+        """Inverse of `to_bytes`."""
+        from h2q.learning import model_file
+
+        return model_file.from_bytes(data)

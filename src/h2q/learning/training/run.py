@@ -1,0 +1,279 @@
+"""Train a `Hasher`: both stages, one run folder."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from h2q._typing import StrPath
+from h2q.errors import InvalidInputError
+from h2q.learning import backbones, losses
+from h2q.learning.backbones import Backbone
+from h2q.learning.bulk import default_workers
+from h2q.learning.config import TrainConfig
+from h2q.learning.hasher import Hasher
+from h2q.learning.training import report, stage2
+from h2q.learning.training.data import ordered_loader, training_loader
+from h2q.learning.training.feature_cache import FeatureCache
+from h2q.learning.training.run_folder import RunFolder, identity_of
+from h2q.learning.training.sampler import Order, drawn_by, rows_of, seed_all
+from h2q.learning.training.sources import Sources, make_sources
+
+if TYPE_CHECKING:
+    from h2q.datasets import Dataset
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """What a run gave.
+
+    Attributes
+    ----------
+    model : Hasher
+        Weights of the best epoch, with the rotation; on the CPU, ready to encode.
+    run_dir : Path
+        The run folder.
+    best_validation_map : float
+        mAP of the best epoch, cosine ranking of validation items against training items.
+    history : list of dict
+        One an epoch: epoch, loss, validation_map, learning_rate, seconds.
+    """
+
+    model: Hasher
+    run_dir: Path
+    best_validation_map: float
+    history: list[dict[str, float]]
+
+
+def fit(
+    dataset: Dataset,
+    *,
+    out: StrPath,
+    config: TrainConfig | None = None,
+    backbone: str | Backbone | None = None,
+    loss: str | nn.Module | None = None,
+    miner: nn.Module | None = None,
+    sampler: Iterable[int] | None = None,
+    feature_cache: StrPath | None = None,
+    resume: bool = True,
+    progress: bool = True,
+    **options: Any,
+) -> TrainingResult:
+    """Train a hash layer, and the backbone unless it is frozen; then fit the rotation.
+
+    A killed run goes on from its last whole epoch when `fit` is called again with the same
+    arguments, and ends with the same weights as if it had not been killed. A finished run is
+    loaded.
+
+    Parameters
+    ----------
+    dataset : h2q.datasets.Dataset
+        `train` is learned from, `validation` decides when to stop (a tenth of `train`, if the
+        data set has none); queries and database are not looked at.
+    out : path-like
+        Run folder, made if it is absent.
+    config : TrainConfig, optional
+        How to train; `options` change single values of it.
+    backbone : str or Backbone, optional
+        Name, or a backbone made with `h2q.learning.backbones.create`.
+    loss : str or nn.Module, optional
+        Name, or any module `loss(embeddings (n, k), multi-hot labels (n, c)) -> scalar`, or a
+        loss of pytorch-metric-learning as it is.
+    miner : nn.Module, optional
+        A miner of pytorch-metric-learning, for a loss of that library.
+    sampler : iterable of int, optional
+        Draws the order of an epoch, e.g. pytorch-metric-learning's `MPerClassSampler`.
+    feature_cache : path-like, optional
+        Where the features of a frozen backbone are kept; several runs may share it.
+    resume : bool
+        Go on where the folder's run was; False starts over.
+    progress : bool
+        Bars on stderr, where that is a terminal.
+    **options
+        Names and values of `TrainConfig`: n_bits, epochs, batch_size, learning_rate,
+        freeze_backbone, quantizer, precision, devices, patience, random_state, ...
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    InvalidInputError
+        For an unknown option, a backbone that does not fit the items, weights that cannot be
+        had, or a folder that holds another run.
+
+    Examples
+    --------
+    >>> from h2q.datasets import load_dataset
+    >>> result = fit(load_dataset("digits"), out="runs/digits", backbone="digits-cnn",
+    ...              n_bits=32, epochs=20)  # doctest: +SKIP
+    """
+    settings = _settings(config, dataset, backbone, loss, options)
+    seed_all(settings.random_state)
+    built = _backbone(dataset, settings, backbone)
+    hasher = Hasher(built, settings.n_bits)
+    criterion = _criterion(dataset, settings, loss, miner)
+    folder = RunFolder(out)
+    has_checkpoint = folder.prepare(
+        settings, identity_of(settings, dataset, criterion), resume=resume
+    )
+    if folder.model.exists():
+        return _result(folder, Hasher.load(folder.model))
+    keep = folder.features if feature_cache is None else Path(feature_cache)
+    sources = make_sources(
+        dataset, hasher, settings, lambda: FeatureCache(keep, built), progress=progress
+    )
+    _learn(hasher, criterion, settings, sources, folder, has_checkpoint, sampler, progress)
+    return _result(folder, Hasher.load(folder.model))
+
+
+def _result(folder: RunFolder, hasher: Hasher) -> TrainingResult:
+    facts = hasher.facts
+    return TrainingResult(hasher, folder.path, facts["validation_map"], facts["history"])
+
+
+def _learn(
+    hasher: Hasher,
+    loss: nn.Module,
+    config: TrainConfig,
+    sources: Sources,
+    folder: RunFolder,
+    has_checkpoint: bool,
+    sampler: Iterable[int] | None,
+    progress: bool,
+) -> None:
+    """Both stages; leaves the model file and everything beside it."""
+    from h2q.learning.training.trainer import train
+
+    n = len(sources.train)
+    workers = 0 if sources.on_features else config.num_workers
+    if workers is None:
+        workers = default_workers(n)
+    common: dict[str, Any] = {"num_workers": workers, "pin_memory": torch.cuda.is_available()}
+    order: Order | None = None
+    driven: Any = loss
+    if hasattr(loss, "on_dataset"):
+        driven.on_dataset(sources.plain_batches.labels.float())
+        order = rows_of(driven.epoch_rows, n, config.random_state)
+    elif sampler is not None:
+        order = drawn_by(sampler, config.random_state)
+    size = min(config.batch_size * 4, 1024)
+    with _quiet():
+        embedder, history, is_main = train(
+            hasher,
+            loss,
+            config,
+            sources,
+            folder,
+            training_loader(
+                sources.train_batches,
+                batch_size=config.batch_size,
+                seed=config.random_state,
+                order=order,
+                **common,
+            ),
+            [
+                ordered_loader(part, batch_size=size, **common)
+                for part in (sources.validation_batches, sources.reference_batches)
+            ],
+            has_checkpoint=has_checkpoint,
+            progress=progress,
+        )
+    if is_main:
+        folder.load_best(embedder)
+        hasher.to("cpu").eval()
+        stage2.add_rotation(hasher, sources, config, progress)
+        report.finish(hasher, loss, config, sources, folder, history)
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+
+
+def _settings(
+    config: TrainConfig | None,
+    dataset: Dataset,
+    backbone: str | Backbone | None,
+    loss: str | nn.Module | None,
+    options: dict[str, Any],
+) -> TrainConfig:
+    named: dict[str, Any] = {}
+    if backbone is not None:
+        named["backbone"] = backbone if isinstance(backbone, str) else backbone.spec.name
+    if loss is not None:
+        named["loss"] = loss if isinstance(loss, str) else type(loss).__name__
+    settings = (config or TrainConfig()).with_options(**options, **named)
+    if settings.dataset is None:
+        settings = settings.with_options(dataset=dataset.name)
+    if settings.backbone is None:
+        if dataset.train.features is None:
+            raise InvalidInputError(
+                f"{dataset.name} holds images: choose a backbone, e.g. backbone='resnet50', "
+                f"'local-dir:PATH' or, for digits, 'digits-cnn' (h2q train --list backbones)"
+            )
+        settings = settings.with_options(backbone="features")
+    return settings
+
+
+def _backbone(dataset: Dataset, settings: TrainConfig, backbone: str | Backbone | None) -> Backbone:
+    if isinstance(backbone, Backbone):
+        return backbone
+    features = dataset.train.features
+    return backbones.create(
+        settings.backbone or "features",
+        pretrained=settings.pretrained,
+        weights=settings.weights,
+        image_size=settings.image_size,
+        n_features=None if features is None else features.shape[1],
+    )
+
+
+def _criterion(
+    dataset: Dataset,
+    settings: TrainConfig,
+    loss: str | nn.Module | None,
+    miner: nn.Module | None,
+) -> nn.Module:
+    sizes = {"n_bits": settings.n_bits, "n_classes": dataset.n_classes}
+    if isinstance(loss, nn.Module):
+        criterion = loss
+    else:
+        criterion = losses.create(settings.loss, **sizes, **settings.loss_options)
+    if miner is not None or type(criterion).__module__.startswith("pytorch_metric_learning."):
+        from h2q.learning.losses.metric_learning import MetricLearningLoss
+
+        criterion = MetricLearningLoss(criterion, miner)
+    if settings.penalty is not None:
+        from h2q.learning import penalties
+
+        penalty = penalties.create(settings.penalty, **settings.penalty_options)
+        criterion = penalties.penalised(criterion, penalty, settings.penalty_weight)
+    return criterion
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's advice about hardware and workers off the terminal."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        for message in (
+            ".*does not have many workers.*",
+            ".*TensorBoard.*",
+            ".*LeafSpec.*",
+            ".*available but not used.*",
+            ".*The number of training batches.*",
+        ):
+            warnings.filterwarnings("ignore", message=message)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

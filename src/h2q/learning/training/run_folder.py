@@ -1,0 +1,135 @@
+"""The run folder: names of its files, written whole or not at all, and whether it may resume."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors.torch
+from torch import nn
+
+from h2q._typing import StrPath
+from h2q.errors import InvalidInputError
+from h2q.learning.config import TrainConfig
+from h2q.quantization.serialization import write_atomically
+
+if TYPE_CHECKING:
+    import lightning
+
+    from h2q.datasets import Dataset
+
+#: What may differ between a run and its resumption without changing what is computed.
+_FREE = ("num_workers", "devices", "num_nodes", "accelerator", "dataset", "dataset_options")
+
+
+class RunFolder:
+    """Paths of a run.
+
+    ``config.yaml``, ``metrics.csv``, ``model.safetensors``, ``README.md`` (model card),
+    ``loss.png``, ``validation_map.png``, ``features/`` (cache), ``tensorboard/`` and
+    ``checkpoints/``.
+    """
+
+    def __init__(self, path: StrPath) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.metrics = self.path / "metrics.csv"
+        self.model = self.path / "model.safetensors"
+        self.card = self.path / "README.md"
+        self.features = self.path / "features"
+        self.checkpoints = self.path / "checkpoints"
+        self.last = self.checkpoints / "last.ckpt"
+        self.best = self.checkpoints / "best.safetensors"
+        self._identity = self.checkpoints / "identity.json"
+
+    def prepare(self, config: TrainConfig, identity: dict[str, Any], *, resume: bool) -> bool:
+        """Make the folder, or check that what it holds is the same run.
+
+        Returns
+        -------
+        bool
+            Whether there is a checkpoint to go on from.
+
+        Raises
+        ------
+        InvalidInputError
+            If the folder holds another run, or cannot be written.
+        """
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            if not resume:
+                for path in (self.last, self.best, self.model, self.metrics, self._identity):
+                    path.unlink(missing_ok=True)
+            found = self._found_identity()
+            if found is not None and found != identity:
+                raise InvalidInputError(self._describe(found, identity))
+            if found is None:
+                write_atomically(self._identity, json.dumps(identity, indent=1).encode())
+            write_atomically(self.config, config.to_yaml().encode())
+        except OSError as error:
+            raise InvalidInputError(f"{self.path}: cannot write the run: {error}") from error
+        return self.last.exists()
+
+    def _found_identity(self) -> dict[str, Any] | None:
+        if not self._identity.exists():
+            return None
+        found: dict[str, Any] = json.loads(self._identity.read_text(encoding="utf-8"))
+        return found
+
+    def _describe(self, found: dict[str, Any], identity: dict[str, Any]) -> str:
+        keys = [key for key in identity if found.get(key) != identity[key]]
+        changes = ", ".join(f"{key} was {found.get(key)!r}, is {identity[key]!r}" for key in keys)
+        return (
+            f"{self.path} holds a run that differs: {changes}. Choose another folder, or "
+            f"resume=False (--no-resume) to start over in this one"
+        )
+
+    def save_best(self, embedder: nn.Module) -> None:
+        """Write the weights of the best epoch so far."""
+        tensors = {name: t.detach().cpu().contiguous() for name, t in embedder.state_dict().items()}
+        write_atomically(self.best, safetensors.torch.save(tensors))
+
+    def load_best(self, embedder: nn.Module) -> None:
+        """Put the weights of the best epoch back."""
+        embedder.load_state_dict(safetensors.torch.load_file(self.best))
+
+    def save_checkpoint(self, trainer: lightning.Trainer) -> None:
+        """Write everything that resuming needs; every process must call this."""
+        temporary = self.checkpoints / f".last-{trainer.current_epoch}.ckpt"
+        trainer.save_checkpoint(temporary)
+        if trainer.is_global_zero:
+            temporary.replace(self.last)
+
+    def write_metrics(self, text: str) -> None:
+        """Write the table of all epochs."""
+        write_atomically(self.metrics, text.encode())
+
+
+def identity_of(config: TrainConfig, dataset: Dataset, loss: nn.Module) -> dict[str, Any]:
+    """Collect what must be equal for a run to be resumed: the config and the training data."""
+    values = {k: v for k, v in config.to_dict().items() if k not in _FREE}
+    values["loss"] = f"{config.loss} ({type(loss).__name__})"
+    values["data"] = fingerprint(dataset.train, dataset.validation)
+    return values
+
+
+def fingerprint(*splits: Any) -> str:
+    """Digest of ids and labels, and of the features where there are any."""
+    digest = hashlib.sha256()
+    for items in splits:
+        digest.update("\n".join(items.ids).encode())
+        digest.update(items.labels.tobytes())
+        if items.features is not None:
+            digest.update(items.features.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def weights_digest(module: nn.Module) -> str:
+    """Digest of a module's weights and buffers."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
