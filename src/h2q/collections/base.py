@@ -82,7 +82,7 @@ class CollectionInfo:
     created_by : str
         Version of h2q that made it.
     fingerprints : dict
-        SHA-256 of each artifact kept with the codes (`"quantizer"`, `"model"`).
+        Of each artifact kept with the codes (`"quantizer"`, `"model"`): SHA-256 in hex.
     """
 
     uri: str
@@ -125,7 +125,7 @@ class Collection(Protocol):
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """SHA-256 (hex) of each artifact kept with the codes: `"quantizer"`, `"model"`."""
+        """Fingerprint (hex) of each artifact kept with the codes: `"quantizer"`, `"model"`."""
 
     def model_bytes(self) -> bytes | None:
         """Return the model file kept with the codes, or None."""

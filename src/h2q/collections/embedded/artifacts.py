@@ -1,13 +1,14 @@
 """Files kept inside the collection, such as the quantizer and the model that made its codes.
 
 Stored in chunks, so that a model of hundreds of megabytes is never held whole in memory, with a
-SHA-256 fingerprint that is checked when they are read.
+checksum that is verified when they are read, and a fingerprint by which two are compared.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import sqlite3
 import uuid
@@ -20,12 +21,26 @@ from h2q.errors import FormatError, InvalidInputError
 #: The content itself, or the file that has it.
 Source: TypeAlias = bytes | Path
 _CHUNK_BYTES: Final = 1 << 20
+_LONGEST_HEADER: Final = 100 << 20
 
 
 def fingerprint(source: Source) -> str:
-    """SHA-256 of a content, in hex."""
+    """SHA-256 (hex) of a content, in which the header of a safetensors file is put in order.
+
+    The safetensors library writes the entries of its header in an order that changes from run to
+    run, so the plain bytes would tell a model from itself.
+    """
+    digest = hashlib.sha256()
     with _opened(source) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        start = file.read(8)
+        header = file.read(min(int.from_bytes(start, "little"), _LONGEST_HEADER))
+        try:
+            digest.update(json.dumps(json.loads(header), sort_keys=True).encode())
+        except ValueError:  # of another format: as it is
+            digest.update(start + header)
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def store(connection: sqlite3.Connection, name: str, source: Source) -> None:
@@ -40,12 +55,15 @@ def store(connection: sqlite3.Connection, name: str, source: Source) -> None:
             digest.update(chunk)
             size += len(chunk)
             position += 1
-    connection.execute("INSERT INTO artifacts VALUES (?, ?, ?)", (name, digest.hexdigest(), size))
+    connection.execute(
+        "INSERT INTO artifacts VALUES (?, ?, ?, ?)",
+        (name, fingerprint(source), digest.hexdigest(), size),
+    )
 
 
 def fingerprints(connection: sqlite3.Connection) -> dict[str, str]:
-    """SHA-256 of each artifact held."""
-    return dict(connection.execute("SELECT name, sha256 FROM artifacts ORDER BY name"))
+    """Fingerprint of each artifact held."""
+    return dict(connection.execute("SELECT name, fingerprint FROM artifacts ORDER BY name"))
 
 
 def read(connection: sqlite3.Connection, name: str) -> bytes | None:
@@ -77,8 +95,9 @@ def _chunks(connection: sqlite3.Connection, name: str) -> Iterator[bytes]:
     for (chunk,) in connection.execute(statement, (name,)):
         digest.update(chunk)
         yield chunk
-    if digest.hexdigest() != fingerprints(connection)[name]:
-        raise FormatError(f"the {name} in the collection is damaged: its fingerprint differs")
+    statement = "SELECT sha256 FROM artifacts WHERE name = ?"
+    if digest.hexdigest() != connection.execute(statement, (name,)).fetchone()[0]:
+        raise FormatError(f"the {name} in the collection is damaged: its checksum differs")
 
 
 def _opened(source: Source) -> io.BytesIO | io.BufferedReader:

@@ -76,7 +76,7 @@ class EmbeddedCollection:
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
-        """SHA-256 (hex) of each artifact kept with the codes: `"quantizer"`, `"model"`."""
+        """Fingerprint (hex) of each artifact kept with the codes: `"quantizer"`, `"model"`."""
         with self._snapshot() as connection:
             return artifacts.fingerprints(connection)
 

@@ -54,20 +54,21 @@ def within(table: CodeTable, queries: CodeArray, radius: int) -> list[Hits]:
 
 
 def _within(table: CodeTable, queries: CodeArray, radius: int) -> list[Hits]:
+    if not len(table):
+        return [Hits(np.empty(0, np.int64), np.empty(0, np.int32)) for _ in queries]
     result = faiss.RangeSearchResult(len(queries))
-    if len(queries) and len(table.codes):
-        _range_search(
-            faiss.swig_ptr(queries),
-            faiss.swig_ptr(table.codes),
-            len(queries),
-            len(table.codes),
-            min(radius, 8 * table.width) + 1,  # faiss's radius is exclusive
-            table.width,
-            result,
-        )
+    _range_search(
+        faiss.swig_ptr(queries),
+        faiss.swig_ptr(table.codes),
+        len(queries),
+        len(table.codes),
+        min(radius, 8 * table.width) + 1,  # faiss's radius is exclusive
+        table.width,
+        result,
+    )
     bounds: NDArray[np.int64] = faiss.rev_swig_ptr(result.lims, len(queries) + 1).astype(np.int64)
     total = int(bounds[-1])
-    positions = faiss.rev_swig_ptr(result.labels, total).copy()
+    positions = faiss.rev_swig_ptr(result.labels, total).astype(np.int64)  # copies, too
     distances = faiss.rev_swig_ptr(result.distances, total).astype(np.int32)
     hits = []
     for start, stop in pairwise(bounds):

@@ -51,9 +51,10 @@ CREATE TABLE state (
 INSERT INTO state VALUES (1, 0, 0, 0);
 
 CREATE TABLE artifacts (
-    name   TEXT PRIMARY KEY,         -- 'quantizer' or 'model'
-    sha256 TEXT NOT NULL,
-    size   INTEGER NOT NULL
+    name        TEXT PRIMARY KEY,    -- 'quantizer' or 'model'
+    fingerprint TEXT NOT NULL,       -- by which two are compared (artifacts.py)
+    sha256      TEXT NOT NULL,       -- of the bytes in artifact_chunks
+    size        INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE artifact_chunks (

@@ -1,0 +1,436 @@
+"""What every collection must do. An engine's test module subclasses `CollectionConformance`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from brute_collection import DictModel, exact_rows, same_content
+
+from h2q import quantization
+from h2q.codes import code_width, pack
+from h2q.collections import Collection
+from h2q.errors import CollectionError, CompatibilityError, InvalidInputError
+
+N = 300
+
+
+def random_codes(n: int, n_bits: int, seed: int = 0) -> np.ndarray:
+    return pack(np.random.default_rng(seed).integers(0, 2, (n, n_bits)))
+
+
+def payload_of(i: int) -> dict[str, Any] | None:
+    if i % 10 == 9:
+        return None
+    payload: dict[str, Any] = {"label": f"class {i % 4}", "year": 2000 + i % 25, "odd": i % 2 == 1}
+    if i % 5 == 0:
+        payload["tags"] = ["beach", i % 3, None] if i % 2 else []
+        payload["camera"] = {"maker": "Leica" if i % 3 else "Ümlaut", "f": 1.5 + i / 7}
+    return payload
+
+
+class CollectionConformance:
+    """Subclasses give the fixture `address`: where a new collection may be made."""
+
+    @pytest.fixture
+    def address(self) -> str:
+        raise NotImplementedError
+
+    def open(self, address: str, **options: Any) -> Collection:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def empty(self, address: str) -> Iterator[Collection]:
+        with self.open(address, n_bits=20) as collection:
+            yield collection
+
+    @pytest.fixture
+    def filled(self, empty: Collection) -> tuple[Collection, DictModel]:
+        model = DictModel(20)
+        ids = [f"photo {i}.jpg" if i % 3 else i for i in range(N)]
+        codes = random_codes(N, 20)
+        payloads = [payload_of(i) for i in range(N)]
+        empty.add(ids, codes, payloads)
+        model.add(ids, codes, payloads)
+        return empty, model
+
+    # Keeping
+
+    def test_a_new_collection_is_empty(self, empty):
+        assert (len(empty), empty.count(), list(empty), empty.n_bits) == (0, 0, [], 20)
+        assert empty.search(random_codes(2, 20), 5).ids == [[], []]
+        assert empty.search(np.ones((2, 20)), 5).ids == [[], []]
+        assert empty.within(random_codes(2, 20), 20).ids == [[], []]
+        assert empty.get(["a"]) == [None]
+        assert empty.delete(["a"]) == 0
+
+    def test_keeps_what_was_added(self, filled):
+        same_content(*filled)
+
+    def test_closing_and_opening_again_changes_nothing(self, filled, address):
+        collection, model = filled
+        collection.close()
+        collection.close()
+        with self.open(address) as again:
+            same_content(again, model)
+            assert again.n_bits == 20
+
+    def test_a_closed_collection_says_so(self, filled):
+        filled[0].close()
+        with pytest.raises(CollectionError, match="closed"):
+            filled[0].count()
+
+    def test_ids_are_kept_as_given(self, empty):
+        ids = [1, "1", -(2**63), 2**63 - 1, "", "a\0b", "ü/ö.jpg", " x "]
+        empty.add(ids, random_codes(len(ids), 20))
+        assert list(empty) == ids
+        assert [item.id for item in empty.get(ids[::-1])] == ids[::-1]
+        assert all(i in empty for i in ids)
+        assert not any(i in empty for i in [2, "2", 1.5, None, True, 2**70, "\udcff"])
+
+    def test_numpy_ids_become_plain_ones(self, empty):
+        empty.add(np.arange(3), random_codes(3, 20))
+        assert list(empty) == [0, 1, 2]
+        assert empty.delete(np.array([0, 2])) == 2
+        assert all(type(i) is int for i in empty)
+
+    def test_payloads_are_kept_as_given(self, empty):
+        payloads = [
+            None,
+            {},
+            {"a": [1, 2.5, None, True, {"b": "\0 ü \U0001f600"}], 'k"': 1, "big": 2**62},
+        ]
+        empty.add([0, 1, 2], random_codes(3, 20), payloads)
+        assert [item.payload for item in empty.get([0, 1, 2])] == payloads
+
+    def test_adding_again_replaces(self, filled):
+        collection, model = filled
+        ids = [*list(model.items)[10:40], "new"]
+        codes = random_codes(len(ids), 20, seed=1)
+        for each in (collection, model):
+            each.add(ids, codes, [{"again": True}] * len(ids))
+        same_content(collection, model)
+
+    def test_of_an_id_given_twice_the_last_stands(self, empty):
+        codes = random_codes(4, 20)
+        empty.add(["a", "b", "a", 1], codes, [{"n": n} for n in range(4)])
+        assert list(empty) == ["b", "a", 1]
+        (item,) = empty.get(["a"])
+        assert item.payload == {"n": 2}
+        assert np.array_equal(item.code, codes[2])
+
+    def test_delete_counts_what_was_held(self, filled):
+        collection, model = filled
+        gone = [*list(model.items)[::3], "unknown", 10**9]
+        assert collection.delete(gone) == model.delete(gone) == N // 3
+        assert collection.delete(gone) == 0
+        same_content(collection, model)
+
+    def test_an_id_may_come_back_after_its_deletion(self, empty):
+        codes = random_codes(2, 20)
+        empty.add(["a"], codes[:1])
+        assert len(empty.search(codes[0], 5).ids[0]) == 1
+        empty.delete(["a"])
+        empty.add(["a"], codes[1:])
+        assert len(empty) == 1
+        assert empty.search(codes[1], 5).distances[0].tolist() == [0]
+
+    def test_get_keeps_the_order_asked_for(self, filled):
+        collection, model = filled
+        asked = [3, "unknown", "photo 1.jpg", 3]
+        found = collection.get(asked)
+        assert [None if item is None else item.id for item in found] == [3, None, "photo 1.jpg", 3]
+        assert found[0].code.tobytes() == model.items[3][0]
+
+    def test_nothing_is_added_by_a_call_that_fails(self, filled):
+        collection, model = filled
+        codes = random_codes(2, 20)
+        bad: list[tuple[Any, Any, Any, str]] = [
+            (["a", 1.5], codes, None, "1.5"),
+            (["a", None], codes, None, "None"),
+            (["a", True], codes, None, "True"),
+            (["a", 2**63], codes, None, "64 bits"),
+            (["a", "\udcff"], codes, None, "Unicode"),
+            ("ab", codes, None, "list of ids"),
+            (["a"], codes, None, "1 ids but 2 codes"),
+            (["a", "b"], codes, [{}], "1 payloads"),
+            (["a", "b"], codes, [{}, {"x": float("nan")}], "'b' is not valid JSON"),
+            (["a", "b"], codes, [{}, {"x": {1, 2}}], "'b' is not valid JSON"),
+            (["a", "b"], codes, [{}, {"x": "\udcff"}], "'b' is not valid JSON"),
+            (["a", "b"], codes, [{}, ["x"]], "'b' must be a dict"),
+            (["a", "b"], codes[:, :2], None, "3 bytes wide"),
+            (["a", "b"], codes.astype(int), None, "uint8"),
+            (["a", "b"], np.full((2, 3), 255, np.uint8), None, "filling bits"),
+        ]
+        for ids, given, payloads, words in bad:
+            with pytest.raises(InvalidInputError, match=words):
+                collection.add(ids, given, payloads)
+        same_content(collection, model)
+
+    def test_adding_nothing_is_allowed(self, empty):
+        empty.add([], np.empty((0, 3), np.uint8))
+        empty.add([], [])
+        assert len(empty) == 0
+
+    # Searching
+
+    @pytest.mark.parametrize("k", [1, 10, N, 10 * N])
+    def test_search_by_hamming_distance(self, filled, k):
+        collection, model = filled
+        queries = random_codes(20, 20, seed=2)
+        found = collection.search(queries, k)
+        assert len(found) == 20
+        assert found.scores is None
+        for i, code in enumerate(queries):
+            ids, distances = model.nearest(code, k)
+            assert (found.ids[i], found.distances[i].tolist()) == (ids, distances)
+
+    @pytest.mark.parametrize("k", [1, 10, N, 10 * N])
+    def test_search_by_asymmetric_score(self, filled, k):
+        collection, model = filled
+        queries = exact_rows(np.random.default_rng(3), 20, 20)
+        found = collection.search(queries, k)
+        for i, row in enumerate(queries):
+            ids, scores = model.asymmetric(row, k)
+            assert (found.ids[i], found.scores[i].tolist()) == (ids, scores)
+            all_ids, distances = model.distances(pack(row[None])[0])
+            by_id = dict(zip(all_ids, distances.tolist(), strict=True))
+            assert found.distances[i].tolist() == [by_id[j] for j in ids]
+
+    def test_real_queries_may_be_ranked_by_hamming_distance(self, filled):
+        collection, _ = filled
+        queries = exact_rows(np.random.default_rng(3), 4, 20)
+        by_row = collection.search(queries, 5, rank="hamming")
+        by_code = collection.search(pack(queries), 5)
+        assert by_row.ids == by_code.ids
+        assert by_row.scores is None
+
+    @pytest.mark.parametrize("radius", [0, 3, 8, 20, 1000])
+    def test_within_is_inclusive(self, filled, radius):
+        collection, model = filled
+        queries = np.concatenate([random_codes(5, 20), random_codes(5, 20, seed=4)])
+        found = collection.within(queries, radius)
+        for i, code in enumerate(queries):
+            ids, distances = model.within(code, radius)
+            assert (found.ids[i], found.distances[i].tolist()) == (ids, distances)
+
+    def test_within_takes_real_queries_by_their_code(self, filled):
+        row = exact_rows(np.random.default_rng(5), 1, 20)
+        assert filled[0].within(row, 6).ids == filled[0].within(pack(row), 6).ids
+
+    def test_one_query_may_be_a_vector(self, filled):
+        collection, _ = filled
+        code, row = random_codes(1, 20, seed=6), exact_rows(np.random.default_rng(6), 1, 20)
+        assert collection.search(code[0], 3).ids == collection.search(code, 3).ids
+        assert collection.search(row[0], 3).ids == collection.search(row, 3).ids
+
+    def test_no_query_finds_nothing(self, filled):
+        assert filled[0].search(np.empty((0, 3), np.uint8), 3).ids == []
+        assert filled[0].search(np.empty((0, 20)), 3).ids == []
+        assert filled[0].within(np.empty((0, 3), np.uint8), 3).ids == []
+
+    def test_equal_items_come_in_the_order_they_were_added(self, empty):
+        code = random_codes(1, 20)
+        ids = [f"{i * 7919 % 1000}" for i in range(200)]
+        empty.add(ids, np.repeat(code, 200, axis=0))
+        empty.add(ids[:5], np.repeat(code, 5, axis=0))
+        order = ids[5:] + ids[:5]
+        for k in (1, 20, 199):
+            assert empty.search(code, k).ids == [order[:k]]
+            assert empty.search(np.ones(20), k).ids == [order[:k]]
+        assert empty.within(code, 0).ids == [order]
+
+    def test_search_follows_every_change(self, filled):
+        collection, model = filled
+        rng = np.random.default_rng(7)
+        for step in range(15):
+            held = list(model.items)
+            gone = [held[i] for i in rng.choice(len(held), len(held) // 5, replace=False)]
+            assert collection.delete(gone) == model.delete(gone)
+            ids = [f"step {step} {i}" for i in range(20)]
+            codes = random_codes(20, 20, seed=100 + step)
+            for each in (collection, model):
+                each.add(ids, codes)
+            query = exact_rows(rng, 1, 20)
+            assert collection.search(query, 15).ids == [model.asymmetric(query[0], 15)[0]]
+            assert collection.search(pack(query), 15).ids == [model.nearest(pack(query)[0], 15)[0]]
+            assert collection.within(pack(query), 7).ids == [model.within(pack(query)[0], 7)[0]]
+
+    def test_torch_queries_and_codes(self, filled):
+        torch = pytest.importorskip("torch")
+        collection, _ = filled
+        rows, codes = exact_rows(np.random.default_rng(8), 3, 20), random_codes(3, 20, seed=8)
+        assert collection.search(torch.from_numpy(rows), 5).ids == collection.search(rows, 5).ids
+        collection.add(["t0", "t1", "t2"], torch.from_numpy(codes))
+        found = collection.search(torch.from_numpy(codes), 500).ids
+        assert [("t0" in ids, len(ids)) for ids in found] == [(True, N + 3)] * 3
+
+    @pytest.mark.parametrize(
+        ("queries", "k", "rank", "words"),
+        [
+            (np.zeros((1, 3), np.uint8), 0, None, "k must be"),
+            (np.zeros((1, 3), np.uint8), 2.5, None, "k must be"),
+            (np.zeros((1, 3), np.uint8), True, None, "k must be"),
+            (np.zeros((1, 4), np.uint8), 1, None, "3 bytes wide"),
+            (np.full((1, 3), 255, np.uint8), 1, None, "filling bits"),
+            (np.zeros((1, 3), np.int64), 1, None, "uint8"),
+            (np.zeros((1, 3), np.uint8), 1, "asymmetric", "needs real queries"),
+            (np.zeros((1, 3), np.uint8), 1, "cosine", "'cosine'"),
+            (np.ones((1, 19)), 1, None, "rotated rows"),
+            (np.ones((1, 2, 10)), 1, None, "shape"),
+            (np.full((1, 20), np.nan), 1, None, "NaN"),
+            (np.full((1, 20), np.inf), 1, None, "infinite"),
+            (np.zeros((1, 20)), 1, None, "zeros"),
+        ],
+    )
+    def test_bad_queries_are_refused(self, filled, queries, k, rank, words):
+        with pytest.raises(InvalidInputError, match=words):
+            filled[0].search(queries, k, rank=rank)
+
+    def test_a_negative_radius_is_refused(self, filled):
+        with pytest.raises(InvalidInputError, match="radius"):
+            filled[0].within(np.zeros((1, 3), np.uint8), -1)
+
+    # Conditions
+
+    CONDITIONS: tuple[tuple[dict[str, Any], Any], ...] = (
+        ({}, lambda p: True),
+        ({"label": "class 1"}, lambda p: p.get("label") == "class 1"),
+        ({"year": {"$gte": 2005, "$lt": 2010.5}}, lambda p: 2005 <= p.get("year", 0) < 2010.5),
+        ({"label": {"$in": ["class 0", "class 2", 7]}, "odd": False},
+         lambda p: p.get("label") in ("class 0", "class 2") and p["odd"] is False),
+        ({"label": {"$ne": "class 1"}}, lambda p: p.get("label") != "class 1"),
+        ({"tags": {"$contains": "beach"}}, lambda p: "beach" in p.get("tags", [])),
+        ({"tags": {"$exists": False}}, lambda p: "tags" not in p),
+        ({"camera.maker": "Ümlaut"}, lambda p: p.get("camera", {}).get("maker") == "Ümlaut"),
+        ({"$or": [{"label": "class 3"}, {"year": 2001}]},
+         lambda p: p.get("label") == "class 3" or p.get("year") == 2001),
+        ({"$not": {"label": "class 3"}}, lambda p: p.get("label") != "class 3"),
+        ({"label": "no such"}, lambda p: False),
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("case", range(len(CONDITIONS)))
+    def test_conditions_restrict_every_call(self, filled, case):
+        collection, model = filled
+        where, of_payload = self.CONDITIONS[case]
+
+        def keep(payload):
+            return of_payload(payload or {})
+
+        kept = [i for i, (_, payload) in model.items.items() if keep(payload)]
+        assert collection.count(where) == len(kept)
+        assert [i for batch in collection.iterate(where=where) for i in batch.ids] == kept
+        query = exact_rows(np.random.default_rng(9), 1, 20)
+        code = pack(query)[0]
+        assert collection.search(code, 12, where).ids == [model.nearest(code, 12, keep)[0]]
+        assert collection.search(query, 12, where).ids == [model.asymmetric(query[0], 12, keep)[0]]
+        assert collection.within(code, 8, where).ids == [model.within(code, 8, keep)[0]]
+
+    def test_conditions_see_changes(self, filled):
+        collection, _ = filled
+        code = random_codes(1, 20)
+        where = {"label": "class 1"}
+        before = collection.search(code, 1000, where).ids[0]
+        collection.delete(before[:3])
+        collection.add(["fresh"], code, [{"label": "class 1"}])
+        after = collection.search(code, 1000, where).ids[0]
+        assert set(after) == {*before[3:], "fresh"}
+
+    def test_bad_conditions_are_refused(self, filled):
+        with pytest.raises(InvalidInputError, match=r"\$near"):
+            filled[0].search(random_codes(1, 20), 1, {"year": {"$near": 3}})
+        with pytest.raises(InvalidInputError, match=r"\$near"):
+            filled[0].count({"year": {"$near": 3}})
+
+    # What it is made of
+
+    @pytest.mark.parametrize("n_bits", [1, 8, 12, 48, 64, 100, 256])
+    def test_any_length_of_code(self, address, n_bits):
+        with self.open(address, n_bits=n_bits) as collection:
+            model = DictModel(n_bits)
+            codes = random_codes(100, n_bits)
+            assert codes.shape[1] == code_width(n_bits)
+            for each in (collection, model):
+                each.add(range(100), codes)
+            row = exact_rows(np.random.default_rng(1), 1, n_bits)
+            code = pack(row)[0]
+            assert collection.search(row, 100).ids == [model.asymmetric(row[0], 100)[0]]
+            found = collection.within(code, n_bits // 2)
+            assert (found.ids[0], found.distances[0].tolist()) == model.within(code, n_bits // 2)
+
+    def test_another_code_length_is_refused(self, filled, address):
+        filled[0].close()
+        with pytest.raises(CompatibilityError, match=r"20-bit.* 48 bits"):
+            self.open(address, n_bits=48)
+
+    def test_nothing_is_made_without_a_code_length(self, address):
+        with pytest.raises(CollectionError, match="n_bits"):
+            self.open(address)
+
+    @pytest.fixture
+    def quantizers(self) -> list[Any]:
+        rows = np.random.default_rng(0).standard_normal((200, 24))
+        return [
+            quantization.RandomRotationQuantizer(n_bits=16, random_state=seed).fit(rows)
+            for seed in (0, 1)
+        ]
+
+    def test_keeps_its_quantizer_and_rotates_by_it(self, address, quantizers):
+        quantizer = quantizers[0]
+        rows = np.random.default_rng(1).standard_normal((50, 24)).astype(np.float32)
+        with self.open(address, quantizer=quantizer) as collection:
+            assert collection.n_bits == 16
+            collection.add(range(50), quantizer.transform(rows))
+        with self.open(address) as again:
+            assert np.array_equal(again.quantizer.transform(rows), quantizer.transform(rows))
+            found = again.search(rows, 50)
+            rotated = np.asarray(quantizer.rotate(rows), dtype=np.float32)
+            signs = np.where(rotated > 0, 1.0, -1.0)
+            for i in range(50):
+                scores = signs @ rotated[i].astype(float)
+                assert np.allclose(found.scores[i], np.sort(scores)[::-1], atol=1e-4)
+                assert i in again.within(rows[i], 0).ids[0]
+
+    def test_another_quantizer_is_refused(self, address, quantizers):
+        self.open(address, quantizer=quantizers[0]).close()
+        self.open(address, quantizer=quantizers[0]).close()
+        with pytest.raises(CompatibilityError, match="quantizer"):
+            self.open(address, quantizer=quantizers[1])
+
+    def test_a_quantizer_for_a_collection_without_one_is_refused(self, address, quantizers):
+        self.open(address, n_bits=16).close()
+        with pytest.raises(CompatibilityError, match="without a quantizer"):
+            self.open(address, quantizer=quantizers[0])
+
+    def test_contradictory_code_lengths_are_refused(self, address, quantizers):
+        with pytest.raises(InvalidInputError, match=r"n_bits: 20.*quantizer: 16"):
+            self.open(address, n_bits=20, quantizer=quantizers[0])
+
+    def test_info(self, filled):
+        facts = dataclasses.asdict(filled[0].info())
+        assert (facts["n_bits"], facts["count"], facts["bit_order"]) == (20, N, "msb")
+        assert facts["size_bytes"] > 0
+        assert facts["fingerprints"] == {}
+
+    @pytest.mark.parametrize("mode", ["w", "", None])
+    def test_unknown_modes_are_refused(self, address, mode):
+        with pytest.raises(InvalidInputError, match="mode"):
+            self.open(address, n_bits=8, mode=mode)
+
+    def test_reading_only(self, filled, address):
+        collection, model = filled
+        with self.open(address, mode="r") as reader:
+            same_content(reader, model)
+            for write in (lambda: reader.add(["x"], random_codes(1, 20)),
+                          lambda: reader.delete(["photo 1.jpg"])):  # fmt: skip
+                with pytest.raises(CollectionError, match="mode='r'"):
+                    write()
+            for each in (collection, model):
+                each.add(["x"], random_codes(1, 20))
+            same_content(reader, model)
+            assert reader.search(random_codes(1, 20), 5).ids == [
+                model.nearest(random_codes(1, 20)[0], 5)[0]
+            ]
