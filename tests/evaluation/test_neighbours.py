@@ -1,0 +1,59 @@
+"""Recall of the true neighbours of unlabelled embeddings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
+
+from h2q.codes import hamming_distances, pack
+from h2q.errors import InvalidInputError
+from h2q.evaluation import neighbour_recall
+
+
+@pytest.fixture
+def sides():
+    rng = np.random.default_rng(3)
+    return rng.standard_normal((25, 40)), rng.standard_normal((300, 40))
+
+
+def test_cosine_finds_its_own_neighbours(sides):
+    assert neighbour_recall(*sides, k=10, shortlist=10, ranking="cosine") == 1
+
+
+def test_hamming_shortlist_against_scikit_learn(sides):
+    q, d = sides
+    nearest = NearestNeighbors(n_neighbors=5, metric="cosine").fit(d).kneighbors(q)[1]
+    distances = hamming_distances(pack(q), pack(d))
+    shares = []
+    for row, truth in zip(distances, nearest, strict=True):
+        edge = np.sort(row)[59]
+        at_edge = row == edge
+        chance = (60 - (row < edge).sum()) / at_edge.sum()
+        shares.append(np.mean([row[i] < edge or chance * at_edge[i] for i in truth]))
+    assert neighbour_recall(q, d, k=5, shortlist=60) == pytest.approx(np.mean(shares))
+
+
+def test_truth_may_come_from_the_originals(sides):
+    q, d = sides
+    low = neighbour_recall(
+        pack(q[:, :8]), pack(d[:, :8]), query_embeddings=q, database_embeddings=d, n_bits=8
+    )
+    high = neighbour_recall(q, d, ranking="asymmetric")
+    assert 0 < low < high < 1
+
+
+def test_everything_in_the_shortlist_is_recall_one(sides):
+    assert neighbour_recall(*sides, shortlist=10_000) == pytest.approx(1)
+
+
+def test_bad_input(sides):
+    q, d = sides
+    with pytest.raises(InvalidInputError, match="k must be 1 to 300"):
+        neighbour_recall(q, d, k=301)
+    with pytest.raises(InvalidInputError, match="shortlist"):
+        neighbour_recall(q, d, shortlist=0)
+    with pytest.raises(InvalidInputError, match="finite real rows"):
+        neighbour_recall(pack(q), pack(d), n_bits=40)
+    with pytest.raises(InvalidInputError, match="differ in number"):
+        neighbour_recall(q, d, query_embeddings=q[:3], database_embeddings=d)
