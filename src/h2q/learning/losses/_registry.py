@@ -25,7 +25,12 @@ def build(
     kind: type[nn.Module], name: str, given: Mapping[str, object], options: Mapping[str, object]
 ) -> nn.Module:
     """`kind(**given, **options)`, dropping what `kind` does not take of `given` but no option."""
-    accepted = [p for p in inspect.signature(kind).parameters if p != "self"]
+    # A class without a constructor of its own shows nn.Module's *args and **kwargs: no options.
+    accepted = [
+        name
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
     for option in options:
         if option not in accepted or option in given:
             own = [p for p in accepted if p not in given]

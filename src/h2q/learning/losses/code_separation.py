@@ -13,7 +13,8 @@ from h2q.errors import InvalidInputError
 
 # Least length of a known code of distance 2, 4, ..., 32, where the Griesmer bound is not always
 # met. Facts from M. Grassl, "Bounds on the minimum distance of linear codes", codetables.de;
-# dimensions up to 4 meet the bound throughout.
+# dimensions up to 4 meet the bound throughout. Dimensions 9 and 10 (more than 256 classes) are read
+# off one copy of that table whose neighbours do not all agree: they may be one bit too long.
 _SHORTEST = {
     5: (6, 10, 14, 16, 21, 24, 28, 31),
     6: (7, 11, 15, 18, 23, 26, 30, 32, 38, 42, 45, 48, 53, 56, 60, 63),
@@ -58,8 +59,8 @@ def cosine_separation(n_bits: int, n_classes: int) -> float:
 def minimum_distance(length: int, dimension: int) -> int:
     """Largest d of a known binary linear [length, dimension, d] code.
 
-    Exact tables up to dimension 10 and distance 32 (1,024 classes, and the lengths of the paper);
-    the Griesmer bound, which the tables meet or miss by one or two, beyond them.
+    A table up to dimension 10 and distance 32 (1,024 classes, and the lengths of the paper); the
+    Griesmer bound, which the best known codes meet or miss by a bit or two, beyond it.
     """
     distance = 1
     while _shortest(distance + 1, dimension) <= length:

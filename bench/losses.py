@@ -1,0 +1,293 @@
+"""Every loss trained as a linear hash layer on frozen features, against the untrained layer.
+
+    python bench/losses.py --shared ../shared --cache ~/.cache/h2q-bench
+
+Data: Corel-5k (multi-label, features as they come) and a subset of CIFAR-10 (features of the
+shared MobileNetV2 at 160 px, made once and kept in the cache). Mean average precision over the
+whole database, for three rankings of the same embeddings: `cosine` (real on both sides: what
+the loss has learned), `sign` (Hamming, codes are the signs of the embeddings) and `h2q` (Hamming,
+codes after the graduated rotation, fitted on the training rows).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+import tarfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+import h2q
+from h2q.evaluation import mean_average_precision
+from h2q.learning import losses
+from h2q.learning.losses import protocol
+
+OWN = ["untrained", *losses.names()]
+METRIC_LEARNING = [
+    "pml:TripletMarginLoss",
+    "pml:MultiSimilarityLoss",
+    "pml:ProxyAnchorLoss",
+    "pml:NTXentLoss",
+]
+BITS = (16, 32, 64)
+DIMENSION = 256
+SIDE = 160
+
+
+@dataclass(frozen=True)
+class Data:
+    """Features (n, 256) and multi-hot labels of the three parts."""
+
+    features: dict[str, Tensor]
+    labels: dict[str, Tensor]
+
+
+# --- data -------------------------------------------------------------------------------------
+
+
+def corel5k(shared: Path) -> Data:
+    """2,000 training, 500 query and 2,432 database images, 81 words."""
+    with np.load(shared / "data" / "features_corel5k.npz", allow_pickle=False) as file:
+        labels = np.unpackbits(file["labels"], axis=1)[:, : len(file["words"])]
+        return split_up(file["features"].astype(np.float32), labels, file["split"])
+
+
+def cifar10(shared: Path, cache: Path) -> Data:
+    """5,000 training, 1,000 query and 5,000 database images, 10 classes."""
+    path = cache / f"cifar10_mobilenetv2_{SIDE}.npz"
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        features, classes, split = embed_cifar10(shared)
+        temporary = path.with_suffix(".part.npz")
+        np.savez(temporary, features=features, classes=classes, split=split)
+        temporary.replace(path)
+    with np.load(path, allow_pickle=False) as file:
+        onehot = np.eye(10, dtype=np.uint8)[file["classes"]]
+        return split_up(file["features"].astype(np.float32), onehot, file["split"])
+
+
+def split_up(features: NDArray, labels: NDArray, split: NDArray) -> Data:
+    """PCA of the training rows to 256 dimensions, rows scaled to a mean norm of 16."""
+    train = split == "train"
+    centre = features[train].mean(axis=0)
+    axes = np.linalg.svd(features[train] - centre, full_matrices=False)[2][:DIMENSION]
+    x = (features - centre) @ axes.T
+    x *= DIMENSION**0.5 / np.linalg.norm(x[train], axis=1).mean()
+    parts = ("train", "query", "database")
+    return Data(
+        {part: torch.from_numpy(x[split == part]).float() for part in parts},
+        {part: torch.from_numpy(labels[split == part]).float() for part in parts},
+    )
+
+
+def embed_cifar10(shared: Path) -> tuple[NDArray, NDArray, NDArray]:
+    """500 training and 500 database images a class, and 100 queries a class of the test set."""
+    import timm
+
+    with tarfile.open(shared / "data" / "cifar10.tar") as tar:
+        files = {Path(m.name).name: m for m in tar.getmembers() if m.isfile()}
+        classes = np.array(tar.extractfile(files["labels.txt"]).read().split(), dtype=np.int64)
+        rows, split = [], []
+        for c in range(10):
+            own = np.flatnonzero(classes == c)
+            rows += [own[own < 50_000][:1000], own[own >= 50_000][:100]]
+            split += ["train"] * 500 + ["database"] * 500 + ["query"] * 100
+        rows = np.concatenate(rows)
+        split = np.array(split)
+
+        model = timm.create_model(
+            f"local-dir:{shared / 'models' / 'mobilenetv2'}", pretrained=True, num_classes=0
+        )
+        model = model.eval().to(memory_format=torch.channels_last)
+        features = np.empty((len(rows), model.num_features), dtype=np.float16)
+        for sheet in range(60):
+            here = np.flatnonzero(rows // 1000 == sheet)
+            if not len(here):
+                continue
+            name = f"sheet_{sheet:02d}.webp"
+            image = Image.open(io.BytesIO(tar.extractfile(files[name]).read())).convert("RGB")
+            for block in np.array_split(here, max(1, len(here) // 64)):
+                features[block] = embed(model, image, rows[block] % 1000)
+            print(f"{name}: {len(here)} images", file=sys.stderr, flush=True)
+    return features, classes[rows], split
+
+
+@torch.inference_mode()
+def embed(model: nn.Module, sheet: Image.Image, tiles: NDArray) -> NDArray:
+    """Features of some 32 x 32 tiles of a sheet (n, 1280)."""
+    pixels = np.stack(
+        [
+            np.asarray(
+                sheet.crop(
+                    (32 * (t % 40), 32 * (t // 40), 32 * (t % 40) + 32, 32 * (t // 40) + 32)
+                ).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+            )
+            for t in tiles
+        ]
+    )
+    x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+    x = x.contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return model(x).float().numpy().astype(np.float16)
+
+
+# --- training ---------------------------------------------------------------------------------
+
+
+def train_layer(loss: nn.Module, x: Tensor, y: Tensor, layer: nn.Linear, arguments, seed: int):
+    """Adam on the layer and the loss's own parameters, as `losses.protocol` asks."""
+    groups = [{"params": list(layer.parameters()), "lr": arguments.lr}]
+    if protocol.has_parameter_groups(loss):
+        groups += loss.parameter_groups(arguments.lr)
+    optimizer = torch.optim.Adam(groups, lr=arguments.lr, weight_decay=5e-4)
+    driven = protocol.driven_by_dataset(loss)
+    if driven:
+        loss.on_dataset(y)
+    generator = torch.Generator().manual_seed(seed)
+    for epoch in range(arguments.epochs):
+        if protocol.has_epoch_start(loss):
+            loss.on_epoch_start(epoch, arguments.epochs)
+        rows = loss.epoch_rows(epoch) if driven else None
+        rows = torch.arange(len(x)) if rows is None else rows
+        shuffled = rows[torch.randperm(len(rows), generator=generator)]
+        for batch in shuffled.split(arguments.batch_size):
+            extra = {"indices": batch} if driven else {}
+            optimizer.zero_grad()
+            value = loss(layer(x[batch]), y[batch], **extra)
+            value.backward()
+            optimizer.step()
+        rows = loss.rows_to_embed(epoch) if driven else None
+        if rows is not None:
+            with torch.no_grad():
+                loss.on_epoch_end(layer(x[rows]), rows)
+
+
+def score(data: Data, layer: nn.Linear) -> dict[str, float]:
+    """Mean average precision in percent, by ranking."""
+    with torch.no_grad():
+        z = {part: layer(x).numpy() for part, x in data.features.items()}
+    quantizer = h2q.HouseholderQuantizer(random_state=0).fit(z["train"])
+    marks = (data.labels["query"].numpy(), data.labels["database"].numpy())
+
+    def value(query: NDArray, database: NDArray, ranking: str) -> float:
+        result = mean_average_precision(query, database, *marks, ranking=ranking)
+        return round(100 * float(result), 2)
+
+    return {
+        "cosine": value(z["query"], z["database"], "cosine"),
+        "sign": value(z["query"], z["database"], "hamming"),
+        "h2q": value(quantizer.rotate(z["query"]), quantizer.rotate(z["database"]), "hamming"),
+    }
+
+
+def run(data: Data, name: str, n_bits: int, seed: int, arguments) -> dict[str, float]:
+    """Train one loss, or leave the layer as it is, and score it."""
+    torch.manual_seed(seed)
+    x, y = data.features["train"], data.labels["train"]
+    layer = nn.Linear(x.shape[1], n_bits)
+    start = time.perf_counter()
+    if name != "untrained":
+        options = json.loads(arguments.options)
+        loss = losses.create(name, n_bits=n_bits, n_classes=y.shape[1], **options)
+        train_layer(loss, x, y, layer, arguments, seed)
+    seconds = time.perf_counter() - start
+    return score(data, layer) | {"seconds": round(seconds, 1)}
+
+
+# --- the table --------------------------------------------------------------------------------
+
+
+def markdown(rows: list[dict]) -> str:
+    """One table a data set: a row a loss, mean over seeds of each ranking at each length."""
+    lines = []
+    for data in dict.fromkeys(row["data"] for row in rows):
+        here = [row for row in rows if row["data"] == data]
+        bits = sorted({row["bits"] for row in here})
+        rankings = ("cosine", "sign", "h2q")
+        head = [f"{ranking} {b}" for ranking in rankings for b in bits]
+        lines += [
+            f"### {data}",
+            "",
+            f"| loss | {' | '.join(head)} |",
+            "|---" * (len(head) + 1) + "|",
+        ]
+        for loss in dict.fromkeys(row["loss"] for row in here):
+            cells = []
+            for ranking in rankings:
+                for b in bits:
+                    values = [r[ranking] for r in here if r["loss"] == loss and r["bits"] == b]
+                    cells.append(f"{np.mean(values):.1f}" if values else "")
+            lines.append(f"| {loss.removeprefix('pml:')} | {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run what the arguments ask for and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "h2q-bench")
+    parser.add_argument("--data", nargs="+", default=["corel5k", "cifar10"])
+    parser.add_argument("--losses", nargs="+", default=[*OWN, *METRIC_LEARNING])
+    parser.add_argument("--bits", nargs="+", type=int, default=BITS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--options", default="{}", help="JSON, for every loss named")
+    parser.add_argument("--csv", type=Path, help="append each result to this file as it comes")
+    parser.add_argument("--table", action="store_true", help="only print the table of --csv")
+    arguments = parser.parse_args()
+
+    if arguments.table:
+        with arguments.csv.open() as file:
+            rows = [
+                {k: v if k in ("data", "loss") else float(v) for k, v in row.items()}
+                for row in csv.DictReader(file)
+            ]
+        print(markdown([row | {"bits": int(row["bits"])} for row in rows]))
+        return
+
+    rows = []
+    for which in arguments.data:
+        if which == "corel5k":
+            data = corel5k(arguments.shared)
+        else:
+            data = cifar10(arguments.shared, arguments.cache)
+        multi_label = bool((data.labels["train"].sum(dim=1) != 1).any())
+        for name in arguments.losses:
+            if multi_label and name.startswith("pml:"):
+                continue  # these take one label an item
+            for n_bits in arguments.bits:
+                for seed in arguments.seeds:
+                    row = {"data": which, "loss": name, "bits": n_bits, "seed": seed}
+                    row |= run(data, name, n_bits, seed, arguments)
+                    rows.append(row)
+                    print(json.dumps(row), file=sys.stderr, flush=True)
+                    if arguments.csv:
+                        append(arguments.csv, row)
+    print(markdown(rows))
+
+
+def append(path: Path, row: dict) -> None:
+    """Add a row to a CSV file, with a header if it is new."""
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+if __name__ == "__main__":
+    main()
