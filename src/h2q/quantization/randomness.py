@@ -56,12 +56,9 @@ def pack_random_state(random_state: RandomState) -> Any:
     """Write a `random_state` as something JSON can hold; a live generator with its position."""
     if random_state is None or isinstance(random_state, int | np.integer):
         return None if random_state is None else int(random_state)
-    bits: Any
     if isinstance(random_state, np.random.Generator):
-        kind, bits = "Generator", random_state.bit_generator
-    else:
-        kind, bits = "RandomState", random_state._bit_generator
-    return {"kind": kind, "state": _jsonable(bits.state)}
+        return {"kind": "Generator", "state": _jsonable(random_state.bit_generator.state)}
+    return {"kind": "RandomState", "state": _jsonable(random_state.get_state(legacy=False))}
 
 
 def _jsonable(value: Any) -> Any:
@@ -84,7 +81,9 @@ def unpack_random_state(packed: Any) -> RandomState:
     if state["bit_generator"] not in _BIT_GENERATORS:
         raise ValueError(f"unknown bit generator {state['bit_generator']!r}")
     bits = getattr(np.random, state["bit_generator"])()
-    bits.state = state
-    return (
-        np.random.Generator(bits) if packed["kind"] == "Generator" else np.random.RandomState(bits)
-    )
+    if packed["kind"] == "Generator":
+        bits.state = state
+        return np.random.Generator(bits)
+    restored = np.random.RandomState(bits)
+    restored.set_state(state)
+    return restored
