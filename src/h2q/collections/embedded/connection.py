@@ -75,9 +75,11 @@ def _configure_for_writing(connection: sqlite3.Connection) -> None:
 
 
 def _connect_to_read(path: Path) -> sqlite3.Connection:
-    """Open read-only; where the folder is read-only too, as a file that does not change."""
-    connection = _connect(path, "mode=ro")
+    """Open for queries only; where the folder is read-only, as a file that does not change."""
+    # Not "mode=ro": such a connection leaves its -wal and -shm files behind when it is closed.
+    connection = _connect(path, "mode=rw")
     try:
+        connection.execute("PRAGMA query_only = ON")
         connection.execute("SELECT 1 FROM meta").fetchone()
     except sqlite3.OperationalError as error:
         connection.close()

@@ -18,7 +18,8 @@ _REMEDY = {
     sqlite3.SQLITE_LOCKED: "another connection has been writing for too long; repeat the call",
     sqlite3.SQLITE_READONLY: "it cannot be written; open it with mode='r', or allow writing to the "
     "file and its folder",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that the folder exists and may be used",
+    sqlite3.SQLITE_CANTOPEN: "check that its folder exists and may be written; a collection in a "
+    "read-only folder opens with mode='r'",
     sqlite3.SQLITE_TOOBIG: "an item is larger than SQLite stores; make it smaller",
 }
 

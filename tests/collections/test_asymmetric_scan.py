@@ -1,0 +1,155 @@
+"""The shortlist of an approximate scan, made exact: the result is that of scoring every code."""
+
+from __future__ import annotations
+
+import faiss
+import numpy as np
+import pytest
+from brute_collection import exact_rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from h2q.codes import code_width, pack, unpack_signs
+from h2q.collections.embedded import asymmetric_scan
+from h2q.collections.embedded.asymmetric_scan import AsymmetricScan
+from h2q.collections.embedded.asymmetric_scores import byte_tables, scores_of_all, scores_of_each
+from h2q.collections.embedded.fast_scan import FastScan
+from h2q.collections.embedded.table import CodeTable
+
+
+def table_of(codes: np.ndarray) -> CodeTable:
+    table = CodeTable(codes.shape[1])
+    table.append(np.arange(len(codes), dtype=np.int64), codes)
+    return table
+
+
+def check_exact(table: CodeTable, rows: np.ndarray, n_bits: int, k: int) -> None:
+    """Against a full scan in float64; `rows` are such that its sums are exact."""
+    scores = rows.astype(float) @ unpack_signs(table.codes, n_bits).T.astype(float)
+    scores[:, ~table.alive] = -np.inf
+    for query, hits in enumerate(AsymmetricScan(table).nearest(rows, k)):
+        order = np.argsort(-scores[query], kind="stable")[: min(k, len(table))]
+        assert np.array_equal(hits.positions, order)
+        assert np.array_equal(hits.values, scores[query][order].astype(np.float32))
+
+
+@pytest.mark.parametrize("n_bits", [8, 12, 16, 48, 64, 100, 128, 512])
+def test_exact_at_the_size_of_a_fast_scan(n_bits):
+    rng = np.random.default_rng(n_bits)
+    codes = pack(rng.integers(0, 2, (30_000, n_bits)))
+    table = table_of(codes)
+    table.remove(rng.choice(30_000, 3000, replace=False))
+    assert table.dead == 3000
+    for k in (1, 10, 200):
+        check_exact(table, exact_rows(rng, 20, n_bits), n_bits, k)
+
+
+def test_the_fast_scan_answers_nearly_all_queries_itself(monkeypatch):
+    """A check of the bound: too loose a one would fall back to scoring every code."""
+    rng = np.random.default_rng(0)
+    table = table_of(rng.integers(0, 256, (100_000, 8), dtype=np.uint8))
+    scan = AsymmetricScan(table)
+    rows = rng.standard_normal((200, 64)).astype(np.float32)
+    scan.nearest(rows[:1], 10)
+    full = []
+    original = AsymmetricScan._scored_from
+    monkeypatch.setattr(
+        AsymmetricScan,
+        "_scored_from",
+        lambda self, tables, start: full.append(start == 0) or original(self, tables, start),
+    )
+    scan.nearest(rows, 10)
+    assert full
+    assert not any(full)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 130),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([1, 5, 64]),
+    st.sampled_from(["normal", "signs", "one large", "tiny", "clustered"]),
+)
+def test_exact_for_any_query(n_bits, seed, k, kind):
+    rng = np.random.default_rng(seed)
+    bits = rng.integers(0, 2, (6000, n_bits))
+    rows = exact_rows(rng, 3, n_bits)
+    if kind == "signs":  # many ties
+        rows = np.where(rows > 0, 1, -1).astype(np.float32)
+    elif kind == "one large":
+        rows[:, 0] *= 2.0**12
+    elif kind == "tiny":
+        rows *= np.float32(2.0**-100)
+    elif kind == "clustered":  # many equal codes
+        bits = bits[rng.integers(0, 5, 6000)]
+    table = table_of(pack(bits))
+    table.remove(rng.integers(0, 6000, 500))
+    check_exact(table, rows, n_bits, k)
+
+
+@pytest.mark.parametrize("n_bits", [8, 64, 100, 256, 1024])
+def test_nothing_left_out_exceeds_the_bound(n_bits):
+    """The error bound of the tables holds for each scan, and is not far too wide."""
+    rng = np.random.default_rng(n_bits)
+    codes = pack(rng.integers(0, 2, (5000, n_bits)))
+    scan = FastScan(codes)
+    rows = rng.standard_normal((50, n_bits)).astype(np.float32)
+    rows[10:20] *= rng.exponential(3.0, (10, n_bits)).astype(np.float32)
+    scores = scores_of_all(byte_tables(rows, code_width(n_bits)), codes)
+    for shortlist in (1, 50, 1000):
+        positions, bounds = scan.search(rows, shortlist)
+        outside = scores.copy()
+        np.put_along_axis(outside, positions, -np.inf, axis=1)
+        assert (outside.max(axis=1) <= bounds).all()
+        within_reach = np.take_along_axis(scores, positions, axis=1).min(axis=1)
+        assert (bounds - within_reach < 0.5 * np.abs(rows).sum(axis=1)).all()
+
+
+def test_scores_do_not_depend_on_the_batch():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((40, 100)).astype(np.float32)
+    codes = pack(rng.integers(0, 2, (500, 100)))
+    together = scores_of_all(byte_tables(rows, 13), codes)
+    alone = np.concatenate([scores_of_all(byte_tables(row[None], 13), codes) for row in rows])
+    each = scores_of_each(byte_tables(rows, 13), np.repeat(codes[None], 40, axis=0))
+    assert np.array_equal(together, alone)
+    assert np.array_equal(together, each)
+    assert np.allclose(together, rows @ unpack_signs(codes, 100).T, atol=1e-4)
+
+
+def test_follows_a_table_as_it_grows_and_shrinks(monkeypatch):
+    monkeypatch.setattr(asymmetric_scan, "_LEAST_SCANNED", 100)
+    rng = np.random.default_rng(0)
+    table = CodeTable(4)
+    scan = AsymmetricScan(table)
+    rows = exact_rows(rng, 4, 32)
+    last = 0
+    for _ in range(60):
+        n = int(rng.integers(1, 120))
+        table.append(np.arange(last, last + n), rng.integers(0, 256, (n, 4), dtype=np.uint8))
+        last += n
+        table.remove(rng.integers(0, last, int(rng.integers(0, 100))))
+        scores = rows.astype(float) @ unpack_signs(table.codes, 32).T.astype(float)
+        scores[:, ~table.alive] = -np.inf
+        for query, hits in enumerate(scan.nearest(rows, 10)):
+            order = np.argsort(-scores[query], kind="stable")[: min(10, len(table))]
+            assert np.array_equal(hits.positions, order)
+    assert table.epoch > 0
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_batch_is_the_same_in_any_number_of_threads(threads):
+    rng = np.random.default_rng(0)
+    table = table_of(rng.integers(0, 256, (20_000, 8), dtype=np.uint8))
+    rows = rng.standard_normal((100, 64)).astype(np.float32)
+    before = faiss.omp_get_max_threads()
+    try:
+        faiss.omp_set_num_threads(threads)
+        batch = AsymmetricScan(table).nearest(rows, 10)
+        assert faiss.omp_get_max_threads() == threads
+    finally:
+        faiss.omp_set_num_threads(before)
+    for row, hits in zip(rows, batch, strict=True):
+        (alone,) = AsymmetricScan(table).nearest(row[None], 10)
+        assert np.array_equal(hits.positions, alone.positions)
+        assert np.array_equal(hits.values, alone.values)

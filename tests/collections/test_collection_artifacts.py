@@ -1,0 +1,102 @@
+"""The model and the quantizer travel with the codes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from h2q import open_collection
+from h2q.errors import CompatibilityError, FormatError, InvalidInputError
+
+
+def model_bytes(n_bits: int = 24, weights: bytes = b"", order: int = 1) -> bytes:
+    """A file with the header of a model; a collection looks at nothing else."""
+    metadata = {"format": "h2q", "kind": "hasher", "hasher": json.dumps({"n_bits": n_bits})}
+    header = json.dumps({"__metadata__": dict(list(metadata.items())[::order])}).encode()
+    return len(header).to_bytes(8, "little") + header + weights
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "photos.h2q"
+
+
+@pytest.mark.parametrize("as_path", [True, False])
+def test_a_model_larger_than_a_chunk_comes_back(tmp_path: Path, path, as_path):
+    data = model_bytes(weights=np.random.default_rng(0).bytes(3_500_000))
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(data)
+    with open_collection(path, model=file if as_path else data) as collection:
+        assert collection.n_bits == 24
+        assert collection.quantizer is None
+        assert list(collection.fingerprints) == ["model"]
+    with open_collection(path, model=data, mode="r") as collection:
+        assert collection.model_bytes() == data
+        collection.write_model(tmp_path / "copy.safetensors")
+    assert (tmp_path / "copy.safetensors").read_bytes() == data
+    names = ["copy.safetensors", "model.safetensors", "photos.h2q"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+
+
+def test_the_order_of_the_header_does_not_make_another_model(path: Path):
+    assert model_bytes() != model_bytes(order=-1)
+    open_collection(path, model=model_bytes()).close()
+    open_collection(path, model=model_bytes(order=-1)).close()
+
+
+def test_another_model_is_refused_by_its_fingerprint(path: Path):
+    with open_collection(path, model=model_bytes(weights=b"a")) as collection:
+        kept = collection.fingerprints["model"]
+    with pytest.raises(CompatibilityError, match=kept[:12]):
+        open_collection(path, model=model_bytes(weights=b"b"))
+
+
+def test_a_model_of_another_length_is_refused(path: Path):
+    open_collection(path, n_bits=64).close()
+    with pytest.raises(CompatibilityError, match=r"64-bit codes, the model has 24"):
+        open_collection(path, model=model_bytes())
+
+
+def test_a_collection_may_have_no_model(tmp_path: Path, path):
+    with open_collection(path, n_bits=8) as collection:
+        assert collection.model_bytes() is None
+        with pytest.raises(InvalidInputError, match="holds no model"):
+            collection.write_model(tmp_path / "model")
+    assert [p.name for p in tmp_path.iterdir()] == ["photos.h2q"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"hello",
+        b"\xff" * 100,
+        model_bytes()[:40],
+        len(b"{}").to_bytes(8, "little") + b"{}",
+        model_bytes().replace(b"hasher", b"hashed"),
+        model_bytes().replace(b"n_bits", b"x_bits"),
+    ],
+)
+def test_what_is_no_model_is_refused_and_nothing_made(tmp_path: Path, path, data):
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(data)
+    for model in (data, file):
+        with pytest.raises(FormatError, match="model"):
+            open_collection(path, model=model)
+    with pytest.raises(InvalidInputError, match="absent"):
+        open_collection(path, model=tmp_path / "absent")
+    assert not path.exists()
+
+
+def test_a_damaged_model_is_noticed(path: Path):
+    open_collection(path, model=model_bytes(weights=b"a" * 100)).close()
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("UPDATE artifact_chunks SET data = substr(data, 2)")
+    connection.close()
+    with open_collection(path) as collection, pytest.raises(FormatError, match="checksum"):
+        collection.model_bytes()

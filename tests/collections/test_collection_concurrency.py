@@ -1,0 +1,177 @@
+"""Two readers and one writer at once, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from h2q import open_collection
+from h2q.codes import pack
+from h2q.errors import CollectionError
+
+GROUP = 40
+
+#: Answers each line (a code in hex) with what it finds at distance 0, until told to watch: then it
+#: searches without pause and checks that it never sees a write by halves.
+READER = """
+import json, sys
+import numpy as np
+from h2q import open_collection
+collection = open_collection(sys.argv[1], mode="r")
+print("ready", flush=True)
+everything = np.zeros(4, np.uint8)
+for line in sys.stdin:
+    if line == "watch\\n":
+        seen = set()
+        while 0 not in seen or -1 not in seen:
+            if -1 in collection:
+                seen.add(-1)
+            ids = collection.within(everything, 32).ids[0]
+            by_asymmetric = collection.search(np.ones(32), 100_000).ids[0]
+            for found in (ids, by_asymmetric):
+                groups, counts = np.unique(np.array(found, int) // GROUP, return_counts=True)
+                whole = counts[groups >= 0] == GROUP
+                assert whole.all(), (groups, counts)
+                seen.add(0 if len(found) > GROUP else 1)
+        print(json.dumps("done"), flush=True)
+    else:
+        code = np.frombuffer(bytes.fromhex(line.strip()), np.uint8)
+        print(json.dumps(collection.within(code, 0).ids[0]), flush=True)
+""".replace("GROUP", str(GROUP))
+
+#: Adds and deletes whole groups of ids, each in one call.
+WRITER = """
+import sys
+import numpy as np
+from h2q import open_collection
+collection = open_collection(sys.argv[1])
+rng = np.random.default_rng(0)
+for step in range(120):
+    first = GROUP * (step % 30 + 1)
+    ids = list(range(first, first + GROUP))
+    collection.add(ids, rng.integers(0, 256, (GROUP, 4), dtype=np.uint8))
+    if step % 3 == 2:
+        first = GROUP * (int(rng.integers(30)) + 1)
+        collection.delete(list(range(first, first + GROUP)))
+collection.add([-1], np.zeros((1, 4), np.uint8))
+""".replace("GROUP", str(GROUP))
+
+
+class Reader:
+    def __init__(self, path: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", READER, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        assert self._process.wait(timeout=30) == 0
+
+
+@pytest.mark.slow
+def test_two_readers_and_one_writer(tmp_path: Path):
+    path = tmp_path / "photos.h2q"
+    rng = np.random.default_rng(1)
+    with open_collection(path, n_bits=32) as collection:
+        collection.add(range(GROUP), rng.integers(0, 256, (GROUP, 4), dtype=np.uint8))
+        readers = [Reader(path), Reader(path)]
+        assert [reader.line() for reader in readers] == ["ready", "ready"]
+
+        # What is committed is seen by the next call, additions, replacements and deletions alike.
+        for step in range(20):
+            code, other = rng.integers(0, 256, (2, 1, 4), dtype=np.uint8)
+            for change, expected in [
+                (lambda code=code: collection.add(["x"], code), ["x"]),
+                (lambda other=other: collection.add(["x"], other), []),
+                (lambda code=code: collection.add(["x", "y"], np.repeat(code, 2, 0)), ["x", "y"]),
+                (lambda: collection.delete(["x", "y"]), []),
+            ]:
+                change()
+                for reader in readers:
+                    reader.tell(code.tobytes().hex())
+                assert [json.loads(reader.line()) for reader in readers] == [expected] * 2, step
+
+        # And at full speed no reader ever sees a write by halves.
+        for reader in readers:
+            reader.tell("watch")
+        writer = subprocess.run([sys.executable, "-c", WRITER, str(path)], timeout=120)
+        assert writer.returncode == 0
+        assert [json.loads(reader.line()) for reader in readers] == ["done", "done"]
+        for reader in readers:
+            reader.close()
+        collection.check()
+
+
+def test_two_writers_take_turns(tmp_path: Path):
+    path = tmp_path / "photos.h2q"
+    codes = pack(np.random.default_rng(0).standard_normal((50, 16)))
+    with open_collection(path, n_bits=16) as one, open_collection(path) as other:
+
+        def write(collection, name):
+            for i in range(50):
+                collection.add([f"{name} {i}"], codes[i : i + 1])
+
+        threads = [
+            threading.Thread(target=write, args=(each, name))
+            for each, name in ((one, "a"), (other, "b"), (other, "c"))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        expected = {f"{name} {i}" for name in "abc" for i in range(50)}
+        assert set(one) == set(other) == expected
+        assert set(one.search(codes[0], 1000).ids[0]) == expected
+
+
+def test_one_object_serves_several_threads(tmp_path: Path):
+    rows = np.random.default_rng(0).standard_normal((400, 16))
+    with open_collection(tmp_path / "photos.h2q", n_bits=16) as collection:
+        collection.add(range(400), pack(rows))
+        expected = collection.search(rows, 5).ids
+        found: dict[int, list] = {}
+
+        def search(share):
+            found[share] = collection.search(rows[share::4], 5).ids
+
+        threads = [threading.Thread(target=search, args=(share,)) for share in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert all(found[share] == expected[share::4] for share in range(4))
+
+
+def test_a_writer_that_never_ends_is_reported(tmp_path: Path, monkeypatch):
+    from h2q.collections.embedded import connection
+
+    monkeypatch.setattr(connection, "_PATIENCE_S", 0.1)
+    path = tmp_path / "photos.h2q"
+    with open_collection(path, n_bits=16) as one, open_collection(path) as other:
+        with connection.writing(one._connection):
+            with pytest.raises(CollectionError, match="another process"):
+                other.add(["a"], np.zeros((1, 2), np.uint8))
+            assert len(other) == 0
+        other.add(["a"], np.zeros((1, 2), np.uint8))
+        assert list(one) == ["a"]

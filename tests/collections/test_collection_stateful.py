@@ -1,0 +1,102 @@
+"""Any sequence of calls leaves a collection in the state a dict would be in."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from brute_collection import DictModel, exact_rows, same_content
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from h2q import open_collection
+from h2q.codes import pack
+from h2q.collections.embedded import EmbeddedCollection, asymmetric_scan, items
+
+IDS = st.integers(0, 12) | st.sampled_from([f"{i}" for i in range(12)])
+LABELS = st.none() | st.sampled_from(["a", "b"])
+
+
+class CollectionMachine(RuleBasedStateMachine):
+    """One writer, and one reader that sometimes lags behind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.path = self.folder / "photos.h2q"
+
+    @initialize(n_bits=st.sampled_from([3, 8, 12, 64]))
+    def create(self, n_bits):
+        self.n_bits = n_bits
+        self.model = DictModel(n_bits)
+        self.writer = open_collection(self.path, n_bits=n_bits)
+        self.reader = open_collection(self.path, mode="r")
+
+    @rule(ids=st.lists(IDS, max_size=12), labels=st.data(), seed=st.integers(0, 5))
+    def add(self, ids, labels, seed):
+        codes = pack(np.random.default_rng(seed).integers(0, 2, (len(ids), self.n_bits)))
+        label = st.lists(LABELS, min_size=len(ids), max_size=len(ids))
+        payloads = [None if x is None else {"label": x} for x in labels.draw(label)]
+        self.writer.add(ids, codes, payloads)
+        self.model.add(ids, codes, payloads)
+
+    @rule(ids=st.lists(IDS, max_size=12, unique=True))
+    def delete(self, ids):
+        assert self.writer.delete(ids) == self.model.delete(ids)
+
+    @rule()
+    def compact(self):
+        assert isinstance(self.writer, EmbeddedCollection)
+        self.writer.compact()
+
+    @rule()
+    def reopen(self):
+        self.writer.close()
+        self.writer = open_collection(self.path)
+
+    @rule(seed=st.integers(0, 100), k=st.integers(1, 8), who=st.sampled_from(["writer", "reader"]),
+          label=LABELS)  # fmt: skip
+    def search(self, seed, k, who, label):
+        collection = getattr(self, who)
+        row = exact_rows(np.random.default_rng(seed), 1, self.n_bits)
+        code = pack(row)[0]
+        where = None if label is None else {"label": label}
+
+        def keep(payload):
+            return label is None or (payload or {}).get("label") == label
+
+        found = collection.search(code, k, where)
+        assert (found.ids[0], found.distances[0].tolist()) == self.model.nearest(code, k, keep)
+        found = collection.search(row, k, where)
+        assert (found.ids[0], found.scores[0].tolist()) == self.model.asymmetric(row[0], k, keep)
+        found = collection.within(code, k, where)
+        assert (found.ids[0], found.distances[0].tolist()) == self.model.within(code, k, keep)
+
+    @invariant()
+    def content(self):
+        if hasattr(self, "writer"):
+            same_content(self.writer, self.model)
+
+    def teardown(self) -> None:
+        if hasattr(self, "writer"):
+            self.writer.check()
+            self.writer.close()
+            self.reader.close()
+        shutil.rmtree(self.folder)
+
+
+class TestLikeADict(CollectionMachine.TestCase):
+    settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+
+    def setUp(self) -> None:
+        # So that few items are enough for the FastScan, and few removals for a cut of their log.
+        self._before = asymmetric_scan._LEAST_SCANNED, items._LEAST_LOG
+        vars(asymmetric_scan)["_LEAST_SCANNED"] = 10
+        vars(items)["_LEAST_LOG"] = 15
+
+    def tearDown(self) -> None:
+        vars(asymmetric_scan)["_LEAST_SCANNED"] = self._before[0]
+        vars(items)["_LEAST_LOG"] = self._before[1]

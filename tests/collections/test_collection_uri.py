@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from h2q import open_collection
+from h2q.errors import CollectionError, InvalidInputError
+
+
+@pytest.mark.parametrize(
+    ("uri", "engine"),
+    [
+        ("milvus://localhost:19530/photos", "Milvus"),
+        ("postgresql://user@localhost/photos", "PostgreSQL"),
+        ("POSTGRES://localhost/photos", "PostgreSQL"),
+    ],
+)
+def test_engines_to_come_are_named(uri, engine):
+    with pytest.raises(CollectionError, match=engine):
+        open_collection(uri, n_bits=64)
+
+
+@pytest.mark.parametrize("uri", ["redis://localhost", "https://example.com/photos.h2q", ""])
+def test_other_addresses_are_refused(uri):
+    with pytest.raises(InvalidInputError, match="path"):
+        open_collection(uri, n_bits=64)
+
+
+@pytest.mark.parametrize("name", ["photos.h2q", "no suffix", "50% of #1?.h2q", "ü:x.h2q"])
+def test_any_file_name(tmp_path: Path, name, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for uri in (name, tmp_path / name, str(tmp_path / name), (tmp_path / name).as_uri()):
+        with open_collection(uri, n_bits=8) as collection:
+            assert collection.n_bits == 8
+    assert [p.name for p in tmp_path.iterdir()] == [name]
