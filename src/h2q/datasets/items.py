@@ -88,8 +88,10 @@ class Dataset:
         Name of each class, in the order of the labels.
     train, validation, query, database : Items
         The splits. `validation` may be empty.
-    skipped : list of str
+    skipped : tuple of str
         Files left out because they could not be read, each with the reason.
+    notes : tuple of str
+        What a reader of results should know of how the splits came about.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Dataset:
     query: Items
     database: Items
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for split, items in self.splits():
@@ -118,10 +121,11 @@ class Dataset:
         items: Items,
         split: Mapping[str, IntArray],
         skipped: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
     ) -> Dataset:
         """Divide `items` by the positions `split` gives for each of `SPLITS`."""
         train, validation, query, database = (items.take(split[part]) for part in SPLITS)
-        return cls(name, classes, train, validation, query, database, skipped)
+        return cls(name, classes, train, validation, query, database, skipped, notes)
 
     def splits(self) -> Iterator[tuple[str, Items]]:
         """Each split with its name, in the order train, validation, query, database."""
@@ -149,4 +153,5 @@ class Dataset:
             else f"features ({self.train.features.shape[1]})",
             **{split: len(items) for split, items in self.splits()},
             "skipped": len(self.skipped),
+            "notes": list(self.notes),
         }

@@ -145,6 +145,52 @@ def complete_split(
     return indices
 
 
+def split_by_count(n: int, counts: Mapping[str, int], *, random_state: RandomState = 0) -> Indices:
+    """Draw `counts` items of each split at random; what is left is the database.
+
+    Raises
+    ------
+    InvalidInputError
+        If nothing would be left.
+    """
+    order = _generator(random_state).permutation(n)
+    return _take_counts([order], counts, f"{n} items")
+
+
+def split_by_class_count(
+    labels: NDArray[Any], counts: Mapping[str, int], *, random_state: RandomState = 0
+) -> Indices:
+    """Draw `counts` items of each split from every class; what is left is the database.
+
+    Raises
+    ------
+    InvalidInputError
+        If a class is too small.
+    """
+    rng = _generator(random_state)
+    members = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)]
+    return _take_counts(members, counts, "a class")
+
+
+def _take_counts(groups: list[NDArray[np.intp]], counts: Mapping[str, int], what: str) -> Indices:
+    needed = sum(counts.values())
+    smallest = min(len(group) for group in groups)
+    if smallest <= needed:
+        raise InvalidInputError(
+            f"{what} has {smallest} items, but the split takes {needed} ("
+            + ", ".join(f"{name} {count}" for name, count in counts.items())
+            + ") and the rest is the database"
+        )
+    parts: Indices = {}
+    start = 0
+    for name in SPLITS[:-1]:
+        stop = start + counts.get(name, 0)
+        parts[name] = np.sort(np.concatenate([group[start:stop] for group in groups]))
+        start = stop
+    parts["database"] = np.sort(np.concatenate([group[start:] for group in groups]))
+    return parts
+
+
 def _apportion(n: int, shares: list[float]) -> list[int]:
     """Whole numbers near `n * shares` that sum to n; ties and small n favour the earlier share."""
     if n < len(shares):
