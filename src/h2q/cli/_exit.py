@@ -1,0 +1,45 @@
+"""Exit codes, and the one place where errors become them."""
+
+from __future__ import annotations
+
+import enum
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from h2q.cli import _console
+from h2q.errors import H2QError
+
+
+class Exit(enum.IntEnum):
+    """What the process says when it ends; documented in `h2q --help` and docs/commands.md."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    SKIPPED = 3
+    BUG = 70
+    INTERRUPTED = 130
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Turn the errors a user can meet into one line and a code; leave bugs their traceback."""
+    try:
+        yield
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has gone; that is no error of anyone.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(Exit.OK) from None
+    except KeyboardInterrupt:
+        _console.err().print("interrupted")
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    except H2QError as error:
+        _console.fail(str(error))
+        raise typer.Exit(Exit.ERROR) from None
+    except OSError as error:  # a full disk, a read-only folder, a missing file
+        _console.fail(str(error))
+        raise typer.Exit(Exit.ERROR) from None

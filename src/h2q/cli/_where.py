@@ -1,0 +1,57 @@
+"""`--where`: conditions on the payload, as short text or as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+import typer
+
+_OPERATORS: Final = {"=": "$in", "!=": "$nin", ">=": "$gte", "<=": "$lte", ">": "$gt", "<": "$lt"}
+_SHORT: Final = re.compile(r"^\s*([^=!<>]+?)\s*(!=|>=|<=|=|>|<)(.*)$", re.DOTALL)
+
+
+def parse_where(conditions: Sequence[str]) -> dict[str, Any] | None:
+    """Read conditions such as "label=cat", "year>=2020" or '{"label": {"$in": ["cat"]}}'.
+
+    All must hold. A value that reads as a number, true or false matches both as such and as text.
+
+    Raises
+    ------
+    typer.BadParameter
+        If a condition cannot be read.
+    """
+    parsed = [_parse(text) for text in conditions]
+    if not parsed:
+        return None
+    return parsed[0] if len(parsed) == 1 else {"$and": parsed}
+
+
+def _parse(text: str) -> dict[str, Any]:
+    if text.lstrip().startswith("{"):
+        try:
+            condition: dict[str, Any] = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise typer.BadParameter(f"{text!r} is not JSON: {error}") from error
+        return condition
+    match = _SHORT.match(text)
+    if match is None:
+        raise typer.BadParameter(
+            f"{text!r} is not a condition; write key=value, key!=value, key>=value or JSON"
+        )
+    key, operator, value = match.groups()
+    readings = _readings(value)
+    if operator in ("=", "!="):
+        return {key: {_OPERATORS[operator]: readings}}
+    return {key: {_OPERATORS[operator]: readings[-1]}}
+
+
+def _readings(value: str) -> list[Any]:
+    """Return the value as text and, where it reads as one, as a number or a truth value, last."""
+    try:
+        other = json.loads(value)
+    except json.JSONDecodeError:
+        return [value]
+    return [value, other] if isinstance(other, int | float) else [value]

@@ -1,0 +1,68 @@
+"""`h2q embed`: photos or a data set to real embeddings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from h2q.cli import _console
+from h2q.cli._help import BatchSize, Device, Json
+
+
+def embed(
+    source: Annotated[
+        str,
+        typer.Argument(help="A folder of photos, or a data set (h2q train --list datasets)."),
+    ],
+    model: Annotated[Path, typer.Option("--model", "-m", help="Model file or run folder.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the .npz.")],
+    batch_size: BatchSize = 64,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Turn photos into real [bold]embeddings[/] with a trained model.
+
+    The .npz holds one row an image, before rotation, with ids, and labels and splits where they
+    are known. Photos that cannot be read are listed and skipped.
+    """
+    from h2q.cli._skipped import end, list_skipped
+    from h2q.indexing.embedding import embed_dataset, embed_folder
+    from h2q.indexing.embeddings import save_embeddings
+    from h2q.indexing.encoder import PhotoEncoder, load_hasher
+    from h2q.indexing.report import Skipped
+
+    hasher = load_hasher(model)
+    if Path(source).is_dir():
+        encoder = PhotoEncoder(hasher, device)
+        with _console.progress("embedding") as advance:
+            embeddings, skipped = embed_folder(
+                source, encoder, batch_size=batch_size, on_progress=advance
+            )
+    else:
+        from h2q.datasets import load_dataset
+
+        dataset = load_dataset(source)
+        skipped = [Skipped(*each.split(": ", 1)) for each in dataset.skipped]
+        if hasher.preprocessing is not None:
+            hasher = PhotoEncoder(hasher, device).hasher
+        embeddings = embed_dataset(
+            dataset, hasher, batch_size=batch_size, progress=not _console.is_quiet()
+        )
+    save_embeddings(out, embeddings)
+    list_skipped(skipped)
+    rows, dimension = embeddings.rows.shape
+    if json:
+        _console.print_json(
+            {
+                "out": str(out),
+                "rows": rows,
+                "dimension": dimension,
+                "labelled": embeddings.labels is not None,
+                "skipped": [{"path": each.path, "reason": each.reason} for each in skipped],
+            }
+        )
+    else:
+        _console.out().print(f"{rows:,} embeddings of dimension {dimension} -> {out}", markup=False)
+    end(skipped)

@@ -1,0 +1,170 @@
+"""`h2q eval`: judge quantizers, a model, or a collection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from h2q.cli import _console
+from h2q.cli._help import BatchSize, Device, Json, Key, Seed
+
+if TYPE_CHECKING:
+    from h2q.datasets import Dataset
+
+
+def evaluate(
+    source: Annotated[
+        str | None,
+        typer.Argument(help="Labelled embeddings (.npz), or a collection with labels."),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", "-m", help="Judge this model or run folder ...")
+    ] = None,
+    data: Annotated[str | None, typer.Option("--data", "-d", help="... on this data set.")] = None,
+    bits: Annotated[
+        int | None,
+        typer.Option("--bits", "-b", min=1, help="Bits a code; the dimension by default."),
+    ] = None,
+    k: Annotated[
+        int | None,
+        typer.Option("-k", min=1, help="mAP@k; the whole database is ranked by default."),
+    ] = None,
+    methods: Annotated[
+        str,
+        typer.Option(
+            "--methods",
+            help="Quantizers to compare, of none, random, itq, h2q, h2q-sgd, h2q-procrustes.",
+        ),
+    ] = "none,random,itq,h2q",
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, help="Fits of each quantizer; the spread is shown.")
+    ] = 1,
+    queries: Annotated[
+        int, typer.Option("--queries", min=1, help="Of a collection: items used as queries.")
+    ] = 500,
+    key: Key = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = 64,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Judge codes by [bold]mean average precision[/], under every ranking.
+
+    For embeddings or a model: fits each quantizer on the training rows and searches the queries
+    among the database, ranked by [bold]hamming[/] (expected value over ties), [bold]asymmetric[/]
+    (real query, coded database) and [bold]embedding[/] (the paper's: ties broken by the real
+    embeddings), beside the bound of the real embeddings. For a collection: searches some of its
+    items among the others by their codes.
+    """
+    if (source is None) == (model is None):
+        raise typer.BadParameter("give labelled embeddings or a collection, or --model and --data")
+    if (model is None) != (data is None):
+        raise typer.BadParameter("--model and --data go together")
+    if source is not None and _is_collection(source):
+        _collection(source, k=k, n_queries=queries, seed=seed, json=json)
+        return
+    if model is not None and data is not None:
+        dataset = _embed(data, model, device, batch_size)
+    else:
+        dataset = _load(str(source), key)
+    from h2q.reports.comparison import Split, compare_quantizers
+
+    parts = [
+        Split(_rows(items), items.labels)
+        for items in (dataset.train, dataset.query, dataset.database)
+    ]
+    with _console.progress("fitting and judging") as advance:
+        comparison = compare_quantizers(
+            *parts,
+            n_bits=bits,
+            methods=[name.strip() for name in methods.split(",") if name.strip()],
+            k=k,
+            seeds=range(seed, seed + seeds),
+            on_progress=advance,
+        )
+    facts = {
+        "data": dataset.name,
+        "train": len(dataset.train),
+        "query": len(dataset.query),
+        "database": len(dataset.database),
+    }
+    if json:
+        _console.print_json({**facts, **comparison.to_dict()})
+        return
+    title = f"{dataset.name}: {comparison.metric} in percent, {comparison.n_bits} bits"
+    _console.out().print(_console.table(comparison.header(), comparison.rows(), title=title))
+    _console.note(
+        f"fitted on {facts['train']:,} rows; {facts['query']:,} queries among "
+        f"{facts['database']:,}; seeds {comparison.seeds}"
+    )
+
+
+def _is_collection(source: str) -> bool:
+    if "://" in source:
+        return True
+    from h2q.reports.describe import is_sqlite
+
+    return is_sqlite(source)
+
+
+def _collection(uri: str, *, k: int | None, n_queries: int, seed: int, json: bool) -> None:
+    from h2q import open_collection
+    from h2q.reports.collection_scores import evaluate_collection
+
+    with open_collection(uri, mode="r") as collection:
+        found = evaluate_collection(collection, k=k, n_queries=n_queries, random_state=seed)
+    if json:
+        _console.print_json({"collection": uri, **found.to_dict()})
+        return
+    rows = [[row["ranking"], row["metric"], row["value"]] for row in found.rows()]
+    title = f"{uri}: {found.n_queries:,} queries among {found.n_database:,}, {found.n_bits} bits"
+    _console.out().print(_console.table(["ranking", "metric", "value"], rows, title=title))
+
+
+def _load(source: str, key: str | None) -> Dataset:
+    from h2q.datasets import load_dataset
+    from h2q.errors import InvalidInputError
+
+    options: dict[str, Any] = {} if key is None else {"features": key}
+    path = source.removeprefix("npz:")
+    if not path.endswith(".npz") or not Path(path).exists():
+        raise InvalidInputError(
+            f"{source!r} is neither an .npz of labelled embeddings nor a collection; "
+            "to judge a model on a data set, give --model and --data"
+        )
+    return load_dataset(f"npz:{path}", validation=0.0, **options)
+
+
+def _embed(data: str, model: Path, device: str, batch_size: int) -> Dataset:
+    """Return the data set with the model's embeddings as its features."""
+    from dataclasses import replace
+
+    from h2q.datasets import load_dataset
+    from h2q.indexing.encoder import PhotoEncoder, load_hasher
+
+    hasher = load_hasher(model)
+    if hasher.preprocessing is not None:
+        hasher = PhotoEncoder(hasher, device).hasher
+    dataset = load_dataset(data)
+    embedded: dict[str, Any] = {
+        name: replace(
+            items,
+            images=None,
+            features=hasher.embed_items(
+                items, batch_size=batch_size, progress=not _console.is_quiet()
+            ),
+        )
+        for name, items in dataset.splits()
+        if len(items)
+    }
+    return replace(dataset, **embedded)
+
+
+def _rows(items: Any) -> Any:
+    from h2q.errors import InvalidInputError
+
+    if items.features is None:
+        raise InvalidInputError("the file holds images, not embeddings; run `h2q embed` first")
+    return items.features

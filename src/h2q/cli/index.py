@@ -1,0 +1,145 @@
+"""`h2q index`: photos, embeddings or codes into a collection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from h2q.cli import _console
+from h2q.cli._help import BatchSize, Device, Json, Key
+from h2q.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from h2q.indexing.report import IndexReport
+
+
+def index(
+    source: Annotated[
+        Path,
+        typer.Argument(help="A folder of photos, embeddings (.npz, .npy), or codes (.npz)."),
+    ],
+    collection: Annotated[
+        str, typer.Option("--collection", "-c", help="The collection, such as photos.h2q.")
+    ],
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", "-m", help="Model file or run folder; kept in the collection."),
+    ] = None,
+    quantizer: Annotated[
+        Path | None,
+        typer.Option("--quantizer", help="For embeddings: what codes them; kept as well."),
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove the photos of this folder that are gone.")
+    ] = False,
+    prefix: Annotated[
+        str,
+        typer.Option("--prefix", help="Goes before the ids, to keep several folders apart."),
+    ] = "",
+    max_megapixels: Annotated[
+        float, typer.Option("--max-megapixels", min=0, help="Skip photos larger than this.")
+    ] = 89.0,
+    key: Key = None,
+    batch_size: BatchSize = 64,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Bring photos, embeddings or codes into a [bold]collection[/].
+
+    Run again on the same folder, it reads only what is new or has changed. Interrupted, it keeps
+    what is done, and the same command continues. A new collection needs --model (photos) or
+    --quantizer (embeddings); it keeps them, so that later runs and searches do not.
+
+    A photo's id is its path below the folder; the first folder below it is stored as `label`.
+    """
+    from h2q.cli._skipped import end, list_skipped
+
+    if source.is_dir():
+        if quantizer is not None:
+            raise typer.BadParameter(
+                "is for embeddings; photos take --model", param_hint="--quantizer"
+            )
+        report = _photos(
+            source,
+            collection,
+            model,
+            device,
+            prefix=prefix,
+            prune=prune,
+            batch_size=batch_size,
+            max_pixels=int(max_megapixels * 1_000_000),
+        )
+    elif not source.exists():
+        raise InvalidInputError(f"there is no {source}; give a folder of photos or a .npz file")
+    elif model is not None or prune or prefix:
+        raise typer.BadParameter(
+            f"{source} is a file: --model, --prune and --prefix are for folders"
+        )
+    else:
+        report = _rows(source, collection, quantizer, key)
+    list_skipped(report.skipped)
+    if json:
+        _console.print_json({"collection": collection, **report.to_dict()})
+    else:
+        _console.out().print(_summary(report, collection), markup=False)
+    end(report.skipped)
+
+
+def _photos(folder: Path, uri: str, model: Path | None, device: str, **options: Any) -> IndexReport:
+    from h2q.images import scan_folder
+    from h2q.indexing.folder import check_some_images, index_folder
+    from h2q.indexing.models import collection_and_encoder, exists
+
+    if model is None and not exists(uri):
+        raise InvalidInputError(f"there is no collection {uri} yet; give --model to make it")
+    # Before a collection is made: a mistyped folder should leave nothing behind.
+    check_some_images(folder, scan_folder(folder, on_error=lambda error: None))
+    with (
+        collection_and_encoder(uri, model=model, device=device) as (collection, encoder),
+        _console.progress("indexing") as advance,
+    ):
+        return index_folder(folder, collection, encoder, on_progress=advance, **options)
+
+
+def _rows(source: Path, uri: str, quantizer_path: Path | None, key: str | None) -> IndexReport:
+    from h2q import open_collection
+    from h2q.codes import load_codes
+    from h2q.indexing.embeddings import is_codes_file, load_embeddings
+    from h2q.indexing.quantizers import load_quantizer
+    from h2q.indexing.rows import index_codes, index_embeddings
+
+    quantizer = None if quantizer_path is None else load_quantizer(quantizer_path)
+    if is_codes_file(source):
+        codes = load_codes(source)
+        options: dict[str, Any] = {} if quantizer is None else {"quantizer": quantizer}
+        with (
+            open_collection(uri, n_bits=codes.n_bits, **options) as collection,
+            _console.progress("indexing") as advance,
+        ):
+            return index_codes(codes, collection, on_progress=advance)
+    embeddings = load_embeddings(source, key=key)
+    with open_collection(uri, quantizer=quantizer) as collection:
+        coder = collection.quantizer
+        if coder is None:
+            raise InvalidInputError(
+                f"the collection {uri} keeps no quantizer; give the one that made its codes "
+                "(--quantizer)"
+            )
+        with _console.progress("indexing") as advance:
+            return index_embeddings(embeddings, collection, coder, on_progress=advance)
+
+
+def _summary(report: IndexReport, uri: str) -> str:
+    parts = [f"{report.added:,} added"]
+    for count, what in (
+        (report.updated, "updated"),
+        (report.renewed, "touched or moved"),
+        (report.unchanged, "unchanged"),
+        (report.removed, "removed"),
+        (len(report.skipped), "skipped"),
+    ):
+        if count:
+            parts.append(f"{count:,} {what}")
+    return f"{', '.join(parts)} -> {uri}"

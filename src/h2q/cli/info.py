@@ -1,0 +1,43 @@
+"""`h2q info`: what a file, folder or collection is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from h2q.cli import _console
+from h2q.cli._help import Json
+
+
+def info(
+    path: Annotated[
+        str,
+        typer.Argument(help="A collection, quantizer, model, run folder, codes or embeddings."),
+    ],
+    json: Json = False,
+) -> None:
+    """Say what a file of h2q is: a collection, quantizer, model, run, codes or embeddings."""
+    from h2q.reports.describe import describe
+
+    facts = describe(path)
+    if json:
+        _console.print_json(facts)
+        return
+    _console.out().print(_console.table(["", ""], list(_lines(facts))))
+
+
+def _lines(facts: dict[str, Any], prefix: str = "") -> list[list[str]]:
+    lines: list[list[str]] = []
+    for name, value in facts.items():
+        if value is None or value == {}:
+            continue
+        if isinstance(value, dict):
+            lines.extend(_lines(value, f"{prefix}{name}."))
+        else:
+            lines.append([f"{prefix}{name}", f"{value:,}" if _is_count(value) else str(value)])
+    return lines
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,70 @@
+"""What is remembered of an indexed file, to know it again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class PhotoFile:
+    """An image file as the scan found it.
+
+    Attributes
+    ----------
+    id : str
+        Path below the folder, with forward slashes, after the prefix if there is one.
+    folder : Path
+        The folder that was scanned, absolute.
+    path : Path
+        The file, absolute.
+    """
+
+    id: str
+    folder: Path
+    path: Path
+
+    @property
+    def label(self) -> str | None:
+        """Name of the first folder below the scanned one, as `datasets` labels folders."""
+        parts = self.path.relative_to(self.folder).parts
+        return parts[0] if len(parts) > 1 else None
+
+    def payload(self, size: int, mtime_ns: int, sha256: str) -> dict[str, Any]:
+        """Return what the collection stores with the code."""
+        stored: dict[str, Any] = {
+            "path": relative_path(self.path, self.folder),
+            "folder": str(self.folder),
+            "size": size,
+            "mtime_ns": mtime_ns,
+            "sha256": sha256,
+        }
+        if self.label is not None:
+            stored["label"] = self.label
+        return stored
+
+
+def relative_path(path: Path, folder: Path) -> str:
+    """Path below the folder, with forward slashes."""
+    return path.relative_to(folder).as_posix()
+
+
+def photo_path(payload: Mapping[str, Any] | None) -> Path | None:
+    """Return where the photo of a stored item lies, or None for an item that came otherwise."""
+    if not payload or "folder" not in payload or "path" not in payload:
+        return None
+    return Path(str(payload["folder"])) / str(payload["path"])
+
+
+def photo_id(prefix: str, relative: str) -> str:
+    """Id of a photo: its path below the folder, after the prefix if there is one."""
+    return f"{prefix}/{relative}" if prefix else relative
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

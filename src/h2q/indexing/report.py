@@ -1,0 +1,53 @@
+"""What an indexing run did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeAlias
+
+#: Told how many items are done, and of how many.
+OnProgress: TypeAlias = Callable[[int, int], None]
+
+
+def no_progress(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that could not be used."""
+
+    path: str
+    reason: str
+
+
+@dataclass
+class IndexReport:
+    """Counts of one run; every file of the folder is in exactly one of the first five.
+
+    Attributes
+    ----------
+    added : int
+        New items.
+    updated : int
+        Items whose file had other content.
+    renewed : int
+        Items of the same content whose file was touched or moved: only the payload was written.
+    unchanged : int
+    skipped : list of Skipped
+        Files that could not be read. An item stored for such a file earlier stays.
+    removed : int
+        Items whose file is gone (with `prune`).
+    """
+
+    added: int = 0
+    updated: int = 0
+    renewed: int = 0
+    unchanged: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    removed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Values that JSON can hold."""
+        return asdict(self)

@@ -1,0 +1,90 @@
+"""Judge a collection by the labels in its payloads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from h2q._typing import RandomState
+from h2q.collections.base import Collection
+from h2q.datasets.labels import encode_name_sets
+from h2q.errors import InvalidInputError
+
+
+def evaluate_collection(
+    collection: Collection,
+    *,
+    k: int | None = None,
+    n_queries: int = 500,
+    random_state: RandomState = 0,
+    radii: tuple[int, ...] = (0, 1, 2),
+) -> Any:
+    """Search for some of the items among the others, by their codes.
+
+    Relevant is what shares a label: the payload's `label`, or one of its `labels`. Items without
+    are left out.
+
+    Parameters
+    ----------
+    collection : Collection
+    k : int, optional
+        Depth of the ranking.
+    n_queries : int
+        Items, drawn with the seed, that are queries instead of being in the database; at most
+        half of all.
+    random_state : int, Generator, RandomState or None
+    radii : tuple of int
+        Hamming radii of the lookup metrics.
+
+    Returns
+    -------
+    h2q.evaluation.Evaluation
+
+    Raises
+    ------
+    InvalidInputError
+        If fewer than two items have a label.
+    """
+    from h2q.evaluation import evaluate
+
+    names: list[list[str]] = []
+    blocks = []
+    for batch in collection.iterate():
+        labels = [_labels(payload) for payload in batch.payloads]
+        kept = [place for place, found in enumerate(labels) if found]
+        names.extend(labels[place] for place in kept)
+        blocks.append(batch.codes[kept])
+    if len(names) < 2:
+        raise InvalidInputError(
+            f"{collection.uri}: {len(names)} of {len(collection)} items have a label; photos in "
+            "subfolders get one when they are indexed"
+        )
+    codes = np.concatenate(blocks)
+    hot, _ = encode_name_sets(names)
+    generator = np.random.default_rng(
+        random_state.randint(2**31)
+        if isinstance(random_state, np.random.RandomState)
+        else random_state
+    )
+    order = generator.permutation(len(codes))
+    count = max(1, min(n_queries, len(codes) // 2))
+    query, database = np.sort(order[:count]), np.sort(order[count:])
+    return evaluate(
+        codes[query],
+        codes[database],
+        hot[query],
+        hot[database],
+        k=k,
+        n_bits=collection.n_bits,
+        radii=radii,
+    )
+
+
+def _labels(payload: dict[str, Any] | None) -> list[str]:
+    if not payload:
+        return []
+    several = payload.get("labels")
+    if isinstance(several, list):
+        return [str(label) for label in several]
+    return [str(payload["label"])] if "label" in payload else []

@@ -1,0 +1,153 @@
+"""Say what a file or folder of ours is, and the facts about it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from h2q._typing import StrPath
+from h2q.errors import FormatError, InvalidInputError
+
+_SQLITE: Final = b"SQLite format 3\x00"
+
+
+def is_sqlite(path: StrPath) -> bool:
+    """Whether a file begins as SQLite's do."""
+    path = Path(path)
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE
+
+
+def describe(path: StrPath) -> dict[str, Any]:
+    """Facts about a collection, quantizer, model, run folder, codes or embeddings.
+
+    Parameters
+    ----------
+    path : path, or the address of a collection
+
+    Returns
+    -------
+    dict
+        Values that JSON can hold; `kind` says what it is.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is nothing at `path`, or nothing of ours.
+    FormatError
+        If it is damaged.
+    """
+    if "://" in str(path):
+        return _collection(str(path))
+    path = Path(path)
+    if not path.exists():
+        raise InvalidInputError(f"there is no {path}")
+    if path.is_dir():
+        return _folder(path)
+    if is_sqlite(path):
+        return _collection(str(path))
+    if path.suffix == ".safetensors":
+        return _safetensors(path)
+    if path.suffix in (".npz", ".npy"):
+        return _arrays(path)
+    raise InvalidInputError(
+        f"{path} is nothing h2q knows: a collection, a quantizer or model (.safetensors), codes or "
+        "embeddings (.npz, .npy), or a run folder"
+    )
+
+
+def _collection(uri: str) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from h2q import open_collection
+
+    with open_collection(uri, mode="r") as collection:
+        return {"kind": "collection", **asdict(collection.info())}
+
+
+def _safetensors(path: Path) -> dict[str, Any]:
+    from h2q.quantization.serialization import read_header
+
+    header = read_header(path)
+    kind = header.get("kind", "")
+    about = json.loads(header.get(kind, "{}"))
+    facts: dict[str, Any] = {"kind": "model" if kind == "hasher" else kind, "path": str(path)}
+    facts["format_version"] = int(header["format_version"])
+    facts["size_bytes"] = path.stat().st_size
+    return {**facts, **about}
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    from h2q.codes import BIT_ORDER, load_codes
+    from h2q.indexing.embeddings import array_names, is_codes_file, load_embeddings
+
+    if path.suffix == ".npz" and is_codes_file(path):
+        codes = load_codes(path)
+        return {
+            "kind": "codes",
+            "path": str(path),
+            "rows": len(codes.codes),
+            "n_bits": codes.n_bits,
+            "bit_order": BIT_ORDER,
+            "ids": codes.ids is not None,
+        }
+    try:
+        embeddings = load_embeddings(path)
+    except InvalidInputError:
+        if path.suffix == ".npy":
+            raise
+        arrays = {name: f"{kind} {shape}" for name, (shape, kind) in array_names(path).items()}
+        return {"kind": "arrays", "path": str(path), "arrays": arrays}
+    facts: dict[str, Any] = {
+        "kind": "embeddings",
+        "path": str(path),
+        "rows": embeddings.rows.shape[0],
+        "dimension": embeddings.rows.shape[1],
+        "dtype": str(embeddings.rows.dtype),
+    }
+    if embeddings.labels is not None:
+        facts["labels"] = "multi" if embeddings.labels.ndim == 2 else "single"
+    if embeddings.classes is not None:
+        facts["classes"] = len(embeddings.classes)
+    if embeddings.split is not None:
+        names, counts = _counts(embeddings.split)
+        facts["split"] = dict(zip(names, counts, strict=True))
+    return facts
+
+
+def _counts(names: Any) -> tuple[list[str], list[int]]:
+    import numpy as np
+
+    found, counts = np.unique(names, return_counts=True)
+    return found.tolist(), counts.tolist()
+
+
+def _folder(path: Path) -> dict[str, Any]:
+    config, model, metrics = (
+        path / name for name in ("config.yaml", "model.safetensors", "metrics.csv")
+    )
+    if not config.exists() and not model.exists():
+        from h2q.images import scan_folder
+
+        return {"kind": "folder", "path": str(path), "images": len(scan_folder(path))}
+    facts: dict[str, Any] = {"kind": "run", "path": str(path), "finished": model.exists()}
+    if metrics.exists():
+        facts.update(_progress(metrics))
+    if model.exists():
+        facts["model"] = _safetensors(model)
+    return facts
+
+
+def _progress(metrics: Path) -> dict[str, Any]:
+    import csv
+
+    with metrics.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        best = max((float(row["validation_map"]) for row in rows), default=None)
+    except (KeyError, ValueError) as error:
+        raise FormatError(f"{metrics}: not the metrics of a run ({error!r})") from error
+    return {"epochs": len(rows), "best_validation_map": best}
