@@ -159,7 +159,7 @@ class CollectionConformance:
             (["a", "b"], codes, [{}], "1 payloads"),
             (["a", "b"], codes, [{}, {"x": float("nan")}], "'b' is not valid JSON"),
             (["a", "b"], codes, [{}, {"x": {1, 2}}], "'b' is not valid JSON"),
-            (["a", "b"], codes, [{}, {"x": "\udcff"}], "'b' is not valid JSON"),
+            (["a", "b"], codes, [{}, {"x": "\udcff"}], "'b' is not valid Unicode"),
             (["a", "b"], codes, [{}, ["x"]], "'b' must be a dict"),
             (["a", "b"], codes[:, :2], None, "3 bytes wide"),
             (["a", "b"], codes.astype(int), None, "uint8"),

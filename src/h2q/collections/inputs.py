@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 import array_api_compat
 import numpy as np
@@ -16,7 +16,8 @@ from h2q.codes import check_codes, pack
 from h2q.collections.base import Id, Payload, Quantizer, Rank
 from h2q.errors import InvalidInputError
 
-_INT64 = range(-(2**63), 2**63)
+_INT64: Final = range(-(2**63), 2**63)
+_ENCODER: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
 def as_ids(ids: Sequence[Id]) -> list[Id]:
@@ -32,12 +33,7 @@ def as_ids(ids: Sequence[Id]) -> list[Id]:
 
 def _as_id(item_id: object) -> Id:
     if isinstance(item_id, str):
-        try:
-            item_id.encode()
-        except UnicodeEncodeError as error:
-            raise InvalidInputError(
-                f"the id {item_id!r} is not valid Unicode, so it cannot be stored; rename it"
-            ) from error
+        _check_unicode(item_id, f"the id {item_id!r}")
         return str(item_id)
     if isinstance(item_id, int | np.integer) and not isinstance(item_id, bool):
         if int(item_id) in _INT64:
@@ -63,7 +59,13 @@ def as_payloads(payloads: Sequence[Payload | None] | None, ids: Sequence[Id]) ->
         raise InvalidInputError(
             f"{len(ids)} ids but {len(payloads)} payloads; give one payload (or None) an id"
         )
-    return [_as_json(payload, i) for payload, i in zip(payloads, ids, strict=True)]
+    texts = [_as_json(payload, i) for payload, i in zip(payloads, ids, strict=True)]
+    try:
+        "".join(text for text in texts if text is not None).encode()
+    except UnicodeEncodeError:  # rare: only then is each looked at
+        for text, item_id in zip(texts, ids, strict=True):
+            _check_unicode(text or "", f"the payload of {item_id!r}")
+    return texts
 
 
 def _as_json(payload: object, item_id: Id) -> str | None:
@@ -74,14 +76,21 @@ def _as_json(payload: object, item_id: Id) -> str | None:
             f"the payload of {item_id!r} must be a dict or None, got {type(payload).__name__}"
         )
     try:
-        text = json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-        text.encode()
+        return _ENCODER.encode(payload)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(
             f"the payload of {item_id!r} is not valid JSON: {error}; use str, finite numbers, "
             "bool, None, lists and dicts"
         ) from error
-    return text
+
+
+def _check_unicode(text: str, name: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(
+            f"{name} is not valid Unicode, so it cannot be stored: {error}; rename it"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from h2q._typing import CodeArray
 from h2q.collections.base import Batch, Id, Item
 from h2q.collections.filters import Condition
 
-#: Rows fetched at a time.
-_FETCH: Final = 50_000
+#: Rows fetched at a time: more cost more, for Python's collector of garbage looks at them all.
+_FETCH: Final = 4096
 #: The removal log is cut once it is longer than this and than the items held.
 _LEAST_LOG: Final = 100_000
 
