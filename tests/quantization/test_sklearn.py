@@ -28,14 +28,7 @@ EXPECTED_FAILURES = {
 @pytest.mark.filterwarnings("ignore:fitting .* bits on only:UserWarning")
 @pytest.mark.filterwarnings("ignore:skipped .* rows:UserWarning")
 @parametrize_with_checks(
-    [
-        SignQuantizer(),
-        RandomRotationQuantizer(),
-        ITQQuantizer(),
-        HouseholderQuantizer(),
-        HouseholderQuantizer(solver="procrustes"),
-        HouseholderQuantizer(solver="sgd", solver_options={"n_epochs": 2}),
-    ],
+    [SignQuantizer(), RandomRotationQuantizer(), ITQQuantizer(), HouseholderQuantizer()],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
 )
 def test_estimator_checks(estimator, check):

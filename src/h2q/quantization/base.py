@@ -190,13 +190,12 @@ class BaseQuantizer(
         if k < sample.shape[1]:
             mean, covariance = stream.moments()
             projection = principal_components(mean, covariance, k, stream.n_seen).like(sample)
-        placeholder = Model(sample[:0, :], projection)
-        z, is_zero = to_sphere(placeholder.project(sample))
-        n_zero = int(array_namespace(z).count_nonzero(is_zero))
+        model = Model(sample[:0, :], projection)
+        z = _on_sphere(model, sample)
+        n_zero = sample.shape[0] - z.shape[0]
         if n_zero:
-            z = z[~is_zero, :]
             warnings.warn(
-                f"skipped {n_zero} of {is_zero.shape[0]} rows: they are zero and have no direction",
+                f"skipped {n_zero} of {sample.shape[0]} rows: they are zero and have no direction",
                 UserWarning,
                 stacklevel=3,
             )
@@ -214,8 +213,7 @@ class BaseQuantizer(
                 stacklevel=3,
             )
         if validation is not None:
-            held_out, no_direction = to_sphere(placeholder.project(like(validation, sample)))
-            validation = held_out[~no_direction, :]
+            validation = _on_sphere(model, like(validation, sample))
         result = self._find_rotation(z, np.random.default_rng(self._solver_seed), validation)
         self._model = Model(result.rotation, projection, dict(result.history))
 
@@ -363,6 +361,14 @@ class BaseQuantizer(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _on_sphere(model: Model, rows: Array) -> Array:
+    """Project rows and scale them to the sphere, leaving out those that are zero."""
+    scaled = (to_sphere(model.project(rows[b, :])) for b in row_blocks(*rows.shape))
+    return _join(
+        [z if not bool(array_namespace(z).any(zero)) else z[~zero, :] for z, zero in scaled]
+    )
 
 
 def _join(blocks: list[Array]) -> Array:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from h2q._typing import Array
 from h2q.quantization.arrays import like, to_numpy, working_dtype
 from h2q.quantization.moments import Moments
+from h2q.quantization.sphere import row_blocks
 
 
 class RowStream:
@@ -35,58 +36,65 @@ class RowStream:
         self._generator = generator
         self._with_moments = with_moments
         self._moments: Moments | None = None
-        self._chunks: list[NDArray[Any]] = []
-        self._empty: Array = None
+        self._kept: NDArray[Any] = np.empty((0, 0))
+        self._reference: Array = None
 
     def add(self, rows: Array) -> None:
         """Take in finite rows (n, d); what is kept is copied."""
+        n, d = rows.shape
         if self.n_seen == 0:
             xp = array_namespace(rows)
             dtype = working_dtype(rows)
-            self._empty = xp.empty((0, rows.shape[1]), dtype=dtype, device=device(rows))
-        n = rows.shape[0]
+            self._reference = xp.empty((0, d), dtype=dtype, device=device(rows))
+            self._kept = to_numpy(self._reference)
         if self._with_moments and self.n_seen + n > self._capacity:
             if self._moments is None:
-                self._moments = Moments(rows.shape[1])
+                self._moments = Moments(d)
                 self._moments.add(self.sample())
             self._moments.add(rows)
+        self._reserve(min(self._capacity, self.n_seen + n))
+        for block in row_blocks(n, d):
+            self._add_block(rows[block, :])
+
+    def _reserve(self, n: int) -> None:
+        held = self._kept.shape[0]
+        if n > held:
+            larger = np.empty(
+                (min(self._capacity, max(n, 2 * held)), self._reference.shape[1]),
+                dtype=self._kept.dtype,
+            )
+            larger[:held] = self._kept
+            self._kept = larger
+
+    def _add_block(self, rows: Array) -> None:
+        n = rows.shape[0]
         fill = min(n, max(0, self._capacity - self.n_seen))
         if fill:
-            self._chunks.append(self._copy(rows[:fill, :]))
-        if n > fill:
-            self._replace(rows, fill)
+            self._kept[self.n_seen : self.n_seen + fill] = self._as_kept(rows[:fill, :])
+        # Row t (counted from 0) takes the place of slot j = floor(u (t + 1)) if j is a slot.
+        seen = np.arange(self.n_seen + fill, self.n_seen + n)
+        slots = (self._generator.random(seen.size) * (seen + 1)).astype(np.int64)
+        # The last row drawn for a slot stays; each is fetched once, in the order of the input.
+        drawn = np.flatnonzero(slots < self._capacity)[::-1]
+        slot, first = np.unique(slots[drawn], return_index=True)
+        order = np.argsort(drawn[first])
+        source = drawn[first][order]
+        if source.size:
+            self._kept[slot[order]] = self._as_kept(_take(rows, source + fill))
         self.n_seen += n
 
-    def _replace(self, rows: Array, start: int) -> None:
-        # Row t (counted from 0) takes the place of slot j = floor(u (t + 1)) if j is a slot.
-        seen = np.arange(self.n_seen + start, self.n_seen + rows.shape[0])
-        slots = (self._generator.random(seen.size) * (seen + 1)).astype(np.int64)
-        chosen = np.flatnonzero(slots < self._capacity)
-        # The last row drawn for a slot stays; each is fetched once, in the order of the input.
-        last = {int(slots[i]): int(i) for i in chosen}
-        sources = np.asarray(sorted((i, slot) for slot, i in last.items())).reshape(-1, 2)
-        if len(sources):
-            kept = self._kept()
-            kept[sources[:, 1]] = self._copy(_take(rows, sources[:, 0] + start))
-
-    def _copy(self, rows: Array) -> NDArray[Any]:
-        xp = array_namespace(rows)
-        return np.array(to_numpy(xp.astype(rows, self._empty.dtype)))
-
-    def _kept(self) -> NDArray[Any]:
-        if len(self._chunks) > 1:
-            self._chunks = [np.concatenate(self._chunks)]
-        return self._chunks[0]
+    def _as_kept(self, rows: Array) -> NDArray[Any]:
+        return to_numpy(array_namespace(rows).astype(rows, self._reference.dtype))
 
     def sample(self) -> Array:
         """Return the rows kept, in the namespace and on the device of the first batch."""
-        return like(self._kept(), self._empty) if self._chunks else self._empty
+        return like(self._kept[: min(self.n_seen, self._capacity)], self._reference)
 
     def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean (d,) and covariance (d, d) of every row seen."""
         moments = self._moments
         if moments is None:
-            moments = Moments(self._empty.shape[1])
+            moments = Moments(self._reference.shape[1])
             moments.add(self.sample())
         return moments.mean, moments.covariance
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 FORMAT = "h2q"
 FORMAT_VERSION = 1
 
+#: What rounding may do to a rotation; a damaged one is off by much more.
+_ORTHOGONAL_WITHIN = 1e-3
 #: The classes a file may name, and where they live; nothing else is ever imported or called.
 _CLASSES = {
     "HouseholderQuantizer": "h2q.quantization.householder",
@@ -231,6 +233,9 @@ def _restore(description: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> B
     quantizer: BaseQuantizer = getattr(module, name)(**parameters)
     k, d = int(description["n_bits"]), int(description["n_features_in"])
     _check_array(tensors, "rotation", (k, k))
+    defect = np.abs(tensors["rotation"].T @ tensors["rotation"] - np.eye(k)).max()
+    if defect > _ORTHOGONAL_WITHIN:
+        raise ValueError(f"rotation is not orthogonal: off by {defect:.2g}")
     projection = None
     if k < d:
         _check_array(tensors, "mean", (d,))

@@ -1,0 +1,222 @@
+"""Quantizer files: everything comes back, and what is not ours is refused."""
+
+import json
+import os
+import struct
+
+import numpy as np
+import pytest
+import safetensors
+import safetensors.numpy
+
+import h2q
+from h2q import HouseholderQuantizer, ITQQuantizer, SignQuantizer
+from h2q.errors import FormatError, InvalidInputError
+from h2q.quantization import BaseQuantizer, from_bytes
+from h2q.quantization.serialization import FORMAT_VERSION, read_header, write_atomically
+
+
+@pytest.fixture
+def saved(rows, tmp_path):
+    path = tmp_path / "quantizer.h2q"
+    HouseholderQuantizer(6, random_state=0).fit(rows).save(path)
+    return path
+
+
+def rewrite(path, change):
+    """Change the metadata of a file, keeping its arrays."""
+    with safetensors.safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    metadata, arrays = change(metadata, arrays)
+    safetensors.numpy.save_file(arrays, path, metadata=metadata)
+
+
+@pytest.mark.parametrize("n_bits", [None, 12, 6])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_everything_comes_back(quantizer_class, rows, tmp_path, n_bits, dtype):
+    rows = rows.astype(dtype)
+    quantizer = quantizer_class(n_bits, random_state=3).fit(rows)
+    quantizer.save(tmp_path / "q")
+    for restored in (h2q.load(tmp_path / "q"), from_bytes(quantizer.to_bytes())):
+        assert type(restored) is quantizer_class
+        assert restored.get_params() == quantizer.get_params()
+        for name in ("rotation_", "reflections_", "mean_", "components_"):
+            ours, theirs = getattr(quantizer, name), getattr(restored, name)
+            assert (ours is None) == (theirs is None)
+            if ours is not None:
+                np.testing.assert_array_equal(theirs, ours, strict=True)
+        for name in ("n_bits_", "n_features_in_", "n_samples_seen_"):
+            assert getattr(restored, name) == getattr(quantizer, name)
+        history = {name: list(values) for name, values in quantizer.history_.items()}
+        assert restored.history_ == history
+        np.testing.assert_array_equal(restored.transform(rows), quantizer.transform(rows))
+
+
+def test_every_parameter_comes_back(rows):
+    quantizer = HouseholderQuantizer(
+        np.int64(6),
+        solver="sgd",
+        objective="min_entry",
+        n_init=2,
+        max_samples=250,
+        solver_options={"n_epochs": 2, "learning_rate": np.float32(0.5)},
+        random_state=np.random.default_rng(5),
+    ).fit(rows)
+    restored = from_bytes(quantizer.to_bytes())
+    assert restored.n_bits == 6
+    assert (restored.solver, restored.objective, restored.n_init) == ("sgd", "min_entry", 2)
+    assert restored.max_samples == 250
+    assert restored.solver_options == {"n_epochs": 2, "learning_rate": 0.5}
+    assert restored.random_state.random() == quantizer.random_state.random()
+
+
+def test_names_of_columns_come_back(rows):
+    quantizer = SignQuantizer().fit(rows)
+    quantizer.feature_names_in_ = np.asarray([f"c{i}" for i in range(12)], dtype=object)
+    restored = from_bytes(quantizer.to_bytes())
+    np.testing.assert_array_equal(restored.feature_names_in_, quantizer.feature_names_in_)
+
+
+def test_a_stream_is_solved_and_saved(rows, tmp_path):
+    ITQQuantizer(random_state=0).partial_fit(rows).save(tmp_path / "q")
+    expected = ITQQuantizer(random_state=0).fit(rows).transform(rows)
+    loaded = h2q.load(tmp_path / "q")
+    np.testing.assert_array_equal(loaded.transform(rows), expected)
+    with pytest.raises(InvalidInputError, match="cannot continue"):
+        loaded.partial_fit(rows)
+
+
+def test_the_header_says_what_the_file_is(saved):
+    header = read_header(saved)
+    assert (header["format"], header["kind"]) == ("h2q", "quantizer")
+    assert header["format_version"] == str(FORMAT_VERSION)
+    description = json.loads(header["quantizer"])
+    assert description["class"] == "HouseholderQuantizer"
+    assert description["n_bits"] == 6
+
+
+def test_every_truncation_is_a_format_error(saved):
+    data = saved.read_bytes()
+    for size in [0, 1, 7, 8, 9, 100, len(data) // 2, len(data) - 1]:
+        saved.write_bytes(data[:size])
+        with pytest.raises(FormatError, match="truncated or not"):
+            h2q.load(saved)
+        with pytest.raises(FormatError, match="truncated or not"):
+            from_bytes(data[:size])
+
+
+def test_flipped_bytes_never_give_anything_but_a_format_error_or_a_quantizer(saved):
+    data = saved.read_bytes()
+    rng = np.random.default_rng(0)
+    header_end = 8 + struct.unpack("<Q", data[:8])[0]
+    refused = 0
+    for _ in range(300):
+        broken = bytearray(data)
+        broken[rng.integers(0, header_end)] ^= 1 << int(rng.integers(8))
+        try:
+            assert isinstance(from_bytes(bytes(broken)), BaseQuantizer)
+        except FormatError:
+            refused += 1
+    assert refused > 100
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"SQLite format 3\x00" + bytes(100), b"\xff\xd8\xff\xe0 a photo", b"{}" * 50],
+    ids=["empty", "sqlite", "jpeg", "json"],
+)
+def test_foreign_files(tmp_path, content):
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(FormatError, match="not a safetensors file"):
+        h2q.load(tmp_path / "x")
+
+
+def test_a_safetensors_file_of_someone_else(tmp_path):
+    safetensors.numpy.save_file({"w": np.zeros(3)}, tmp_path / "x")
+    with pytest.raises(FormatError, match="not one that h2q wrote"):
+        h2q.load(tmp_path / "x")
+
+
+def test_a_newer_file_says_to_upgrade(saved):
+    rewrite(saved, lambda m, a: (m | {"format_version": str(FORMAT_VERSION + 1)}, a))
+    with pytest.raises(FormatError, match=r"format version 2.*upgrade"):
+        h2q.load(saved)
+    with pytest.raises(FormatError, match="upgrade"):
+        from_bytes(saved.read_bytes())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m, a: (m, {**a, "rotation": a["rotation"][:3]}),
+        lambda m, a: (m, {**a, "rotation": a["rotation"] * np.nan}),
+        lambda m, a: (m, {**a, "rotation": a["rotation"] * 2}),
+        lambda m, a: (m, {k: v for k, v in a.items() if k != "mean"}),
+        lambda m, a: (m | {"quantizer": "{"}, a),
+        lambda m, a: (m | {"quantizer": "[]"}, a),
+        lambda m, a: ({k: v for k, v in m.items() if k != "quantizer"}, a),
+        lambda m, a: (m | {"quantizer": m["quantizer"].replace("Householder", "Evil")}, a),
+        lambda m, a: (m | {"quantizer": m["quantizer"].replace("max_samples", "maximum")}, a),
+        lambda m, a: (m | {"format_version": "one"}, a),
+        lambda m, a: (m | {"kind": "collection"}, a),
+    ],
+    ids=[
+        "shape",
+        "nan",
+        "not-orthogonal",
+        "no-mean",
+        "json",
+        "list",
+        "no-description",
+        "class",
+        "parameter",
+        "version",
+        "kind",
+    ],
+)
+def test_damaged_files(saved, change):
+    rewrite(saved, change)
+    with pytest.raises(FormatError, match=saved.name):
+        h2q.load(saved)
+
+
+def test_an_absent_file_is_the_ordinary_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        h2q.load(tmp_path / "absent")
+
+
+def test_what_json_cannot_hold_is_refused_before_anything_is_written(rows, tmp_path):
+    quantizer = HouseholderQuantizer(random_state=0).fit(rows)
+    quantizer.solver_options = {"betas": np.zeros(3)}
+    with pytest.raises(InvalidInputError, match="cannot be saved"):
+        quantizer.save(tmp_path / "q")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_subclass_says_that_it_cannot_be_saved(rows):
+    class Mine(SignQuantizer):
+        pass
+
+    with pytest.raises(InvalidInputError, match="not Mine"):
+        Mine().fit(rows).to_bytes()
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    target = tmp_path / "q"
+    write_atomically(target, b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_file_has_ordinary_permissions(saved):
+    ordinary = saved.with_name("ordinary")
+    ordinary.touch()
+    assert saved.stat().st_mode == ordinary.stat().st_mode
