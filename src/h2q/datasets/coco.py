@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import RandomState
 from h2q.datasets.files import Verify
-from h2q.datasets.hashing_lists import check_count, find_lists
+from h2q.datasets.hashing_lists import base_name, check_count, find_lists
 from h2q.datasets.items import Dataset
 from h2q.datasets.listed import assemble, draw_validation, pick, read_lists, without_queries
 from h2q.datasets.registry import register
@@ -91,7 +91,7 @@ def load_coco(
         classes,
         path,
         splits,
-        lambda listed: [PurePosixPath(listed.parent.name) / listed.name],
+        lambda folder, name: [f"{base_name(folder)}/{name}"],
         verify=verify,
         allow_missing=allow_missing,
         notes=notes,
@@ -101,14 +101,14 @@ def load_coco(
 
 def _annotations(
     path: Path,
-) -> tuple[list[PurePosixPath], NDArray[np.uint8], list[str], int]:
+) -> tuple[list[str], NDArray[np.uint8], list[str], int]:
     year = next(
         (y for y in (2014, 2017) if (path / f"annotations/instances_train{y}.json").is_file()), None
     )
     if year is None:
         raise InvalidInputError(f"{path} has neither annotations nor lists; put {LAYOUT}")
     names: dict[int, str] = {}
-    where: dict[int, PurePosixPath] = {}
+    where: dict[int, str] = {}
     present: dict[int, set[int]] = {}
     for part in (f"train{year}", f"val{year}"):
         file = path / "annotations" / f"instances_{part}.json"
@@ -116,7 +116,7 @@ def _annotations(
             data = json.loads(file.read_bytes())
             names.update({int(c["id"]): str(c["name"]) for c in data["categories"]})
             for image in data["images"]:
-                where[int(image["id"])] = PurePosixPath(part) / str(image["file_name"])
+                where[int(image["id"])] = f"{part}/{image['file_name']}"
             for annotation in data["annotations"]:
                 present.setdefault(int(annotation["image_id"]), set()).add(
                     int(annotation["category_id"])

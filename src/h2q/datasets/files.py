@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from PIL import Image
 
+from h2q._typing import StrPath
 from h2q.errors import ImageError, InvalidInputError
 
 #: How closely files are looked at when a data set is loaded.
@@ -15,12 +16,12 @@ Verify = Literal["none", "exists", "header", "full"]
 _SHOWN = 10
 
 
-def unreadable(paths: Sequence[Path], verify: Verify = "header") -> dict[int, str]:
+def unreadable(paths: Sequence[StrPath], verify: Verify = "header") -> dict[int, str]:
     """Find the files that cannot be read as images.
 
     Parameters
     ----------
-    paths : sequence of Path
+    paths : sequence of path-like
         Files.
     verify : {"none", "exists", "header", "full"}
         Look at nothing; that the file is there; that its first bytes are an image's (some
@@ -35,7 +36,7 @@ def unreadable(paths: Sequence[Path], verify: Verify = "header") -> dict[int, st
         raise InvalidInputError(f"verify must be one of {get_args(Verify)}, got {verify!r}")
     bad: dict[int, str] = {}
     for i, path in enumerate(paths):
-        reason = None if verify == "none" else _fault(path, verify)
+        reason = None if verify == "none" else _fault(Path(path), verify)
         if reason is not None:
             bad[i] = reason
     return bad

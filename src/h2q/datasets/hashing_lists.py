@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from h2q.errors import FormatError, InvalidInputError
 
-#: From a listed path to where its file may lie below the data set's folder, likeliest first.
-Places = Callable[[PurePosixPath], Sequence[PurePosixPath]]
+#: From the folder and name of a listed file to where it may lie below the data set's folder
+#: (as many places for each file, in the same order).
+Places = Callable[[str, str], Sequence[str]]
 
 _NAMES = ("train.txt", "test.txt", "database.txt")
 _PROBES = 20
 
-HashingList = tuple[list[PurePosixPath], NDArray[np.uint8]]
+#: Paths as listed, with forward slashes, and labels (n, n_classes). Strings: there are 150,000.
+HashingList = tuple[list[str], NDArray[np.uint8]]
 
 
 def find_lists(folder: Path) -> Path | None:
@@ -39,7 +41,7 @@ def read_list(path: Path, n_classes: int) -> HashingList:
 
     Returns
     -------
-    paths : list of PurePosixPath
+    paths : list of str
         As listed; their first folders are those of whoever wrote the list.
     labels : ndarray of uint8, shape (n, n_classes)
 
@@ -48,22 +50,23 @@ def read_list(path: Path, n_classes: int) -> HashingList:
     FormatError
         For a line with another number of labels, or a label other than 0 and 1.
     """
-    paths: list[PurePosixPath] = []
+    paths: list[str] = []
     flags: list[str] = []
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise FormatError(f"{path} is not UTF-8 text: {error}") from error
     for number, line in enumerate(text.splitlines(), start=1):
-        words = line.split()
-        if not words:
+        name, _, rest = line.strip().partition(" ")
+        if not name:
             continue
-        row = "".join(words[1:])
-        if len(words) != n_classes + 1 or len(row) != n_classes or row.strip("01"):
+        row = rest.replace(" ", "")
+        if len(row) != n_classes or len(rest) != 2 * n_classes - 1 or row.strip("01"):
             raise FormatError(
-                f"{path}, line {number}: expected a path and {n_classes} labels of 0 or 1"
+                f"{path}, line {number}: expected a path and {n_classes} labels of 0 or 1, "
+                "with one space between them"
             )
-        paths.append(PurePosixPath(words[0]))
+        paths.append(name)
         flags.append(row)
     if not paths:
         raise FormatError(f"{path} is empty")
@@ -71,23 +74,33 @@ def read_list(path: Path, n_classes: int) -> HashingList:
     return paths, bits.reshape(len(paths), n_classes)
 
 
-def locate(root: Path, listed: Sequence[PurePosixPath], places: Places) -> list[Path]:
+def locate(root: Path, listed: Sequence[str], places: Places) -> list[str]:
     """Return where each listed file should lie below `root`.
 
     The first few files of each listed folder are looked for at all their places; the place that
     holds one of them is taken for the whole folder.
     """
-    by_folder: dict[PurePosixPath, list[PurePosixPath]] = {}
-    for path in listed:
-        by_folder.setdefault(path.parent, []).append(path)
-    choice: dict[PurePosixPath, int] = {}
-    for folder, members in by_folder.items():
-        found = [
-            next((i for i, place in enumerate(places(p)) if (root / place).is_file()), None)
-            for p in members[:_PROBES]
-        ]
-        choice[folder] = next((i for i in found if i is not None), 0)
-    return [root / places(path)[choice[path.parent]] for path in listed]
+    base = str(root)
+    split = [(path.rpartition("/")[0], base_name(path)) for path in listed]
+    probes: dict[str, list[str]] = {}
+    for folder, name in split:
+        if len(members := probes.setdefault(folder, [])) < _PROBES:
+            members.append(name)
+    choice: dict[str, int] = {}
+    for folder, names in probes.items():
+        found = (
+            i
+            for name in names
+            for i, place in enumerate(places(folder, name))
+            if (root / place).is_file()
+        )
+        choice[folder] = next(found, 0)
+    return [f"{base}/{places(folder, name)[choice[folder]]}" for folder, name in split]
+
+
+def base_name(path: str) -> str:
+    """Return the file name of a listed path."""
+    return path.rpartition("/")[2]
 
 
 def check_count(name: str, what: str, found: int, expected: Sequence[int]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from h2q._typing import RandomState
 from h2q.datasets.files import Verify
-from h2q.datasets.hashing_lists import find_lists
+from h2q.datasets.hashing_lists import base_name, find_lists
 from h2q.datasets.items import Dataset
 from h2q.datasets.listed import assemble, pick, read_lists, without_queries
 from h2q.datasets.registry import register
@@ -84,21 +85,21 @@ def load_imagenet100(
     )
 
 
-def _synsets(
-    paths: list[PurePosixPath], labels: np.ndarray[tuple[int], np.dtype[np.intp]]
-) -> list[str]:
+def _synsets(paths: list[str], labels: NDArray[np.intp]) -> list[str]:
     """Name each class by the WordNet id that its training images begin with."""
     names = [f"class-{c}" for c in range(N_CLASSES)]
     for path, label in zip(paths, labels, strict=True):
-        names[int(label)] = path.name.split("_")[0]
+        names[int(label)] = _synset(base_name(path))
     return names
 
 
-def _places(path: PurePosixPath) -> list[PurePosixPath]:
-    name = path.name
-    official = PurePosixPath("ILSVRC/Data/CLS-LOC")
-    if path.parent.name == "val_image":
-        flat, nested = PurePosixPath("val_image"), PurePosixPath("val")
+def _synset(name: str) -> str:
+    return name.partition("_")[0]
+
+
+def _places(folder: str, name: str) -> list[str]:
+    if base_name(folder) == "val_image":
+        packed, official = f"val_image/{name}", f"val/{name}"
     else:
-        flat, nested = PurePosixPath("image"), PurePosixPath("train") / name.split("_")[0]
-    return [flat / name, nested / name, official / nested / name]
+        packed, official = f"image/{name}", f"train/{_synset(name)}/{name}"
+    return [packed, official, f"ILSVRC/Data/CLS-LOC/{official}"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from h2q._typing import RandomState
 from h2q.datasets.files import Verify, listed, unreadable
-from h2q.datasets.hashing_lists import HashingList, Places, check_count, locate, read_list
+from h2q.datasets.hashing_lists import (
+    HashingList,
+    Places,
+    base_name,
+    check_count,
+    locate,
+    read_list,
+)
 from h2q.datasets.items import SPLITS, Dataset, Items
 from h2q.datasets.labels import check_labels
 from h2q.datasets.sources import ImageFiles
@@ -52,21 +59,23 @@ def read_lists(
 
 def without_queries(splits: Splits) -> tuple[Splits, tuple[str, ...]]:
     """Drop the queries from the database: one published list leaves them in."""
-    queries = {path.name for path in splits["query"][0]}
-    keep = np.array([path.name not in queries for path in splits["database"][0]], dtype=np.bool_)
+    queries = {base_name(path) for path in splits["query"][0]}
+    keep = np.array(
+        [base_name(path) not in queries for path in splits["database"][0]], dtype=np.bool_
+    )
     notes = []
     if not keep.all():
         notes.append(f"{np.count_nonzero(~keep):,} queries listed in the database were left out")
-    train = {path.name for path in splits["train"][0]}
-    inside = sum(path.name in train for path in splits["database"][0])
+    train = {base_name(path) for path in splits["train"][0]}
+    inside = sum(base_name(path) in train for path in database[0])
     notes.append(f"{inside:,} of the training images are in the database")
-    return {**splits, "database": pick(splits["database"], np.flatnonzero(keep))}, tuple(notes)
+    return {**splits, "database": pick(database, np.flatnonzero(keep))}, tuple(notes)
 
 
 def draw_validation(splits: Splits, count: int, random_state: RandomState) -> Splits:
     """Move `count` items, drawn at random, from the database (but not from train) to validation."""
-    train = {path.name for path in splits["train"][0]}
-    free = np.flatnonzero([path.name not in train for path in splits["database"][0]])
+    train = {base_name(path) for path in splits["train"][0]}
+    free = np.flatnonzero([base_name(path) not in train for path in splits["database"][0]])
     if count == 0:
         return {**splits, "validation": pick(splits["database"], free[:0])}
     if len(free) == 0:
@@ -90,7 +99,7 @@ def assemble(
     name: str,
     classes: list[str],
     root: Path,
-    splits: Mapping[str, tuple[Sequence[PurePosixPath], NDArray[Any]]],
+    splits: Mapping[str, tuple[Sequence[str], NDArray[Any]]],
     places: Places,
     *,
     verify: Verify = "exists",
@@ -124,7 +133,7 @@ def assemble(
         If images are missing.
     """
     parts: dict[str, Items] = {}
-    skipped: dict[Path, str] = {}
+    skipped: dict[str, str] = {}
     for split in SPLITS:
         listed_paths, labels = splits[split]
         check_labels(labels, len(classes), f"{name}, {split}")
@@ -132,7 +141,7 @@ def assemble(
         bad = unreadable(files, verify)
         skipped.update({files[i]: reason for i, reason in bad.items()})
         keep = np.array([i for i in range(len(files)) if i not in bad], dtype=np.intp)
-        ids = [path.name for path in listed_paths]
+        ids = [base_name(path) for path in listed_paths]
         parts[split] = Items(labels=labels, ids=ids, images=ImageFiles(files)).take(keep)
     faults = [f"{path}: {reason}" for path, reason in sorted(skipped.items())]
     if faults and not allow_missing:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import RandomState
 from h2q.datasets.files import Verify
-from h2q.datasets.hashing_lists import check_count, find_lists
+from h2q.datasets.hashing_lists import base_name, check_count, find_lists
 from h2q.datasets.items import Dataset
 from h2q.datasets.listed import assemble, draw_validation, pick, read_lists, without_queries
 from h2q.datasets.registry import register
@@ -84,7 +84,7 @@ def load_nuswide21(
         kept = labels.any(axis=1)
         if allow_missing is not False and verify != "none":
             at_hand = _at_hand(path)
-            kept &= np.array([p.name in at_hand for p in paths], dtype=np.bool_)
+            kept &= np.array([base_name(p) in at_hand for p in paths], dtype=np.bool_)
         chosen = pick((paths, labels), np.flatnonzero(kept))
         notes = (
             f"{len(chosen[0]):,} of {np.count_nonzero(labels.any(axis=1)):,} images with one of "
@@ -107,9 +107,7 @@ def load_nuswide21(
     )
 
 
-def _published(
-    path: Path, check_counts: bool
-) -> tuple[list[PurePosixPath], NDArray[np.uint8], list[str]]:
+def _published(path: Path, check_counts: bool) -> tuple[list[str], NDArray[np.uint8], list[str]]:
     """Read the publisher's list of images and the labels of its 21 most frequent concepts."""
     image_list = _first(path, "ImageList/Imagelist.txt", "Imagelist.txt", "ImageList.txt")
     all_labels = _first(path, "Groundtruth/AllLabels", "AllLabels")
@@ -117,7 +115,7 @@ def _published(
         raise InvalidInputError(f"{path} has neither labels nor lists of NUS-WIDE; put {LAYOUT}")
     # Written on Windows: actor\0001_2124494179.jpg
     lines = image_list.read_text(encoding="utf-8", errors="replace").split("\n")
-    paths = [PurePosixPath(line.strip().replace("\\", "/")) for line in lines if line.strip()]
+    paths = [line.strip().replace("\\", "/") for line in lines if line.strip()]
     if check_counts:
         check_count("nuswide21", image_list.name, len(paths), (N_LISTED,))
     files = sorted(all_labels.glob("Labels_*.txt"))
@@ -145,7 +143,6 @@ def _at_hand(path: Path) -> set[str]:
     return {file.name for root in roots for file in root.rglob("*.jpg")}
 
 
-def _places(path: PurePosixPath) -> list[PurePosixPath]:
-    images, flickr = PurePosixPath("images"), PurePosixPath("Flickr")
-    inner = PurePosixPath(path.parent.name) / path.name
-    return [images / path.name, images / inner, flickr / inner, inner]
+def _places(folder: str, name: str) -> list[str]:
+    inner = f"{base_name(folder)}/{name}"
+    return [f"images/{name}", f"images/{inner}", f"Flickr/{inner}", inner]

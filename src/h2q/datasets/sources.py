@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -43,7 +42,7 @@ class ImageFiles:
     """
 
     def __init__(self, paths: Sequence[StrPath]) -> None:
-        self.paths = [Path(path) for path in paths]
+        self.paths = list(paths)
 
     def __len__(self) -> int:
         return len(self.paths)
