@@ -162,8 +162,10 @@ class HashingModule(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Rank the validation items against training items by cosine."""
-        value = mean_average_precision(
-            self._rows[QUERY], self._rows[REFERENCE], *self._labels, ranking="cosine"
-        )
+        value = math.nan  # the Recorder says what to do about rows that are not finite
+        if all(np.isfinite(rows).all() for rows in self._rows):
+            value = mean_average_precision(
+                self._rows[QUERY], self._rows[REFERENCE], *self._labels, ranking="cosine"
+            )
         self._rows = []
         self.log("validation_map", float(value), prog_bar=True, rank_zero_only=False)

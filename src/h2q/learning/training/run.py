@@ -261,9 +261,10 @@ def _criterion(
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Lightning's advice about hardware and workers off the terminal."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
         for message in (
             ".*does not have many workers.*",
@@ -271,9 +272,12 @@ def _quiet() -> Iterator[None]:
             ".*LeafSpec.*",
             ".*available but not used.*",
             ".*The number of training batches.*",
+            ".*in eval mode at the start of training.*",
+            ".*sync_dist=True.*",  # what is logged is equal in all processes
         ):
             warnings.filterwarnings("ignore", message=message)
         try:
             yield
         finally:
-            logger.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle  # for the name of its error; nothing is unpickled but by weights_only
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
+import torch
 from torch import nn
 
 from h2q._typing import StrPath
-from h2q.errors import InvalidInputError
+from h2q.errors import FormatError, InvalidInputError
 from h2q.learning.config import TrainConfig
 from h2q.quantization.serialization import write_atomically
 
@@ -101,6 +103,29 @@ class RunFolder:
         trainer.save_checkpoint(temporary)
         if trainer.is_global_zero:
             temporary.replace(self.last)
+
+    def epochs_done(self) -> int:
+        """Return how many epochs the last checkpoint has behind it.
+
+        Raises
+        ------
+        FormatError
+            If the checkpoint is damaged.
+        """
+        try:
+            state = torch.load(self.last, map_location="cpu", weights_only=True, mmap=True)
+            return int(state["epoch"]) + 1
+        except (
+            RuntimeError,
+            OSError,
+            EOFError,
+            ValueError,
+            KeyError,
+            pickle.UnpicklingError,
+        ) as error:
+            raise FormatError(
+                f"{self.last} is damaged ({error}); start over with resume=False (--no-resume)"
+            ) from error
 
     def write_metrics(self, text: str) -> None:
         """Write the table of all epochs."""

@@ -20,6 +20,7 @@ from h2q.learning.training.data import Batch
 from h2q.learning.training.module import Embedder, HashingModule
 from h2q.learning.training.recorder import AlternatingStep, Recorder
 from h2q.learning.training.run_folder import RunFolder
+from h2q.learning.training.sampler import EpochBatches
 
 if TYPE_CHECKING:
     from h2q.learning.training.sources import Sources
@@ -66,6 +67,9 @@ def train(
     if shown:
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
     trainer = _trainer(config, folder, callbacks, len(train_loader), shown)
+    if has_checkpoint and isinstance(train_loader.sampler, EpochBatches):
+        # Lightning draws the first batch before it tells the sampler which epoch it resumes.
+        train_loader.sampler.set_epoch(folder.epochs_done())
     trainer.fit(
         module,
         train_loader,
