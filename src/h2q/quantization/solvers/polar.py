@@ -1,35 +1,37 @@
-"""The orthogonal matrix nearest to a square matrix."""
+"""The orthogonal matrix nearest to a square matrix: the step of every alternating solver."""
 
 from __future__ import annotations
+
+import math
 
 from array_api_compat import array_namespace
 
 from h2q._typing import Array
 
-#: Weight of the tie-breaking matrix, relative to the largest singular value of the input.
-_TIE_BREAK = 1e-4
+#: Weight of the current rotation in `polar_step`, relative to the size of the matrix.
+TIE_BREAK = 1e-3
+#: Newton-Schulz iterations that take singular values from `TIE_BREAK` to 1 within 1e-5.
+_N_ITERATIONS = 10
 
 
-def polar_factor(matrix: Array, near: Array | None = None) -> Array:
-    """Return the orthogonal Q that maximises ``trace(Q.T @ matrix)``.
+def polar_factor(matrix: Array, current: Array | None = None) -> Array:
+    """Return the orthogonal Q that maximises ``trace(Q.T @ matrix)``, by an SVD.
 
-    Q is the orthogonal factor of the polar decomposition, U V' of the SVD U S V'. Where `matrix`
-    is singular, Q is not unique: `near` then decides. A small multiple of it is added, so
-    that the directions the input says nothing about stay as they are in `near` instead of
-    depending on the linear algebra library. This is a proximal step: with `near` the current
-    iterate, it never lowers ``trace(Q.T @ matrix)``.
+    Q is the orthogonal factor of the polar decomposition: U V' of the SVD U S V'. Where `matrix`
+    is singular Q is still orthogonal, but one of many, unless `current` decides.
 
     Parameters
     ----------
     matrix : array of shape (k, k)
         Finite, real floating point.
-    near : array of shape (k, k), optional
-        An orthogonal matrix.
+    current : array of shape (k, k), optional
+        An orthogonal matrix of which 1e-5 times the size of `matrix` is added, so that
+        directions `matrix` says nothing about (fewer rows than bits, low rank) stay as they are
+        in `current` instead of depending on the linear algebra library.
 
     Returns
     -------
     array of shape (k, k)
-        Orthogonal to the rounding of the input's dtype.
 
     References
     ----------
@@ -43,8 +45,51 @@ def polar_factor(matrix: Array, near: Array | None = None) -> Array:
            [ 1.,  0.]])
     """
     xp = array_namespace(matrix)
-    if near is not None:
-        scale = xp.linalg.matrix_norm(matrix, ord="fro")
-        matrix = matrix + (_TIE_BREAK * scale) * near if float(scale) > 0 else near
+    if current is not None:
+        size = float(xp.linalg.matrix_norm(matrix, ord="fro"))
+        matrix = matrix + (1e-5 * size) * current if size > 0.0 else current
     u, _, vt = xp.linalg.svd(matrix, full_matrices=False)
     return u @ vt
+
+
+def polar_step(matrix: Array, current: Array) -> Array:
+    """Return the polar factor of `matrix` with a little of `current` added, without an SVD.
+
+    The proximal step argmax trace(Q' matrix) + c trace(Q' current) over orthogonal Q, where c is
+    `TIE_BREAK` times the size of `matrix`. It never lowers ``trace(Q.T @ matrix)`` below that of
+    `current`. Near a fixed point the singular values of the sum are at least c, which bounds the
+    number of Newton-Schulz iterations: matrix products only, some 2 to 3 times as fast as an SVD at
+    k = 64 and, on a GPU, without the SVD's many small kernels.
+
+    Parameters
+    ----------
+    matrix : array of shape (k, k)
+        Finite, real floating point; zero gives `current`.
+    current : array of shape (k, k)
+        An orthogonal matrix.
+
+    Returns
+    -------
+    array of shape (k, k)
+        Orthogonal within about 1e-5, except that directions in which `matrix` opposes `current`
+        may be shorter; follow the last step with `polar_factor`.
+
+    References
+    ----------
+    Chen & Chow, "A stable scaling of Newton-Schulz for improving the sign function computation of
+    a Hermitian matrix", Argonne ANL/MCS-P5059-0114, 2014 (the scaling).
+    """
+    xp = array_namespace(matrix)
+    gram = matrix.T @ matrix
+    # ||M' M||_F^(1/2) is at least the largest singular value and at most k^(1/4) times it.
+    size = math.sqrt(float(xp.linalg.matrix_norm(gram, ord="fro")))
+    if size == 0.0:
+        return current
+    low = TIE_BREAK / (1.0 + TIE_BREAK)
+    q = matrix * ((1.0 - low) / size) + current * low
+    for _ in range(_N_ITERATIONS):
+        # The odd cubic that maps [low, 1] closest to 1 (its image is [new low, 1] again).
+        a = math.sqrt(3.0 / (1.0 + low + low * low))
+        q = q * (1.5 * a) - q @ ((q.T @ q) * (0.5 * a**3))
+        low = 0.5 * a * low * (3.0 - a * a * low * low)
+    return q
