@@ -4,9 +4,10 @@
     python bench/evaluation.py --queries 200 --items 20000
 
 Prints one JSON object. `peak_mib` is the peak resident memory of the process that evaluates, all
-inputs and imports included; the goal is below 1,024 at the default size. `cpu_seconds_per_megapair` is
-for one ranking; `argsort_ratio` is the peer's CPU time over ours (above 1: ours is faster), the peer
-being a loop of `numpy.argsort` over Hamming distances, as common in published code.
+inputs and imports included; the goal is below 1,024 at the default size.
+`cpu_seconds_per_megapair` is per ranking. `argsort_ratio` is the peer's CPU time over ours (above
+1: ours is faster), the peer being a loop of `numpy.argsort` over Hamming distances, as common in
+published code.
 """
 
 from __future__ import annotations

@@ -60,9 +60,8 @@ def read_lists(
 def without_queries(splits: Splits) -> tuple[Splits, tuple[str, ...]]:
     """Drop the queries from the database: one published list leaves them in."""
     queries = {base_name(path) for path in splits["query"][0]}
-    keep = np.array(
-        [base_name(path) not in queries for path in splits["database"][0]], dtype=np.bool_
-    )
+    database = splits["database"]
+    keep = np.array([base_name(path) not in queries for path in database[0]], dtype=np.bool_)
     notes = []
     if not keep.all():
         notes.append(f"{np.count_nonzero(~keep):,} queries listed in the database were left out")
