@@ -19,6 +19,7 @@ from h2q.cli.evaluate import evaluate
 from h2q.cli.fit import fit
 from h2q.cli.index import index
 from h2q.cli.info import info
+from h2q.cli.paper import paper
 from h2q.cli.search import search
 from h2q.cli.train import train
 
@@ -97,6 +98,7 @@ _add(
     "h2q eval photos.h2q",
     name="eval",
 )
+app.add_typer(paper, name="paper", rich_help_panel="Research")
 
 
 def _print_version(wanted: bool) -> None:
