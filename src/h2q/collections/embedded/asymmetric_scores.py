@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from h2q._typing import CodeArray
 
-#: Signs of the 8 bits (MSB first) of each byte value.
-_SIGNS: Final = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1) * 2.0 - 1.0
+#: Signs of the 4 bits (MSB first) of each half byte.
+_SIGNS: Final = np.unpackbits(np.arange(16, dtype=np.uint8)[:, None], axis=1)[:, 4:] * 2.0 - 1.0
 
 
 def byte_tables(rows: NDArray[np.float32], width: int) -> NDArray[np.float64]:
@@ -31,25 +31,29 @@ def byte_tables(rows: NDArray[np.float32], width: int) -> NDArray[np.float64]:
     -------
     ndarray of shape (nq, width, 256), float64
     """
-    padded = np.zeros((len(rows), width, 8))
+    padded = np.zeros((len(rows), 2 * width, 4))
     padded.reshape(len(rows), -1)[:, : rows.shape[1]] = rows
-    tables = np.zeros((len(rows), width, 256))
-    for bit in range(8):  # not a matrix product: its rounding depends on the size of the batch
-        tables += padded[:, :, bit, None] * _SIGNS[:, bit]
-    return tables
+    halves = np.zeros((len(rows), 2 * width, 16))
+    for bit in range(4):  # not a matrix product: its rounding depends on the size of the batch
+        halves += padded[:, :, bit, None] * _SIGNS[:, bit]
+    high, low = halves[:, ::2, :, None], halves[:, 1::2, None, :]
+    return (high + low).reshape(len(rows), width, 256)
 
 
 def scores_of_each(tables: NDArray[np.float64], codes: CodeArray) -> NDArray[np.float32]:
     """Scores of each query with its own candidates: codes (nq, c, width) -> (nq, c)."""
-    total = np.zeros(codes.shape[:2])
-    for byte in range(codes.shape[2]):
-        total += np.take_along_axis(tables[:, byte], codes[:, :, byte].astype(np.intp), axis=1)
+    n_queries, width, _ = tables.shape
+    starts = 256 * np.arange(n_queries * width).reshape(n_queries, 1, width)
+    parts = tables.reshape(-1).take(starts + codes)
+    total = parts[:, :, 0].copy()
+    for byte in range(1, width):
+        total += parts[:, :, byte]
     return total.astype(np.float32)
 
 
 def scores_of_all(tables: NDArray[np.float64], codes: CodeArray) -> NDArray[np.float32]:
     """Scores of each query with the same candidates: codes (c, width) -> (nq, c)."""
-    total = np.zeros((len(tables), len(codes)))
-    for byte in range(codes.shape[1]):
+    total = tables[:, 0].take(codes[:, 0], axis=1)
+    for byte in range(1, codes.shape[1]):
         total += tables[:, byte].take(codes[:, byte], axis=1)
     return total.astype(np.float32)

@@ -16,6 +16,8 @@ Mode = Literal["a", "r"]
 _PATIENCE_S: Final = 60.0
 #: The write-ahead log is cut back to this after a large write.
 _LOG_BYTES: Final = 64 << 20
+#: Pages kept in memory: enough for the inner pages of some hundred million items.
+_CACHE_KIB: Final = 64 << 10
 
 
 def connect(path: Path, mode: Mode) -> sqlite3.Connection:
@@ -98,10 +100,12 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
     # Autocommit: transactions are begun by `reading` and `writing` alone.
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?{options}",
         uri=True,
         timeout=_PATIENCE_S,
         isolation_level=None,
         check_same_thread=False,
     )
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    return connection
