@@ -19,6 +19,7 @@ import sys
 import tarfile
 import time
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -63,17 +64,24 @@ def corel5k(shared: Path) -> Data:
 
 
 def cifar10(shared: Path, cache: Path) -> Data:
-    """5,000 training, 1,000 query and 5,000 database images, 10 classes."""
-    path = cache / f"cifar10_mobilenetv2_{SIDE}.npz"
-    if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        features, classes, split = embed_cifar10(shared)
-        temporary = path.with_suffix(".part.npz")
-        np.savez(temporary, features=features, classes=classes, split=split)
-        temporary.replace(path)
-    with np.load(path, allow_pickle=False) as file:
-        onehot = np.eye(10, dtype=np.uint8)[file["classes"]]
-        return split_up(file["features"].astype(np.float32), onehot, file["split"])
+    """5,000 training, 5,000 database and 1,000 query images: the first 1,100 of each class."""
+    with tarfile.open(shared / "data" / "cifar10.tar") as tar:
+        files = {Path(m.name).name: m for m in tar.getmembers() if m.isfile()}
+        classes = np.array(tar.extractfile(files["labels.txt"]).read().split(), dtype=np.int64)
+        rows = np.concatenate([np.flatnonzero(classes == c)[:1100] for c in range(10)])
+        split = np.array((["train"] * 500 + ["database"] * 500 + ["query"] * 100) * 10)
+        sheets = {}
+        for sheet in np.unique(rows // 1000):
+            path = cache / "sheets" / f"{sheet:02d}.npy"
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                image = tar.extractfile(files[f"sheet_{sheet:02d}.webp"]).read()
+                features = embed(shared / "models" / "mobilenetv2", image)
+                np.save(path.with_suffix(".part.npy"), features)
+                path.with_suffix(".part.npy").replace(path)
+            sheets[sheet] = np.load(path, allow_pickle=False)
+    features = np.stack([sheets[row // 1000][row % 1000] for row in rows]).astype(np.float32)
+    return split_up(features, np.eye(10, dtype=np.uint8)[classes[rows]], split)
 
 
 def split_up(features: NDArray, labels: NDArray, split: NDArray) -> Data:
@@ -90,55 +98,26 @@ def split_up(features: NDArray, labels: NDArray, split: NDArray) -> Data:
     )
 
 
-def embed_cifar10(shared: Path) -> tuple[NDArray, NDArray, NDArray]:
-    """500 training and 500 database images a class, and 100 queries a class of the test set."""
+@torch.inference_mode()
+def embed(model_folder: Path, sheet: bytes) -> NDArray:
+    """Features of the 1,000 tiles of a sheet (1000, 1280), enlarged to 160 px."""
     import timm
 
-    with tarfile.open(shared / "data" / "cifar10.tar") as tar:
-        files = {Path(m.name).name: m for m in tar.getmembers() if m.isfile()}
-        classes = np.array(tar.extractfile(files["labels.txt"]).read().split(), dtype=np.int64)
-        rows, split = [], []
-        for c in range(10):
-            own = np.flatnonzero(classes == c)
-            rows += [own[own < 50_000][:1000], own[own >= 50_000][:100]]
-            split += ["train"] * 500 + ["database"] * 500 + ["query"] * 100
-        rows = np.concatenate(rows)
-        split = np.array(split)
-
-        model = timm.create_model(
-            f"local-dir:{shared / 'models' / 'mobilenetv2'}", pretrained=True, num_classes=0
-        )
-        model = model.eval().to(memory_format=torch.channels_last)
-        features = np.empty((len(rows), model.num_features), dtype=np.float16)
-        for sheet in range(60):
-            here = np.flatnonzero(rows // 1000 == sheet)
-            if not len(here):
-                continue
-            name = f"sheet_{sheet:02d}.webp"
-            image = Image.open(io.BytesIO(tar.extractfile(files[name]).read())).convert("RGB")
-            for block in np.array_split(here, max(1, len(here) // 64)):
-                features[block] = embed(model, image, rows[block] % 1000)
-            print(f"{name}: {len(here)} images", file=sys.stderr, flush=True)
-    return features, classes[rows], split
-
-
-@torch.inference_mode()
-def embed(model: nn.Module, sheet: Image.Image, tiles: NDArray) -> NDArray:
-    """Features of some 32 x 32 tiles of a sheet (n, 1280)."""
-    pixels = np.stack(
-        [
-            np.asarray(
-                sheet.crop(
-                    (32 * (t % 40), 32 * (t // 40), 32 * (t % 40) + 32, 32 * (t // 40) + 32)
-                ).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-            )
-            for t in tiles
+    model = timm.create_model(f"local-dir:{model_folder}", pretrained=True, num_classes=0)
+    model = model.eval().to(memory_format=torch.channels_last)
+    image = Image.open(io.BytesIO(sheet)).convert("RGB")
+    corners = [(32 * column, 32 * row) for row in range(25) for column in range(40)]
+    features = []
+    for start in range(0, len(corners), 50):
+        tiles = [
+            image.crop((x, y, x + 32, y + 32)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+            for x, y in corners[start : start + 50]
         ]
-    )
-    x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(127.5).sub(1)
-    x = x.contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        return model(x).float().numpy().astype(np.float16)
+        pixels = torch.from_numpy(np.stack([np.asarray(tile) for tile in tiles]))
+        x = pixels.permute(0, 3, 1, 2).float().div(127.5).sub(1)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            features.append(model(x.contiguous(memory_format=torch.channels_last)).float())
+    return torch.cat(features).numpy().astype(np.float16)
 
 
 # --- training ---------------------------------------------------------------------------------
@@ -153,10 +132,14 @@ def train_layer(loss: nn.Module, x: Tensor, y: Tensor, layer: nn.Linear, argumen
     driven = protocol.driven_by_dataset(loss)
     if driven:
         loss.on_dataset(y)
+    # A loss that trains on some of the rows in an epoch gets as many steps, in more epochs.
+    first = loss.epoch_rows(0) if driven else None
+    batches = -(-len(x if first is None else first) // arguments.batch_size)
+    epochs = -(-arguments.steps // batches)
     generator = torch.Generator().manual_seed(seed)
-    for epoch in range(arguments.epochs):
+    for epoch in range(epochs):
         if protocol.has_epoch_start(loss):
-            loss.on_epoch_start(epoch, arguments.epochs)
+            loss.on_epoch_start(epoch, epochs)
         rows = loss.epoch_rows(epoch) if driven else None
         rows = torch.arange(len(x)) if rows is None else rows
         shuffled = rows[torch.randperm(len(rows), generator=generator)]
@@ -241,7 +224,7 @@ def main() -> None:
     parser.add_argument("--losses", nargs="+", default=[*OWN, *METRIC_LEARNING])
     parser.add_argument("--bits", nargs="+", type=int, default=BITS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=500, help="of Adam; whole epochs")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--options", default="{}", help="JSON, for every loss named")
@@ -265,17 +248,15 @@ def main() -> None:
         else:
             data = cifar10(arguments.shared, arguments.cache)
         multi_label = bool((data.labels["train"].sum(dim=1) != 1).any())
-        for name in arguments.losses:
-            if multi_label and name.startswith("pml:"):
-                continue  # these take one label an item
-            for n_bits in arguments.bits:
-                for seed in arguments.seeds:
-                    row = {"data": which, "loss": name, "bits": n_bits, "seed": seed}
-                    row |= run(data, name, n_bits, seed, arguments)
-                    rows.append(row)
-                    print(json.dumps(row), file=sys.stderr, flush=True)
-                    if arguments.csv:
-                        append(arguments.csv, row)
+        # These take one label an item.
+        chosen = [n for n in arguments.losses if not (multi_label and n.startswith("pml:"))]
+        for seed, n_bits, name in product(arguments.seeds, arguments.bits, chosen):
+            row = {"data": which, "loss": name, "bits": n_bits, "seed": seed}
+            row |= run(data, name, n_bits, seed, arguments)
+            rows.append(row)
+            print(json.dumps(row), file=sys.stderr, flush=True)
+            if arguments.csv:
+                append(arguments.csv, row)
     print(markdown(rows))
 
 

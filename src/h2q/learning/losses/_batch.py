@@ -92,7 +92,7 @@ def unit_rows(z: Tensor) -> Tensor:
     return z * torch.rsqrt(z.square().sum(dim=1, keepdim=True) + _SQUARED_EPS)
 
 
-def balanced(s: Tensor, similar_probability: float | None) -> Tensor:
+def balanced(s: Tensor, similar_probability: float | None, dtype: torch.dtype) -> Tensor:
     """Weights that give similar and dissimilar pairs the same total.
 
     Parameters
@@ -101,23 +101,24 @@ def balanced(s: Tensor, similar_probability: float | None) -> Tensor:
         Which pairs are similar.
     similar_probability : float or None
         Share of similar pairs in the data set; None takes their share of these pairs.
+    dtype : torch.dtype
+        Of the weights.
 
     Returns
     -------
     Tensor of shape (p,)
-        |S| / |S1| for a similar pair and |S| / |S0| for a dissimilar one (HashNet, eq. 2); 1 where
-        the pairs are of one kind only.
+        |S| / |S1| for a similar pair and |S| / |S0| for a dissimilar one (HashNet, eq. 2). Where
+        all pairs are of one kind their weight is 1.
     """
     if similar_probability is None:
-        share = s.double().mean() if s.numel() else s.new_zeros((), dtype=torch.float64)
+        share = s.to(dtype).sum() / max(s.numel(), 1)
     else:
-        share = torch.tensor(similar_probability, dtype=torch.float64, device=s.device)
-    one = torch.ones_like(share)
-    return torch.where(
-        s,
-        1 / torch.where(share > 0, share, one),
-        1 / torch.where(share < 1, 1 - share, one),
-    )
+        share = torch.tensor(similar_probability, dtype=dtype, device=s.device)
+    return 1 / torch.where(s, _or_one(share), _or_one(1 - share))
+
+
+def _or_one(share: Tensor) -> Tensor:
+    return torch.where(share > 0, share, torch.ones_like(share))
 
 
 def mean_or_zero(values: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -125,4 +126,4 @@ def mean_or_zero(values: Tensor, weights: Tensor | None = None) -> Tensor:
     if weights is None:
         return values.sum() / max(values.numel(), 1)
     total = weights.sum()
-    return (weights * values).sum() / torch.where(total > 0, total, torch.ones_like(total))
+    return (weights * values).sum() / _or_one(total)

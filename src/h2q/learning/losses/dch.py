@@ -77,4 +77,4 @@ class DCHLoss(nn.Module):
         s = unordered_pairs(similar(labels))
         d = self.n_bits * (_EPS + (1 - 2 * _EPS) * 0.5 * (1 - cos).clamp_min(0))
         cost = where(s, d / self.gamma, self.gamma / d).log1p()
-        return mean_or_zero(balanced(s, self.similar_probability).to(cost) * cost)
+        return mean_or_zero(balanced(s, self.similar_probability, cost.dtype) * cost)

@@ -86,7 +86,7 @@ class HashNetLoss(nn.Module):
         g = (self.beta * embeddings).tanh()
         inner = self.alpha * unordered_pairs(g @ g.T)
         s = unordered_pairs(similar(labels))
-        weight = balanced(s, self.similar_probability).to(inner)
+        weight = balanced(s, self.similar_probability, inner.dtype)
         weight = weight * where(s, unordered_pairs(_jaccard(labels)), ones_like(inner))
         return mean_or_zero(weight * (softplus(inner) - s * inner))
 

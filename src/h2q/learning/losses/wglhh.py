@@ -90,5 +90,5 @@ class WGLHHLoss(nn.Module):
         alike = p * (math.log(t) - exponent - ((t - 1) * p).log1p()) - ((t - 1 + p) / t).log()
         unlike = p * math.log(t / (t - 1))
         attention = (0.5 * (1 + cos) - s.to(cos)).abs().exp()
-        weight = balanced(s, self.similar_probability).to(cos) * attention
+        weight = balanced(s, self.similar_probability, cos.dtype) * attention
         return mean_or_zero(weight * where(s, alike, unlike))
