@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,15 +30,22 @@ class Side:
     ----------
     codes : ndarray of uint8, shape (n, ceil(n_bits / 8))
         Packed codes.
-    real : UnitRows or None
+    rows : ndarray, shape (n, n_bits), or None
         The real rows the codes were made from, if they were given.
     """
 
     codes: CodeArray
-    real: UnitRows | None
+    rows: NDArray[Any] | None
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    @cached_property
+    def unit(self) -> UnitRows:
+        """The real rows at length 1, made when a ranking first needs them."""
+        if self.rows is None:
+            raise ValueError("there are codes only")
+        return UnitRows(self.rows)
 
 
 class UnitRows:
@@ -135,7 +143,7 @@ def prepare(query: Array, database: Array, n_bits: int | None) -> tuple[Side, Si
 def _side(array: NDArray[Any], n_bits: int) -> Side:
     if array.dtype == np.uint8:
         return Side(check_codes(array, n_bits), None)
-    return Side(pack(array), UnitRows(array))
+    return Side(pack(array), array)
 
 
 def as_items(codes: CodeArray) -> NDArray[Any]:

@@ -83,9 +83,9 @@ class Retrieval:
 
     def supported(self) -> tuple[Ranking, ...]:
         """Return the rankings these inputs allow: real rows where a ranking needs them."""
-        if self.query.real is None:
+        if self.query.rows is None:
             return ("hamming",)
-        if self.database.real is None:
+        if self.database.rows is None:
             return ("hamming", "asymmetric")
         return RANKINGS
 
@@ -114,7 +114,7 @@ class Retrieval:
             if name not in RANKINGS:
                 raise InvalidInputError(f"unknown ranking {name!r}; one of {', '.join(RANKINGS)}")
             if name not in self.supported():
-                side = "query" if self.query.real is None else "database"
+                side = "query" if self.query.rows is None else "database"
                 raise InvalidInputError(
                     f"the {name} ranking needs real rows, but {side} holds packed codes"
                 )
@@ -146,13 +146,12 @@ class Retrieval:
                 groups["hamming"] = histogram
         if distances is not None and radius is not None:
             within = np.count_nonzero(distances <= radius, axis=1).astype(np.int64)
-        real = None if self.query.real is None else self.query.real.take(rows)
-        if real is not None and self._distinct is not None and "asymmetric" in rankings:
-            keys = sort_keys(self._distinct.similarities(real))
+        wanted = set(rankings)
+        if "asymmetric" in wanted and self._distinct is not None:
+            keys = sort_keys(self._distinct.similarities(self.query.unit.take(rows)))
             groups["asymmetric"] = _grouped(keys, relevant, top, distances, radius)
-        wanted = [name for name in ("embedding", "cosine") if name in rankings]
-        if real is not None and self.database.real is not None and wanted:
-            keys = sort_keys(self.database.real.similarities(real))
+        if {"embedding", "cosine"} & wanted:
+            keys = sort_keys(self.database.unit.similarities(self.query.unit.take(rows)))
             if "embedding" in wanted and distances is not None:
                 ties_broken = add_distances(keys, distances)
                 groups["embedding"] = _grouped(ties_broken, relevant, top, None, None)
