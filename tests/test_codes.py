@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-import h2q.codes
 from h2q.codes import (
     check_codes,
     code_width,
+    distances,
     hamming_distances,
     load_codes,
     pack,
@@ -121,7 +121,7 @@ def test_hamming_counts_the_differing_bits(pair):
 def test_hamming_does_not_depend_on_the_block(pairs, monkeypatch):
     a, b = pack(random_bits(13, 40, 1)), pack(random_bits(29, 40, 2))
     expected = hamming_distances(a, b)
-    monkeypatch.setattr(h2q.codes, "_BLOCK_PAIRS", pairs)
+    monkeypatch.setattr(distances, "_BLOCK_PAIRS", pairs)
     assert np.array_equal(hamming_distances(a, b), expected)
 
 
