@@ -91,6 +91,7 @@ def test_textbook_map_agrees_with_scikit_learn():
         np.testing.assert_allclose(got, want, rtol=1e-9)
 
 
+@pytest.mark.slow  # for the import of torchmetrics
 def test_map_and_precision_agree_with_torchmetrics():
     torch = pytest.importorskip("torch")
     retrieval = pytest.importorskip("torchmetrics.retrieval")

@@ -122,7 +122,8 @@ class Retrieval:
             self._distinct = DistinctCodes(self.database.codes, self.n_bits)
         n = len(self.database)
         top = n if top is None else min(top, n)
-        size = max(1, _BLOCK_PAIRS // n)
+        # A ranking kept whole holds a group for each pair, so it gets smaller blocks.
+        size = max(1, _BLOCK_PAIRS // (2 if top > n // 4 else 1) // n)
         for start in range(0, len(self), size):
             rows = slice(start, min(start + size, len(self)))
             yield self._rank(rows, rankings, top, by_distance, radius)
