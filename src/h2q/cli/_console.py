@@ -106,6 +106,21 @@ def progress(description: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+@contextmanager
+def counter(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar as `progress` does; yields a function that is told how many more are done."""
+    done = 0
+    with progress(description) as show:
+        show(done, total)
+
+        def advance(more: int) -> None:
+            nonlocal done
+            done += more
+            show(done, total)
+
+        yield advance
+
+
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}"

@@ -22,7 +22,10 @@ def evaluate(
     model: Annotated[
         Path | None, typer.Option("--model", "-m", help="Judge this model or run folder ...")
     ] = None,
-    data: Annotated[str | None, typer.Option("--data", "-d", help="... on this data set.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "-d", help="... on this data set; a run folder knows its own."),
+    ] = None,
     bits: Annotated[
         int | None,
         typer.Option("--bits", "-b", min=1, help="Bits a code; the dimension by default."),
@@ -60,12 +63,12 @@ def evaluate(
     """
     if (source is None) == (model is None):
         raise typer.BadParameter("give labelled embeddings or a collection, or --model and --data")
-    if (model is None) != (data is None):
-        raise typer.BadParameter("--model and --data go together")
+    if data is not None and model is None:
+        raise typer.BadParameter("goes with --model", param_hint="--data")
     if source is not None and _is_collection(source):
         _collection(source, k=k, n_queries=queries, seed=seed, json=json)
         return
-    if model is not None and data is not None:
+    if model is not None:
         dataset = _embed(data, model, device, batch_size)
     else:
         dataset = _load(str(source), key)
@@ -137,17 +140,27 @@ def _load(source: str, key: str | None) -> Dataset:
     return load_dataset(f"npz:{path}", validation=0.0, **options)
 
 
-def _embed(data: str, model: Path, device: str, batch_size: int) -> Dataset:
+def _embed(data: str | None, model: Path, device: str, batch_size: int) -> Dataset:
     """Return the data set with the model's embeddings as its features."""
     from dataclasses import replace
 
     from h2q.datasets import load_dataset
+    from h2q.errors import InvalidInputError
     from h2q.indexing.encoder import PhotoEncoder, load_hasher
+    from h2q.learning import TrainConfig
 
     hasher = load_hasher(model)
+    config = TrainConfig()
+    if (model / "config.yaml").is_file():
+        config = TrainConfig.from_yaml(model / "config.yaml")
+    spec = data or config.dataset
+    if spec is None:
+        raise InvalidInputError(f"{model} does not say what it was trained on; give --data")
+    # The options hold the seed of the split: with another, training items would be queries.
+    options = config.dataset_options if spec == config.dataset else {}
     if hasher.preprocessing is not None:
         hasher = PhotoEncoder(hasher, device).hasher
-    dataset = load_dataset(data)
+    dataset = load_dataset(spec, **options)
     embedded: dict[str, Any] = {
         name: replace(
             items,

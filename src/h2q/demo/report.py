@@ -89,8 +89,9 @@ def _page(result: DemoResult, drawn: dict[str, bytes]) -> Page:
     page.text(
         "hamming ranks by distance in bits, with the expected value over ties. asymmetric ranks "
         "stored codes by the query's real values. embedding is the paper's: Hamming, ties broken "
-        "by the real embeddings, which then must be stored. The last row is the bound: real "
-        "values on both sides."
+        "by the real embeddings, which then must be stored. The last row is what codes are "
+        "measured against: real values on both sides. Where classes are easy to tell "
+        "apart, signs can even pass it a little, because they drop differences within a class."
     )
     page.picture(
         drawn["scores"],

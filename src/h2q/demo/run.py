@@ -141,6 +141,8 @@ def run_demo(
         training = fit(
             dataset,
             out=folder / "run",
+            # `h2q eval --model` must find the same split again.
+            dataset_options={"random_state": random_state},
             n_bits=n_bits,
             epochs=epochs,
             random_state=random_state,

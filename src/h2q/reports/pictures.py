@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from h2q._lazy import require
 from h2q._typing import CodeArray, FloatArray
 from h2q.codes import hamming_distances, unpack
-from h2q.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -155,8 +154,13 @@ def ranking_scores(scores: Mapping[str, Mapping[str, float]], bound: float, metr
     axes = figure.subplots()
     names = list(scores)
     markers = {"hamming": ("o", _BLUE), "asymmetric": ("s", _GREEN), "embedding": ("^", _ORANGE)}
-    for ranking, (marker, colour) in markers.items():
-        points = [(100 * s[ranking], i) for i, s in enumerate(scores.values()) if ranking in s]
+    # A little above or below the line, so that equal values do not hide each other.
+    for shift, (ranking, (marker, colour)) in zip((-0.15, 0, 0.15), markers.items(), strict=True):
+        points = [
+            (100 * s[ranking], place + shift)
+            for place, s in enumerate(scores.values())
+            if ranking in s
+        ]
         if points:
             x, y = zip(*points, strict=True)
             axes.plot(x, y, marker, color=colour, label=ranking, markersize=8, alpha=0.9)
@@ -169,26 +173,6 @@ def ranking_scores(scores: Mapping[str, Mapping[str, float]], bound: float, metr
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(f"{metric}, percent")
     axes.legend(frameon=False, fontsize=9, ncols=4, loc="lower left", bbox_to_anchor=(0, 1))
-    return figure
-
-
-def training_curves(metrics: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
-    """Draw what a training run measured, one panel a quantity.
-
-    Parameters
-    ----------
-    metrics : mapping of name to sequence of (epoch, value)
-    """
-    if not metrics:
-        raise InvalidInputError("there are no metrics to draw")
-    figure = new_figure(4.2 * len(metrics), 3.0)
-    grid = figure.subplots(1, len(metrics), squeeze=False)[0]
-    for axes, (name, points) in zip(grid, metrics.items(), strict=True):
-        epochs, values = zip(*points, strict=True)
-        axes.plot(epochs, values, color=_BLUE, marker="o" if len(points) < 20 else None)
-        axes.set(title=name, xlabel="epoch")
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 

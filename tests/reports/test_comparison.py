@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import h2q
+from h2q.errors import InvalidInputError
+from h2q.evaluation import mean_average_precision
+from h2q.reports.comparison import RANKINGS, Split, compare_quantizers, make_quantizer
+
+
+@pytest.fixture(scope="module")
+def splits() -> tuple[Split, Split, Split]:
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((5, 16))
+
+    def draw(n: int) -> Split:
+        labels = rng.integers(0, 5, n)
+        return Split(centres[labels] + 0.8 * rng.standard_normal((n, 16)), labels)
+
+    return draw(300), draw(40), draw(200)
+
+
+def test_numbers_are_those_of_the_library(splits: tuple[Split, Split, Split]) -> None:
+    train, query, database = splits
+    comparison = compare_quantizers(*splits, methods=["itq", "h2q"], k=50, seeds=[0, 7])
+    h2q_scores = comparison.methods[1]
+    for place, seed in enumerate([0, 7]):
+        quantizer = h2q.HouseholderQuantizer(random_state=seed).fit(train.rows)
+        for ranking in RANKINGS:
+            expected = mean_average_precision(
+                quantizer.rotate(query.rows),
+                quantizer.rotate(database.rows),
+                query.labels,
+                database.labels,
+                ranking=ranking,  # type: ignore[arg-type]
+                k=50,
+            )
+            assert h2q_scores.mean_average_precision[ranking][place] == pytest.approx(expected)
+        assert h2q_scores.error_database[place] == pytest.approx(
+            quantizer.quantization_error(database.rows)
+        )
+    assert comparison.metric == "mAP@50"
+
+
+def test_table_has_a_row_a_method_and_the_bound(splits: tuple[Split, Split, Split]) -> None:
+    comparison = compare_quantizers(*splits, n_bits=8, seeds=[0, 1])
+    rows = comparison.rows()
+    assert [row[0] for row in rows] == [
+        "none (sign)",
+        "random rotation",
+        "ITQ",
+        "H²Q (graduated)",
+        "real embeddings, cosine (bound)",
+    ]
+    assert all(len(row) == len(comparison.header()) for row in rows)
+    assert "±" in rows[1][1]
+    assert comparison.n_bits == 8
+    assert rows[-1][1] == f"{100 * comparison.bound:.2f}"
+
+
+def test_half_precision_rows(splits: tuple[Split, Split, Split]) -> None:
+    half = [Split(part.rows.astype(np.float16), part.labels) for part in splits]
+    single = [
+        Split(part.rows.astype(np.float16).astype(np.float32), part.labels) for part in splits
+    ]
+    a, b = (compare_quantizers(*parts, methods=["itq"]) for parts in (half, single))
+    assert a.bound == pytest.approx(b.bound, abs=1e-6)
+    assert a.rows() == b.rows()
+
+
+def test_unknown_names(splits: tuple[Split, Split, Split]) -> None:
+    with pytest.raises(InvalidInputError, match="did you mean 'itq'"):
+        compare_quantizers(*splits, methods=["itk"])
+    with pytest.raises(InvalidInputError, match="unknown quantizer"):
+        make_quantizer("lsh")
+    assert isinstance(make_quantizer("sign", n_bits=4), h2q.SignQuantizer)
