@@ -31,6 +31,18 @@ def test_nan_is_found_outside_the_sample(rows):
             SignQuantizer(max_samples=10, random_state=seed).fit(rows)
 
 
+@pytest.mark.filterwarnings("ignore:skipped 300 of 300 rows:UserWarning")
+@pytest.mark.parametrize("n_bits", [None, 8])
+def test_a_failed_fit_leaves_the_quantizer_as_it_was(quantizer_class, rows, n_bits):
+    quantizer = quantizer_class(n_bits, random_state=0).fit(rows)
+    before = quantizer.to_bytes()
+    for wrong in (rows[:, :9] * np.nan, rows[:, :9] * 0, rows[:, :5] + 1j):
+        with pytest.raises(InvalidInputError):
+            quantizer.fit(wrong)
+    assert quantizer.to_bytes() == before
+    assert quantizer.transform(rows).shape[0] == 300
+
+
 def test_many_bad_rows_are_counted_not_listed(rows):
     rows[:50] = np.nan
     with pytest.raises(InvalidInputError, match=r"rows 0, 1, .*, 9 and 40 more contain"):

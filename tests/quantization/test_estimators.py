@@ -177,3 +177,18 @@ def test_the_validation_rows_are_those_sgd_chooses_by(rows):
 def test_codes_name_their_bytes(rows):
     quantizer = SignQuantizer().fit(rows)
     assert list(quantizer.get_feature_names_out()) == ["signquantizer0", "signquantizer1"]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("key", ["cel_16", "dch_32"])
+def test_real_embeddings(shared, key):
+    with np.load(shared / "data" / "embeddings_caltech101.npz") as data:
+        split, embeddings = data["split"], data[key]
+    train, database = embeddings[split == "train"], embeddings[split == "database"]
+    assert train.dtype == np.float16
+    error = {}
+    for make in (SignQuantizer, ITQQuantizer, HouseholderQuantizer):
+        quantizer = make(random_state=0).fit(train)
+        error[make] = quantizer.quantization_error(train)
+        assert quantizer.transform(database).shape == (len(database), int(key[-2:]) // 8)
+    assert error[HouseholderQuantizer] < error[ITQQuantizer] < error[SignQuantizer]

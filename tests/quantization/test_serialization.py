@@ -96,6 +96,12 @@ def test_the_header_says_what_the_file_is(saved):
     assert description["n_bits"] == 6
 
 
+def test_equal_quantizers_give_equal_bytes(rows):
+    fits = [HouseholderQuantizer(6, random_state=0).fit(rows) for _ in range(2)]
+    assert len({quantizer.to_bytes() for quantizer in fits for _ in range(10)}) == 1
+    assert from_bytes(fits[0].to_bytes()).to_bytes() == fits[0].to_bytes()
+
+
 def test_every_truncation_is_a_format_error(saved):
     data = saved.read_bytes()
     for size in [0, 1, 7, 8, 9, 100, len(data) // 2, len(data) - 1]:
@@ -179,6 +185,18 @@ def test_damaged_files(saved, change):
     rewrite(saved, change)
     with pytest.raises(FormatError, match=saved.name):
         h2q.load(saved)
+
+
+@pytest.mark.slow  # imports torch, torchvision and timm
+def test_the_file_of_a_hasher_is_read_as_one(tmp_path):
+    pytest.importorskip("torch")
+    metadata = {"format": "h2q", "format_version": "1", "kind": "hasher"}
+    safetensors.numpy.save_file({"w": np.zeros(3)}, tmp_path / "model", metadata=metadata)
+    with pytest.raises(FormatError, match="model") as raised:
+        h2q.load(tmp_path / "model")
+    assert any(entry.name == "from_bytes" for entry in raised.traceback)
+    with pytest.raises(FormatError, match="'hasher', not a quantizer"):
+        from_bytes((tmp_path / "model").read_bytes())
 
 
 def test_an_absent_file_is_the_ordinary_error(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -114,17 +115,18 @@ class BaseQuantizer(
         UserWarning
             If rows of zeros were skipped, counting them; if there are fewer rows than bits.
         """
-        rows = check_rows(self, X, reset=True)
-        stream = self._new_stream(rows.shape[1])
-        check_finite(rows)
-        validation = None
-        if X_validation is not None:
-            validation = check_rows(self, X_validation, reset=False)
-            check_finite(validation)
-        stream.add(rows)
-        self.n_samples_seen_ = stream.n_seen
-        self._stream = None
-        self._solve(stream, validation)
+        with self._whole_or_not_at_all():
+            rows = check_rows(self, X, reset=True)
+            stream = self._new_stream(rows.shape[1])
+            check_finite(rows)
+            validation = None
+            if X_validation is not None:
+                validation = check_rows(self, X_validation, reset=False)
+                check_finite(validation)
+            stream.add(rows)
+            self.n_samples_seen_ = stream.n_seen
+            self._stream = None
+            self._solve(stream, validation)
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
@@ -156,14 +158,26 @@ class BaseQuantizer(
                 "file, and the rows it learned from are not kept; start a stream with "
                 "sklearn.base.clone(quantizer).partial_fit(X)"
             )
-        rows = check_rows(self, X, reset=begun is None)
-        stream = self._new_stream(rows.shape[1]) if begun is None else begun
-        check_finite(rows)
-        stream.add(rows)
-        self._stream = stream
-        self.n_samples_seen_ = stream.n_seen
-        self.__dict__.pop("_model", None)
+        with self._whole_or_not_at_all():
+            rows = check_rows(self, X, reset=begun is None)
+            stream = self._new_stream(rows.shape[1]) if begun is None else begun
+            check_finite(rows)
+            stream.add(rows)
+            self._stream = stream
+            self.n_samples_seen_ = stream.n_seen
+            self.__dict__.pop("_model", None)
         return self
+
+    @contextlib.contextmanager
+    def _whole_or_not_at_all(self) -> Iterator[None]:
+        """Leave the quantizer as it was if something is wrong with the rows."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
 
     def _new_stream(self, n_features: int) -> RowStream:
         self._check_parameters()

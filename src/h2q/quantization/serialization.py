@@ -115,7 +115,16 @@ def to_bytes(quantizer: BaseQuantizer) -> bytes:
         "quantizer": text,
     }
     arrays = {key: np.ascontiguousarray(to_numpy(value)) for key, value in tensors.items()}
-    return safetensors.numpy.save(arrays, metadata=metadata)
+    return _in_order(safetensors.numpy.save(arrays, metadata=metadata))
+
+
+def _in_order(data: bytes) -> bytes:
+    """Sort the header, which safetensors writes in random order: equal quantizers, equal bytes."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":"))
+    padded = header.encode()
+    padded += b" " * (-len(padded) % 8)
+    return len(padded).to_bytes(8, "little") + padded + data[8 + size :]
 
 
 def _plain(value: object) -> object:
