@@ -43,11 +43,14 @@ class TrainConfig:
     loss_options : dict
         The loss's own parameters.
     penalty : str, optional
-        One of `h2q.learning.penalties.names()`; H²Q trains without one.
+        One of `h2q.learning.penalties.names()`, or "own": the term and weight of the loss's own
+        paper. H²Q trains without one.
     penalty_weight : float
         Its weight lambda.
     penalty_options : dict
         The penalty's own parameters.
+    squash : bool
+        Give loss and penalty tanh(z), as most deep hashing does.
     augment : {"none", "flip", "crop-flip"}
         What is done to training images.
     epochs : int
@@ -111,6 +114,7 @@ class TrainConfig:
     penalty: str | None = None
     penalty_weight: float = 0.1
     penalty_options: dict[str, Any] = field(default_factory=dict)
+    squash: bool = False
     augment: Literal["none", "flip", "crop-flip"] = "none"
     epochs: int = 50
     patience: int | None = 10

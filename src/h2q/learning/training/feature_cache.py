@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -61,7 +62,7 @@ class FeatureCache:
         progress: bool = False,
     ) -> NDArray[np.float32]:
         """Features (n, d) of `items`; only what is not kept yet is computed."""
-        place = self.folder / self._digest / f"{name}-{fingerprint(items)}"
+        place = self.folder / self._digest / f"{name}-{_contents(items)}"
         place.mkdir(parents=True, exist_ok=True)
         shards = []
         starts = range(0, len(items), SHARD)
@@ -92,6 +93,19 @@ class FeatureCache:
         except FileNotFoundError:
             return None
         return rows
+
+
+def _contents(items: Items) -> str:
+    """Digest of ids, labels and images: pixels in memory, or size and time of each file."""
+    digest = hashlib.sha256(fingerprint(items).encode())
+    pixels, paths = (getattr(items.images, name, None) for name in ("pixels", "paths"))
+    if pixels is not None:
+        digest.update(np.ascontiguousarray(pixels).tobytes())
+    for path in paths or ():
+        with contextlib.suppress(OSError):  # reading it says what is wrong with it
+            state = path.stat()
+            digest.update(f"{state.st_size} {state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _npy(rows: NDArray[np.float32]) -> bytes:

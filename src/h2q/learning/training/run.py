@@ -15,7 +15,7 @@ from torch import nn
 
 from h2q._typing import StrPath
 from h2q.errors import InvalidInputError
-from h2q.learning import backbones, losses
+from h2q.learning import backbones, losses, penalties
 from h2q.learning.backbones import Backbone
 from h2q.learning.bulk import default_workers
 from h2q.learning.config import TrainConfig
@@ -241,21 +241,28 @@ def _criterion(
     loss: str | nn.Module | None,
     miner: nn.Module | None,
 ) -> nn.Module:
-    sizes = {"n_bits": settings.n_bits, "n_classes": dataset.n_classes}
     if isinstance(loss, nn.Module):
         criterion = loss
+        if miner is not None or type(loss).__module__.startswith("pytorch_metric_learning."):
+            criterion = losses.MetricLearningLoss(loss, miner)
     else:
-        criterion = losses.create(settings.loss, **sizes, **settings.loss_options)
-    if miner is not None or type(criterion).__module__.startswith("pytorch_metric_learning."):
-        from h2q.learning.losses.metric_learning import MetricLearningLoss
-
-        criterion = MetricLearningLoss(criterion, miner)
-    if settings.penalty is not None:
-        from h2q.learning import penalties
-
-        penalty = penalties.create(settings.penalty, **settings.penalty_options)
-        criterion = penalties.penalised(criterion, penalty, settings.penalty_weight)
-    return criterion
+        options = dict(settings.loss_options) | ({} if miner is None else {"miner": miner})
+        criterion = losses.create(
+            settings.loss, n_bits=settings.n_bits, n_classes=dataset.n_classes, **options
+        )
+    name, weight = settings.penalty, settings.penalty_weight
+    if name == "own":
+        own = penalties.own_penalty(settings.loss)
+        if own is None:
+            raise InvalidInputError(
+                f"penalty='own': the paper of {settings.loss!r} has no quantization term; choose "
+                f"one of {', '.join(penalties.names())}, or none"
+            )
+        name, weight = own
+    if name is not None:
+        penalty = penalties.create(name, **settings.penalty_options)
+        criterion = penalties.penalised(criterion, penalty, weight)
+    return penalties.squashed(criterion) if settings.squash else criterion
 
 
 @contextmanager

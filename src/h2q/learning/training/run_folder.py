@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: What may differ between a run and its resumption without changing what is computed.
 _FREE = ("num_workers", "devices", "num_nodes", "accelerator", "dataset", "dataset_options")
+#: What torch raises for a file that is truncated or is no checkpoint.
+_DAMAGED = (RuntimeError, OSError, EOFError, ValueError, LookupError, pickle.UnpicklingError)
 
 
 class RunFolder:
