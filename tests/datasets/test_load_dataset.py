@@ -194,6 +194,7 @@ def test_npz_multi_hot_packed_plain_and_text(tmp_path):
         ({"labels": np.linspace(0, 1, 20)}, "labels are float64"),
         ({"labels": np.full((20, 2), 255, np.uint8)}, "n_classes"),
         ({"labels": np.full((20, 1), 255, np.uint8), "n_classes": np.array(7)}, "beyond the 7"),
+        ({"ids": np.array(["a", "b"] * 10)}, "ids are not unique"),
         ({"split": np.array(["train"] * 20)}, "names no query"),
         ({"split": np.array(["train", "tets"] * 10)}, "unknown split 'tets'"),
         ({"split": np.array(["train", "query"])}, "2 split names for 20 labels"),

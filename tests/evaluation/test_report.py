@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from brute import ap
 
 from h2q.codes import pack
 from h2q.errors import InvalidInputError
@@ -93,6 +94,12 @@ def test_perfect_codes_score_one():
     assert result.lookup["mAP@r<=0"] == pytest.approx(1)
 
 
+def test_cutoffs_may_be_numpy_integers(data):
+    result = evaluate(*data, k=np.int64(20))
+    assert result["hamming"] == evaluate(*data, k=20)["hamming"]
+    assert json.loads(json.dumps(result.to_dict()))["settings"]["k"] == [20]
+
+
 def test_empty_list_of_cutoffs_is_refused(data):
     with pytest.raises(InvalidInputError, match="empty list"):
         evaluate(*data, k=[])
@@ -110,3 +117,19 @@ def test_real_embeddings_rank_in_the_known_order(shared, name):
     # On embeddings learned to separate, the real rows know more than the codes.
     assert 0.3 < scores["hamming"] < scores["embedding"] < scores["cosine"] < 0.9
     assert scores["hamming"] < scores["asymmetric"] < scores["cosine"]
+
+
+@pytest.mark.shared
+def test_real_multi_label_features_against_the_definition(shared):
+    with np.load(shared / "data" / "features_corel5k.npz") as file:
+        z, split = file["features"].astype(np.float64), file["split"]
+        labels = np.unpackbits(file["labels"], axis=1, count=len(file["words"]))
+    query, database = np.flatnonzero(split == "query")[:40], np.flatnonzero(split == "database")
+    got = average_precision(
+        z[query], z[database], labels[query], labels[database], ranking="cosine", k=100
+    )
+    unit = z / np.linalg.norm(z, axis=1, keepdims=True)
+    for value, i in zip(got, query, strict=True):
+        order = np.argsort(-(unit[database] @ unit[i]))
+        relevant = [bool((labels[j] & labels[i]).any()) for j in database[order]]
+        assert value == pytest.approx(ap(relevant, 100, "retrieved"), rel=1e-9)

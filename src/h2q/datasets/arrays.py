@@ -68,9 +68,12 @@ def load_npz(
         raise _missing(path, features, arrays)
     labels, classes = _labels(arrays, path)
     n = len(labels)
+    ids = [str(i) for i in arrays.get("ids", np.arange(n))]
+    if len(set(ids)) < len(ids):
+        raise InvalidInputError(f"{path}: the ids are not unique")
     items = Items(
         labels=labels,
-        ids=[str(i) for i in arrays["ids"]] if "ids" in arrays else [str(i) for i in range(n)],
+        ids=ids,
         features=check_features(arrays[features], f"{path}: {features}")
         if features in arrays
         else None,

@@ -54,13 +54,13 @@ def _latin1_bytes(text: str, encoding: str) -> bytes:
 
 def _empty_array(kind: type, shape: tuple[int, ...], code: bytes) -> np.ndarray[Any, Any]:
     """Do what numpy's `_reconstruct` does for a plain array; its state follows."""
-    if kind is not np.ndarray:
-        raise FormatError("unexpected array class")
+    if kind is not np.ndarray or shape != (0,):
+        raise FormatError("an array is written in an unexpected way")
     return np.ndarray(shape, dtype="b")
 
 
 _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "ndarray"): np.ndarray,  # the argument of _reconstruct
     ("numpy", "dtype"): np.dtype,
     ("numpy.core.multiarray", "_reconstruct"): _empty_array,
     ("numpy._core.multiarray", "_reconstruct"): _empty_array,

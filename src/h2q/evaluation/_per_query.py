@@ -17,7 +17,7 @@ from h2q.evaluation.ranking import Block, Retrieval
 #: What the sum of precisions is divided by: relevant items retrieved (HashNet and the deep-hashing
 #: literature), in the whole database (the textbook's), or that but at most k.
 Normalisation: TypeAlias = Literal["retrieved", "relevant", "achievable"]
-#: A query without relevant items scores 0 (as in HashNet's code), or is left out of the mean.
+#: A query without relevant items scores 0 (as the paper's authors count), or is left out.
 WithoutRelevant: TypeAlias = Literal["zero", "skip"]
 
 Floats = NDArray[np.float64]

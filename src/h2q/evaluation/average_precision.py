@@ -104,8 +104,8 @@ def mean_average_precision(
     query, database, query_labels, database_labels, ranking, k, radius, n_bits, normalisation
         As in `average_precision`.
     without_relevant : {"zero", "skip"}
-        A query with no relevant item in the database counts as 0 (as in HashNet's code), or is
-        left out of the mean.
+        A query with no relevant item in the database counts as 0 (as the paper's authors do), or
+        is left out of the mean.
 
     Returns
     -------

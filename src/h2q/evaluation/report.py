@@ -130,7 +130,7 @@ def evaluate(
     relevance = SharedLabel(query_labels, database_labels)
     retrieval = Retrieval(query, database, relevance, n_bits)
     check_lengths(retrieval, query_labels, database_labels)
-    cutoffs = [k] if k is None or isinstance(k, int) else list(k)
+    cutoffs = [k] if k is None or isinstance(k, int | np.integer) else list(k)
     for cutoff in cutoffs:
         check_k(cutoff)
     if not cutoffs:
@@ -187,7 +187,7 @@ def evaluate(
         n_database=n,
         n_bits=retrieval.n_bits,
         settings={
-            "k": cutoffs,
+            "k": [None if c is None else int(c) for c in cutoffs],
             "normalisation": normalisation,
             "without_relevant": without_relevant,
         },

@@ -1,0 +1,15 @@
+"""The examples in the docstrings run and give what they say."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+
+import pytest
+
+
+@pytest.mark.parametrize("module", ["registry"])
+def test_examples(module):
+    failed, attempted = doctest.testmod(importlib.import_module(f"h2q.datasets.{module}"))
+    assert attempted > 0
+    assert failed == 0
