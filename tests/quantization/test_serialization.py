@@ -187,16 +187,11 @@ def test_damaged_files(saved, change):
         h2q.load(saved)
 
 
-@pytest.mark.slow  # imports torch, torchvision and timm
-def test_the_file_of_a_hasher_is_read_as_one(tmp_path):
-    pytest.importorskip("torch")
+def test_the_bytes_of_a_hasher_are_no_quantizer():
     metadata = {"format": "h2q", "format_version": "1", "kind": "hasher"}
-    safetensors.numpy.save_file({"w": np.zeros(3)}, tmp_path / "model", metadata=metadata)
-    with pytest.raises(FormatError, match="model") as raised:
-        h2q.load(tmp_path / "model")
-    assert any(entry.name == "from_bytes" for entry in raised.traceback)
+    data = safetensors.numpy.save({"w": np.zeros(3)}, metadata=metadata)
     with pytest.raises(FormatError, match="'hasher', not a quantizer"):
-        from_bytes((tmp_path / "model").read_bytes())
+        from_bytes(data)
 
 
 def test_an_absent_file_is_the_ordinary_error(tmp_path):
