@@ -10,7 +10,7 @@ import typer
 
 from h2q.cli import _console
 from h2q.cli._exit import Exit
-from h2q.cli._help import Json, examples
+from h2q.cli._help import Json, Seed, examples
 
 paper = typer.Typer(
     no_args_is_help=True,
@@ -129,6 +129,48 @@ def run(
     if summary.failed:
         _console.fail(f"{summary.failed} jobs failed; h2q paper status {out} says why")
         raise typer.Exit(Exit.ERROR)
+
+
+@paper.command(
+    epilog=examples(
+        "h2q paper features cifar10:cifar-10-python.tar.gz --backbone mobilenetv2_100 "
+        "--image-size 160 --crop 1 --components 256 --out features/cifar10.npz",
+    )
+)
+def features(
+    data: Annotated[
+        str,
+        typer.Argument(metavar="DATA", help="A data set of images (h2q train --list datasets)."),
+    ],
+    backbone: Annotated[str, typer.Option("--backbone", help="Its weights stay as they come.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the features, .npz.")],
+    image_size: Annotated[
+        int | None, typer.Option("--image-size", min=8, help="Instead of the backbone's own.")
+    ] = None,
+    crop: Annotated[
+        float | None, typer.Option("--crop", help="Share of the resized image that is kept.")
+    ] = None,
+    components: Annotated[
+        int | None, typer.Option("--components", min=1, help="Principal components to keep.")
+    ] = None,
+) -> None:
+    """Compute a frozen backbone's features once, so that every training takes seconds.
+
+    An interrupted pass goes on where it was.
+    """
+    from h2q.datasets import load_dataset
+    from h2q.experiments.features import extract_features
+
+    path = extract_features(
+        load_dataset(data),
+        backbone,
+        out,
+        image_size=image_size,
+        crop=crop,
+        components=components,
+        progress=not _console.is_quiet(),
+    )
+    _console.out().print(str(path), markup=False)
 
 
 @paper.command(epilog=examples("h2q paper status runs/frozen"))
@@ -255,6 +297,44 @@ def report(
     else:
         paths = pages.write_folder(out, found, published)
     for path in paths:
+        _console.out().print(str(path), markup=False)
+
+
+@paper.command(
+    epilog=examples(
+        "h2q paper pictures digits --backbone digits-cnn --bits 32 --out pictures",
+        "h2q paper pictures npz:features/cifar10.npz --loss hyp2 --bits 64 --out pictures",
+    )
+)
+def pictures(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A data set.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write them to.")],
+    backbone: Annotated[str, typer.Option("--backbone", help="Stays frozen.")] = "features",
+    loss: Annotated[str, typer.Option("--loss", help="What to train with.")] = "cel",
+    bits: Annotated[int, typer.Option("--bits", min=2, help="Length of the codes.")] = 32,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Of the training.")] = 20,
+    query: Annotated[int, typer.Option("--query", min=0, help="Whose neighbours to show.")] = 0,
+    kind: Annotated[str, typer.Option("--format", help='"png", "svg" or "pdf".')] = "png",
+    seed: Seed = 0,
+) -> None:
+    """Train once, and draw what each quantization does to the embeddings.
+
+    Embeddings before and after rotation, their coordinates, codes by class, precision and recall,
+    and, for images, the neighbours of a query.
+    """
+    from h2q.datasets import load_dataset
+    from h2q.errors import InvalidInputError
+    from h2q.experiments.grid import Training
+    from h2q.experiments.showcase import draw_showcase, save_showcase
+    from h2q.experiments.training import train
+
+    dataset = load_dataset(data)
+    if query >= len(dataset.query):
+        raise InvalidInputError(f"--query {query}: there are {len(dataset.query)} queries, from 0")
+    setting = Training("data", "backbone", loss, bits, seed, epochs=epochs)
+    embeddings = train(setting, dataset, backbone)
+    drawn = draw_showcase(dataset, embeddings, query=query, seed=seed)
+    for path in save_showcase(out, drawn, kind):
         _console.out().print(str(path), markup=False)
 
 

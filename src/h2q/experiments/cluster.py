@@ -7,6 +7,7 @@ alone reads the data and writes the results.
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -42,17 +43,33 @@ def outcomes(
     ray = require("ray", "ray")
     ours = not ray.is_initialized()
     if ours:
+        _check_answers(address)
         try:
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ClusterError(
-                f"no Ray cluster at {address!r}: {error}; start one with 'ray start --head'"
-            ) from error
+            raise _no_cluster(address, error) from error
     try:
         yield from _share_out(ray, jobs, folder, machine)
     finally:
         if ours:
             ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Look whether anything listens: ray.init waits two minutes and then ends the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return  # "auto" or "local", which Ray resolves itself
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, reason: Exception) -> ClusterError:
+    return ClusterError(
+        f"no Ray cluster at {address!r}: {reason}; start one with 'ray start --head'"
+    )
 
 
 def _share_out(

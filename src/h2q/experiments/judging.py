@@ -67,7 +67,7 @@ def judge(quantization: Quantization, embeddings: Embeddings, seed: int, top: in
         statistics of the database's codes; mAP of validation items against training items.
     """
     estimator, seconds, cpu_seconds = fit_quantizer(quantization, embeddings, seed)
-    query, database = (_rotate(estimator, embeddings.rows[s]) for s in ("query", "database"))
+    query, database = (rotate(estimator, embeddings.rows[s]) for s in ("query", "database"))
     rankings: tuple[Ranking, ...] = CODED
     if quantization.family == "sign":
         rankings = (*CODED, "cosine")
@@ -81,7 +81,7 @@ def judge(quantization: Quantization, embeddings: Embeddings, seed: int, top: in
         radii=(2,),
     )
     figures = [Figure("query", row["ranking"], row["metric"], row["value"]) for row in found.rows()]
-    training = _rotate(estimator, embeddings.rows["train"])
+    training = rotate(estimator, embeddings.rows["train"])
     for split, rows in (("train", training), ("database", database)):
         gap = np.abs(np.abs(rows[np.any(rows, axis=1)]) - 1)
         figures.append(Figure(split, "", "quantization_error", float(np.mean(gap**2))))
@@ -92,7 +92,7 @@ def judge(quantization: Quantization, embeddings: Embeddings, seed: int, top: in
     figures.append(Figure("train", "", "quantizer_cpu_seconds", cpu_seconds))
     if "validation" in embeddings.rows:
         value = mean_average_precision(
-            _rotate(estimator, embeddings.rows["validation"]),
+            rotate(estimator, embeddings.rows["validation"]),
             training,
             embeddings.labels["validation"],
             embeddings.labels["train"],
@@ -103,7 +103,7 @@ def judge(quantization: Quantization, embeddings: Embeddings, seed: int, top: in
     return figures
 
 
-def _rotate(estimator: BaseQuantizer, rows: NDArray[np.float32]) -> NDArray[Any]:
+def rotate(estimator: BaseQuantizer, rows: NDArray[np.float32]) -> NDArray[Any]:
     """Rotated rows; a row of zeros, which has no direction, stays zero (all bits 0)."""
     some = np.any(rows, axis=1)
     if some.all():
