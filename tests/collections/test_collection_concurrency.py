@@ -13,6 +13,7 @@ import pytest
 
 from h2q import open_collection
 from h2q.codes import pack
+from h2q.collections.embedded import items
 from h2q.errors import CollectionError
 
 GROUP = 40
@@ -143,6 +144,27 @@ def test_two_writers_take_turns(tmp_path: Path):
         expected = {f"{name} {i}" for name in "abc" for i in range(50)}
         assert set(one) == set(other) == expected
         assert set(one.search(codes[0], 1000).ids[0]) == expected
+
+
+@pytest.mark.parametrize("how", ["compact", "many deletions"])
+def test_a_reader_behind_a_cut_log_reads_anew(tmp_path: Path, how, monkeypatch):
+    path = tmp_path / "photos.h2q"
+    codes = pack(np.random.default_rng(0).standard_normal((100, 16)))
+    with open_collection(path, n_bits=16) as writer, open_collection(path, mode="r") as reader:
+        writer.add(range(100), codes)
+        assert len(reader.search(codes[0], 1000).ids[0]) == 100
+        if how == "many deletions":
+            monkeypatch.setattr(items, "_LEAST_LOG", 10)
+        writer.delete(range(60))
+        writer.add(["new"], codes[:1])
+        if how == "compact":
+            writer.compact()
+        with writer._snapshot() as connection:
+            assert items.read_state(connection).forgotten == 60
+        expected = {*range(60, 100), "new"}
+        for collection in (reader, writer):
+            assert set(collection.search(codes[0], 1000).ids[0]) == expected
+            assert set(collection.search(np.ones(16), 1000).ids[0]) == expected
 
 
 def test_one_object_serves_several_threads(tmp_path: Path):

@@ -87,13 +87,14 @@ class AsymmetricScan:
         while len(pending) and shortlist <= max(len(scan) * _LONGEST_SHARE, _LEAST_SCANNED):
             positions, bounds = scan.search(rows[pending], min(shortlist, len(scan)))
             scores = scores_of_each(tables[pending], self._table.codes[positions])
-            scores[(positions < 0) | ~self._table.alive[positions]] = -np.inf
-            later, later_scores = self._scored_from(tables[pending], len(scan))
-            block = _best(
-                np.concatenate([positions, later], axis=1),
-                np.concatenate([scores, later_scores], axis=1),
-                k,
-            )
+            scores[positions < 0] = -np.inf
+            if self._table.dead:
+                scores[~self._table.alive[positions]] = -np.inf
+            if len(scan) < len(self._table.codes):
+                later, later_scores = self._scored_from(tables[pending], len(scan))
+                positions = np.concatenate([positions, later], axis=1)
+                scores = np.concatenate([scores, later_scores], axis=1)
+            block = _best(positions, scores, k)
             for query, hit, bound in zip(pending.tolist(), block, bounds, strict=True):
                 if len(hit.values) == k and hit.values[-1] > bound:
                     hits[query] = hit
