@@ -29,3 +29,15 @@ def test_one_row_has_no_spread():
     moments = Moments(2)
     moments.add(np.asarray([[1.0, 2.0]]))
     np.testing.assert_array_equal(moments.covariance, np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_float32_rows_lose_no_more_than_their_own_rounding(offset):
+    rows = np.random.default_rng(0).standard_normal((50_000, 16)).astype(np.float32)
+    rows *= np.linspace(0.1, 1, 16, dtype=np.float32)
+    rows += np.float32(offset)
+    moments = Moments(16)
+    moments.add(rows)
+    exact = rows.astype(np.float64)
+    np.testing.assert_allclose(moments.mean, exact.mean(axis=0), rtol=1e-9, atol=1e-7)
+    np.testing.assert_allclose(moments.covariance, np.cov(exact.T), rtol=1e-6, atol=1e-6)
