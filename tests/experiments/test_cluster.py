@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,10 @@ def cluster() -> Iterator[Any]:
     """Two nodes of one CPU each; they end with the module."""
     from ray.cluster_utils import Cluster
 
-    # Ray's workers are nice 15 by default: on a busy machine the test would last for minutes.
-    os.environ["RAY_worker_niceness"] = "0"
     small = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
-    nodes = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
+    # Ray's workers are nice 15 by default: on a busy machine the test would last for minutes.
+    head = {**small, "include_dashboard": False, "_system_config": {"worker_niceness": 0}}
+    nodes = Cluster(initialize_head=True, head_node_args=head)
     try:
         nodes.add_node(**small)
         nodes.wait_for_nodes()
@@ -38,7 +37,6 @@ def cluster() -> Iterator[Any]:
         if ray.is_initialized():
             ray.shutdown()
         nodes.shutdown()
-        del os.environ["RAY_worker_niceness"]
 
 
 @pytest.mark.slow
