@@ -14,6 +14,8 @@ from h2q.learning.losses import _registry
 from h2q.learning.losses._batch import full_precision
 from h2q.learning.losses.protocol import ParameterGroup
 
+_RATE_FACTOR = 10.0
+
 
 class MetricLearningLoss(nn.Module):
     """A loss of pytorch-metric-learning, with an optional miner, on one-label-each data.
@@ -25,9 +27,10 @@ class MetricLearningLoss(nn.Module):
         pytorch-metric-learning.
     miner : nn.Module, optional
         Called as ``miner(embeddings, classes)``; what it finds goes to the loss.
-    learning_rate_factor : float, default=1
+    learning_rate_factor : float, default=10
         Learning rate of the loss's own parameters (proxies, class weights), as a multiple of the
-        network's.
+        network's. 10 is that of HyP²'s proxies to the hash layer in H²Q's experiments; Proxy-Anchor
+        was published with 100.
 
     Notes
     -----
@@ -50,7 +53,11 @@ class MetricLearningLoss(nn.Module):
     """
 
     def __init__(
-        self, loss: nn.Module, miner: nn.Module | None = None, *, learning_rate_factor: float = 1.0
+        self,
+        loss: nn.Module,
+        miner: nn.Module | None = None,
+        *,
+        learning_rate_factor: float = _RATE_FACTOR,
     ) -> None:
         super().__init__()
         self.loss = loss
@@ -142,6 +149,6 @@ def create(
     kind = known[name]
     accepted = inspect.signature(kind).parameters
     sizes = {"embedding_size": n_bits, "num_classes": n_classes}
-    factor = options.pop("learning_rate_factor", 1.0)
+    factor = options.pop("learning_rate_factor", _RATE_FACTOR)
     arguments = {k: v for k, v in sizes.items() if k in accepted} | options
     return MetricLearningLoss(kind(**arguments), miner, learning_rate_factor=factor)
