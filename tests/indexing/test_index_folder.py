@@ -11,6 +11,7 @@ from photo_files import save_photo
 from PIL import Image
 
 from h2q import open_collection
+from h2q.codes import hamming_distances
 from h2q.collections import Collection
 from h2q.errors import CompatibilityError, InvalidInputError
 from h2q.indexing import IndexReport, PhotoEncoder, index_folder
@@ -48,7 +49,8 @@ def test_every_photo_gets_its_code_and_facts(
     assert item.payload["size"] == (photos / "dogs/puppies/2.jpg").stat().st_size
     with Image.open(photos / "dogs/puppies/2.jpg") as image:
         expected = encoder.encode([encoder.prepare(image.convert("RGB"))])
-    np.testing.assert_array_equal(item.code, expected[0])
+    # Reduced precision may round a value near zero otherwise in a batch of another size.
+    assert hamming_distances(item.code[None], expected)[0, 0] <= 1
     top = collection.get(["top0.png"])[0]
     assert top is not None
     assert "label" not in (top.payload or {})

@@ -27,9 +27,15 @@ def is_quiet() -> bool:
     return _quiet
 
 
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the exit codes; rich itself would exit with an error."""
+        raise BrokenPipeError
+
+
 def out() -> Console:
     """Return the console for results."""
-    return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+    return _Output(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
 
 
 def err() -> Console:
@@ -58,21 +64,23 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=_plain) + "\n")
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "") -> Table:
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     """Lay out rows: text to the left, numbers to the right."""
-    grid = Table(
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        padding=(0, 2, 0, 0),
-    )
+    grid = Table(box=None, padding=(0, 2, 0, 0))
     for place, name in enumerate(columns):
         numbers = all(isinstance(row[place], int | float) or row[place] == "" for row in rows)
         grid.add_column(name, justify="right" if numbers and rows else "left", overflow="fold")
     for row in rows:
         grid.add_row(*[_cell(value) for value in row])
     return grid
+
+
+def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "") -> None:
+    """Print a table as the result, below a title."""
+    console = out()
+    if title:
+        console.print(title, style="bold", markup=False, soft_wrap=True)
+    console.print(table(columns, rows))
 
 
 @contextmanager
@@ -104,21 +112,6 @@ def progress(description: str) -> Iterator[Callable[[int, int], None]]:
     with bar:
         task = bar.add_task(description, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-@contextmanager
-def counter(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar as `progress` does; yields a function that is told how many more are done."""
-    done = 0
-    with progress(description) as show:
-        show(done, total)
-
-        def advance(more: int) -> None:
-            nonlocal done
-            done += more
-            show(done, total)
-
-        yield advance
 
 
 def _cell(value: Any) -> str:

@@ -40,8 +40,8 @@ def demo(
         return
     comparison = result.comparison
     title = f"Digits: {comparison.metric} in percent, {comparison.n_bits} bits"
+    _console.show(comparison.header(), comparison.rows(), title=title)
     console = _console.out()
-    console.print(_console.table(comparison.header(), comparison.rows(), title=title))
     hits = ", ".join(f"{hit.id} ({hit.distance} bits)" for hit in result.search.hits[:5])
     console.print(f"\nNearest to {result.search.query}: {hits}", markup=False)
     console.print("\nLook at next", style="bold")

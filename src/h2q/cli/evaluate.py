@@ -97,7 +97,7 @@ def evaluate(
         _console.print_json({**facts, **comparison.to_dict()})
         return
     title = f"{dataset.name}: {comparison.metric} in percent, {comparison.n_bits} bits"
-    _console.out().print(_console.table(comparison.header(), comparison.rows(), title=title))
+    _console.show(comparison.header(), comparison.rows(), title=title)
     _console.note(
         f"fitted on {facts['train']:,} rows; {facts['query']:,} queries among "
         f"{facts['database']:,}; seeds {comparison.seeds}"
@@ -123,7 +123,7 @@ def _collection(uri: str, *, k: int | None, n_queries: int, seed: int, json: boo
         return
     rows = [[row["ranking"], row["metric"], row["value"]] for row in found.rows()]
     title = f"{uri}: {found.n_queries:,} queries among {found.n_database:,}, {found.n_bits} bits"
-    _console.out().print(_console.table(["ranking", "metric", "value"], rows, title=title))
+    _console.show(["ranking", "metric", "value"], rows, title=title)
 
 
 def _load(source: str, key: str | None) -> Dataset:

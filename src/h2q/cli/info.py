@@ -24,7 +24,7 @@ def info(
     if json:
         _console.print_json(facts)
         return
-    _console.out().print(_console.table(["", ""], list(_lines(facts))))
+    _console.show(["", ""], list(_lines(facts)))
 
 
 def _lines(facts: dict[str, Any], prefix: str = "") -> list[list[str]]:

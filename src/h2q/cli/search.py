@@ -113,7 +113,7 @@ def _print(result: Result) -> None:
         ]
         for place, hit in enumerate(hits, start=1)
     ]
-    _console.out().print(_console.table(columns, rows, title=f"Neighbours of {result.query}"))
+    _console.show(columns, rows, title=f"Neighbours of {result.query}")
 
 
 def _label(hit: Hit) -> str:

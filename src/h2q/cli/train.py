@@ -146,7 +146,9 @@ def train(
     from h2q._lazy import require
 
     require("torch", "train")
+    from h2q.cli._skipped import end, list_skipped
     from h2q.datasets import load_dataset
+    from h2q.indexing.report import Skipped
     from h2q.learning import TrainConfig, fit
 
     base = TrainConfig() if config is None else TrainConfig.from_yaml(config)
@@ -172,8 +174,8 @@ def train(
             "say what to learn from (or name it in --config)", param_hint="--data"
         )
     dataset = load_dataset(chosen.dataset, **chosen.dataset_options)
-    for each in dataset.skipped:
-        _console.warn(f"skipped {each}")
+    skipped = [Skipped(*each.split(": ", 1)) for each in dataset.skipped]
+    list_skipped(skipped)
     result = fit(dataset, out=out, config=chosen, resume=resume, progress=not _console.is_quiet())
     facts = {
         "run": str(result.run_dir),
@@ -185,12 +187,13 @@ def train(
     }
     if json:
         _console.print_json(facts)
-        return
-    _console.out().print(
-        f"validation mAP {result.best_validation_map:.4f} (cosine) after {len(result.history)} "
-        f"epochs, {chosen.n_bits} bits -> {facts['model']}",
-        markup=False,
-    )
+    else:
+        _console.out().print(
+            f"validation mAP {result.best_validation_map:.4f} (cosine) after "
+            f"{len(result.history)} epochs, {chosen.n_bits} bits -> {facts['model']}",
+            markup=False,
+        )
+    end(skipped)
 
 
 def _with_settings(config: TrainConfig, settings: list[str]) -> TrainConfig:
@@ -243,7 +246,7 @@ def _list(listing: Listing, json: bool) -> None:
     if json:
         _console.print_json([{"name": name, "description": text} for name, text in rows])
         return
-    _console.out().print(_console.table(["name", "what it is"], rows))
+    _console.show(["name", "what it is"], rows)
 
 
 _BACKBONES = {

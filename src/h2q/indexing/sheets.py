@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from PIL import Image
 
@@ -13,9 +14,14 @@ from h2q.images import Tile, contact_sheet, image_formats, read_image
 from h2q.indexing.files import photo_path
 from h2q.indexing.searching import Hit, Result
 
+#: Neighbours drawn at most; a search by radius can find thousands.
+MAX_TILES: Final = 100
+
 
 def result_sheet(result: Result, *, columns: int = 5, size: int = 160) -> Image.Image:
     """Draw the query beside its neighbours; a photo that cannot be read leaves a grey field.
+
+    No more than the first `MAX_TILES` neighbours are drawn.
 
     Raises
     ------
@@ -28,7 +34,7 @@ def result_sheet(result: Result, *, columns: int = 5, size: int = 160) -> Image.
         )
     tiles = [
         Tile(_picture(photo_path(hit.payload)), f"{place}. {_measure(hit)}\n{hit.id}")
-        for place, hit in enumerate(result.hits, start=1)
+        for place, hit in enumerate(result.hits[:MAX_TILES], start=1)
     ]
     query = Tile(_picture(result.path), f"query\n{Path(result.query).name}")
     return contact_sheet(tiles, query=query, columns=columns, size=size)
