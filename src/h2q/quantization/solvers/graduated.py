@@ -47,15 +47,14 @@ def solve(
     the one before ended.
 
     A step is R <- polar(z' W (tanh(beta z R) - c beta z R)). With c = 0 it never lowers the
-    objective, which is convex in R. The term with c is that of sum |v|^2, the same for every R
-    where W is constant: leaving out part of it moves no fixed point and lengthens the steps, and
-    so does momentum: z R is taken at R + 0.8 (R - previous R). Together they make
-    8 steps worth some 40.
+    objective, which is convex in R. The term with c is the gradient of sum w |v|^2, which is the
+    same for every rotation: leaving it out moves no fixed point and lengthens the steps. So does
+    momentum: z R is taken at R + 0.8 (R - previous R). Together they make 8 steps worth some 40.
 
-    The weights w_i are proportional to e_i ** `emphasis`, e_i the error of row i at the beginning
-    of the stage, so that with 1 the mean of the *squared* errors of the rows is minimised. Rows
-    fitted badly are most like rows not fitted on, whose errors are larger: the error on the
-    training rows rises a little, retrieval of others improves (docs/quantization.md).
+    The weights w_i are proportional to (e_i + 0.05) ** `emphasis`, e_i the error of row i at the
+    beginning of the stage, so that with 1 nearly the mean of the *squared* errors of the rows is
+    minimised. Rows fitted badly are most like rows not fitted on, whose errors are larger: they
+    improve retrieval of the latter (docs/quantization.md).
 
     Parameters
     ----------
