@@ -43,7 +43,11 @@ def connect(path: Path, mode: Mode) -> sqlite3.Connection:
 def connect_new(path: Path) -> sqlite3.Connection:
     """Open a file that does not exist yet, for writing."""
     connection = _connect(path, "mode=rwc")
-    _configure_for_writing(connection)
+    try:
+        _configure_for_writing(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -74,6 +78,7 @@ def _configure_for_writing(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
 
 def _connect_to_read(path: Path) -> sqlite3.Connection:
@@ -94,18 +99,17 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
                 f"{path}: in a read-only folder, with writes still in {log.name}; copy both files "
                 "to a folder that can be written and open the collection there"
             ) from error
-        return _connect(path, "mode=ro&immutable=1")
+        connection = _connect(path, "mode=ro&immutable=1")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     return connection
 
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
     # Autocommit: transactions are begun by `reading` and `writing` alone.
-    connection = sqlite3.connect(
+    return sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?{options}",
         uri=True,
         timeout=_PATIENCE_S,
         isolation_level=None,
         check_same_thread=False,
     )
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    return connection
