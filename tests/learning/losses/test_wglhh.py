@@ -30,11 +30,19 @@ def test_formula(multi_label, mean_over_pairs, alpha, theta):
 
 
 def test_similar_pairs_far_apart_still_have_a_gradient():
-    # The Gaussian vanishes at d = 32; the attention goes on pulling.
+    # A Gaussian this sharp vanishes at d = 32; the attention goes on pulling.
     z = torch.tensor([[1.0] * 64, [1.0] * 32 + [-1.0] * 32], requires_grad=True)
-    WGLHHLoss(n_bits=64)(z, torch.ones(2, 1)).backward()
+    WGLHHLoss(n_bits=64, alpha=0.1)(z, torch.ones(2, 1)).backward()
     assert z.grad.isfinite().all()
     assert z.grad.abs().max() > 1e-3
+
+
+def test_default_sharpness_is_that_of_16_bits_in_the_cosine():
+    z = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
+    for labels in (torch.eye(2), torch.ones(2, 1)):
+        values = [WGLHHLoss(n_bits=k)(z, labels) for k in (16, 64)]
+        assert torch.isclose(values[0], WGLHHLoss(n_bits=16, alpha=0.1)(z, labels))
+        assert torch.isclose(values[0], values[1])
 
 
 def test_never_negative(multi_label):

@@ -35,8 +35,9 @@ class WGLHHLoss(nn.Module):
     ----------
     n_bits : int
         Length k of the embeddings.
-    alpha : float, default=0.1
-        Sharpness of the Gaussian (WGLHH and H²Q's experiments).
+    alpha : float, optional
+        Sharpness of the Gaussian, by default 0.1 (16 / k)^2: the 0.1 of WGLHH and of H²Q's
+        experiments at 16 bits, and the same sharpness in the cosine at any other length.
     theta : float, default=2
         Above 1 (WGLHH).
     similar_probability : float, optional
@@ -44,6 +45,9 @@ class WGLHHLoss(nn.Module):
 
     Notes
     -----
+    With 0.1 at 64 bits the Gaussian has vanished for all but nearly equal embeddings: codes by sign
+    were then no better than an untrained layer's on Corel-5k (see docs/losses.md).
+
     WGLHH raises similar pairs by a constant chosen for each data set and length; here the balanced
     weights of H²Q's experiments take its place. The paper's quantization term is the penalty
     ``"l2"`` of `h2q.learning.penalties`.
@@ -66,7 +70,7 @@ class WGLHHLoss(nn.Module):
         self,
         *,
         n_bits: int,
-        alpha: float = 0.1,
+        alpha: float | None = None,
         theta: float = 2.0,
         similar_probability: float | None = None,
     ) -> None:
@@ -74,7 +78,7 @@ class WGLHHLoss(nn.Module):
         if theta <= 1:
             raise InvalidInputError(f"theta must be above 1, not {theta}")
         self.n_bits = n_bits
-        self.alpha = alpha
+        self.alpha = 0.1 * (16 / n_bits) ** 2 if alpha is None else alpha
         self.theta = theta
         self.similar_probability = similar_probability
 
