@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,13 @@ from h2q.errors import H2QError, InvalidInputError
 from h2q.evaluation import mean_average_precision
 from h2q.learning import Hasher, TrainConfig, backbones, fit, losses
 
-FAST: dict[str, Any] = {"n_bits": 16, "batch_size": 32, "random_state": 3, "progress": False}
+FAST: dict[str, Any] = {
+    "n_bits": 16,
+    "batch_size": 32,
+    "random_state": 3,
+    "quantizer": "itq",
+    "progress": False,
+}
 
 
 def _map(model: Hasher, dataset: Dataset) -> float:
@@ -32,7 +39,9 @@ def _map(model: Hasher, dataset: Dataset) -> float:
 
 
 def test_digits_end_to_end(digits: Dataset, tmp_path: Path) -> None:
-    result = fit(digits, out=tmp_path, backbone="digits-cnn", epochs=12, **FAST)
+    result = fit(
+        digits, out=tmp_path, backbone="digits-cnn", epochs=12, **{**FAST, "quantizer": "h2q"}
+    )
     untrained = Hasher("digits-cnn", 16)
     rows = untrained.embed_items(digits.train)
     untrained.set_quantizer(h2q.HouseholderQuantizer(random_state=0).fit(rows))
@@ -42,8 +51,8 @@ def test_digits_end_to_end(digits: Dataset, tmp_path: Path) -> None:
     assert result.history[-1]["loss"] < result.history[0]["loss"] / 2
 
 
-def test_run_folder(digits: Dataset, tmp_path: Path) -> None:
-    result = fit(digits, out=tmp_path / "run", backbone="digits-cnn", epochs=2, **FAST)
+def test_run_folder(few_digits: Dataset, tmp_path: Path) -> None:
+    result = fit(few_digits, out=tmp_path / "run", backbone="digits-cnn", epochs=2, **FAST)
     folder = result.run_dir
     names = {path.name for path in folder.iterdir()}
     assert names == {
@@ -68,7 +77,9 @@ def test_run_folder(digits: Dataset, tmp_path: Path) -> None:
     assert f"{result.best_validation_map:.4f}" in card
     loaded = Hasher.load(folder / "model.safetensors")
     assert loaded.facts["history"] == result.history
-    assert np.array_equal(loaded.embed_items(digits.query), result.model.embed_items(digits.query))
+    assert np.array_equal(
+        loaded.embed_items(few_digits.query), result.model.embed_items(few_digits.query)
+    )
 
 
 def test_finished_run_is_loaded_and_another_is_refused(
@@ -90,7 +101,7 @@ def test_finished_run_is_loaded_and_another_is_refused(
 
 @pytest.mark.parametrize("quantizer", ["h2q", "itq", "random", "none"])
 def test_quantizers(quantizer: str, make_features: Callable[..., Dataset], tmp_path: Path) -> None:
-    result = fit(make_features(), out=tmp_path, epochs=1, quantizer=quantizer, **FAST)
+    result = fit(make_features(), out=tmp_path, epochs=1, **{**FAST, "quantizer": quantizer})
     kinds = {
         "h2q": h2q.HouseholderQuantizer,
         "itq": h2q.ITQQuantizer,
@@ -109,7 +120,7 @@ def test_same_seed_same_codes(make_features: Callable[..., Dataset], tmp_path: P
         options = {**FAST, "random_state": seed, "deterministic": True}
         model = fit(data, out=tmp_path / name, epochs=2, **options).model
         codes.append(model.quantizer.transform(model.embed_items(data.query)))
-    torch.use_deterministic_algorithms(False)
+    assert not torch.are_deterministic_algorithms_enabled()
     assert np.array_equal(codes[0], codes[1])
     assert not np.array_equal(codes[0], codes[2])
 
@@ -161,7 +172,7 @@ def test_every_loss_trains(
     name: str, make_features: Callable[..., Dataset], tmp_path: Path
 ) -> None:
     data = make_features()
-    result = fit(data, out=tmp_path, loss=name, epochs=6, learning_rate=0.01, **FAST)
+    result = fit(data, out=tmp_path, loss=name, epochs=4, learning_rate=0.01, **FAST)
     torch.manual_seed(0)
     layer = Hasher(backbones.create("features", n_features=24), 16)
     before = mean_average_precision(
@@ -174,26 +185,28 @@ def test_every_loss_trains(
     assert result.best_validation_map > before + 0.1
 
 
-def test_frozen_backbone_is_frozen(digits: Dataset, tmp_path: Path) -> None:
+def test_frozen_backbone_is_frozen(few_digits: Dataset, tmp_path: Path) -> None:
     torch.manual_seed(0)
     backbone = backbones.create("digits-cnn")
     before = {name: t.clone() for name, t in backbone.state_dict().items()}
     options = {**FAST, "freeze_backbone": True, "epochs": 2}
     for out, augment in (("cached", "none"), ("augmented", "flip")):
-        model = fit(digits, out=tmp_path / out, backbone=backbone, augment=augment, **options).model
+        model = fit(
+            few_digits, out=tmp_path / out, backbone=backbone, augment=augment, **options
+        ).model
         for name, tensor in model.backbone.state_dict().items():
             assert torch.equal(tensor, before[name]), name
     assert (tmp_path / "cached" / "features").is_dir()
     assert not (tmp_path / "augmented" / "features").exists()
 
 
-def test_cache_is_shared_between_runs(digits: Dataset, tmp_path: Path) -> None:
+def test_cache_is_shared_between_runs(few_digits: Dataset, tmp_path: Path) -> None:
     torch.manual_seed(0)
     backbone = backbones.create("digits-cnn")
     options = {**FAST, "freeze_backbone": True, "epochs": 1, "feature_cache": tmp_path / "kept"}
-    fit(digits, out=tmp_path / "a", backbone=backbone, **options)
+    fit(few_digits, out=tmp_path / "a", backbone=backbone, **options)
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").rglob("*.npy")}
-    fit(digits, out=tmp_path / "b", backbone=backbone, loss="dch", **options)
+    fit(few_digits, out=tmp_path / "b", backbone=backbone, loss="dch", **options)
     assert written
     assert written == {p: p.stat().st_mtime_ns for p in (tmp_path / "kept").rglob("*.npy")}
 
@@ -232,11 +245,33 @@ def test_penalty(make_features: Callable[..., Dataset], tmp_path: Path) -> None:
     assert errors[1] < errors[0]
 
 
-def test_schedule_and_rates(digits: Dataset, tmp_path: Path) -> None:
+def test_own_penalty(make_features: Callable[..., Dataset], tmp_path: Path) -> None:
+    options = {**FAST, "epochs": 1, "penalty": "own", "squash": True}
+    for name in ("dsh", "adsh"):
+        error = pytest.raises(InvalidInputError, match="no quantization term")
+        with error if name == "adsh" else contextlib.nullcontext():
+            fit(make_features(), out=tmp_path / name, loss=name, **options)
+
+
+def test_schedule_and_rates(few_digits: Dataset, tmp_path: Path) -> None:
     options = {**FAST, "epochs": 4, "schedule": "cosine", "optimizer": "sgd"}
-    result = fit(digits, out=tmp_path, backbone="digits-cnn", learning_rate=0.01, **options)
+    result = fit(few_digits, out=tmp_path, backbone="digits-cnn", learning_rate=0.01, **options)
     rates = [row["learning_rate"] for row in result.history]
     assert rates == pytest.approx([0.01 * 0.5 * (1 + np.cos(np.pi * e / 4)) for e in range(4)])
+
+
+def test_precision(make_features: Callable[..., Dataset], tmp_path: Path) -> None:
+    options = {**FAST, "epochs": 3, "learning_rate": 0.01, "accelerator": "cpu"}
+    half, full = (
+        fit(make_features(), out=tmp_path / p, precision=p, **options) for p in ("bf16", "32")
+    )
+    assert half.best_validation_map == pytest.approx(full.best_validation_map, abs=0.05)
+    assert half.model.hash_layer.weight.dtype == torch.float32
+    if not torch.cuda.is_available():
+        with pytest.raises(InvalidInputError, match="needs a GPU"):
+            fit(make_features(), out=tmp_path / "16", precision="16", **options)
+        with pytest.raises(InvalidInputError, match="accelerator='gpu'"):
+            fit(make_features(), out=tmp_path / "gpu", **{**options, "accelerator": "gpu"})
 
 
 def test_loss_that_explodes_says_so(make_features: Callable[..., Dataset], tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def fit(
 
     A killed run goes on from its last whole epoch when `fit` is called again with the same
     arguments, and ends with the same weights as if it had not been killed. A finished run is
-    loaded.
+    loaded. The global generators of torch, numpy and `random` are seeded.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def _learn(
         order = drawn_by(sampler, config.random_state)
     size = min(config.batch_size * 4, 1024)
     with _quiet():
-        embedder, history, is_main = train(
+        trained = train(
             hasher,
             loss,
             config,
@@ -188,11 +188,12 @@ def _learn(
             has_checkpoint=has_checkpoint,
             progress=progress,
         )
-    if is_main:
-        folder.load_best(embedder)
-        hasher.to("cpu").eval()
-        stage2.add_rotation(hasher, sources, config, progress)
-        report.finish(hasher, loss, config, sources, folder, history)
+    if trained.is_main:
+        folder.load_best(trained.embedder)
+        if not sources.on_features:
+            hasher.to(trained.device)
+        stage2.add_rotation(hasher.eval(), sources, config, progress)
+        report.finish(hasher.cpu(), loss, config, sources, folder, trained.history)
     if torch.distributed.is_initialized():
         torch.distributed.barrier()
 
@@ -267,7 +268,8 @@ def _criterion(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Lightning's advice about hardware and workers off the terminal."""
+    """Keep Lightning's advice off the terminal, and its global settings within the run."""
+    deterministic = torch.are_deterministic_algorithms_enabled()
     loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -286,5 +288,6 @@ def _quiet() -> Iterator[None]:
         try:
             yield
         finally:
+            torch.use_deterministic_algorithms(deterministic)
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)

@@ -69,10 +69,10 @@ class Sources:
         if isinstance(self.plain_batches, ImageBatches):
             return hasher.embed_items(self.train, precision="32", progress=progress)
         embed, size = (hasher.hash_layer, 65536) if self.on_features else (hasher.embed, 256)
+        device, rows = hasher.rotation.device, self.plain_batches.rows
         with torch.inference_mode():
-            return torch.cat(
-                [embed(part) for part in torch.split(self.plain_batches.rows, size)]
-            ).numpy()
+            parts = [embed(part.to(device)).cpu() for part in torch.split(rows, size)]
+        return torch.cat(parts).numpy()
 
 
 def make_sources(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lightning
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
@@ -28,6 +29,27 @@ if TYPE_CHECKING:
 _PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
+class Trained(NamedTuple):
+    """What stage 1 gave.
+
+    Attributes
+    ----------
+    embedder : Embedder
+        Sharing its layers with the hasher; at the last epoch's weights.
+    history : list of dict
+        One an epoch.
+    is_main : bool
+        Whether this is the process that writes.
+    device : torch.device
+        What it was trained on.
+    """
+
+    embedder: Embedder
+    history: list[dict[str, float]]
+    is_main: bool
+    device: torch.device
+
+
 def train(
     hasher: Hasher,
     loss: nn.Module,
@@ -39,18 +61,8 @@ def train(
     *,
     has_checkpoint: bool,
     progress: bool,
-) -> tuple[Embedder, list[dict[str, float]], bool]:
-    """Run stage 1, from the last checkpoint if there is one.
-
-    Returns
-    -------
-    embedder : Embedder
-        Sharing its layers with `hasher`; at the last epoch's weights.
-    history : list of dict
-        One an epoch.
-    is_main : bool
-        Whether this is the process that writes.
-    """
+) -> Trained:
+    """Run stage 1, from the last checkpoint if there is one."""
     embedder = Embedder(
         hasher, on_features=sources.on_features, freeze_backbone=config.freeze_backbone
     )
@@ -79,7 +91,8 @@ def train(
     )
     if trainer.interrupted:
         raise KeyboardInterrupt
-    return embedder, recorder.history, trainer.is_global_zero
+    device = trainer.strategy.root_device
+    return Trained(embedder, recorder.history, trainer.is_global_zero, device)
 
 
 def _trainer(
@@ -95,9 +108,25 @@ def _trainer(
             f"batch_size {config.batch_size} counts the items of all processes together and must "
             f"be a multiple of devices x num_nodes = {world}"
         )
-    arguments: dict[str, Any] = {}
-    if world > 1:
-        arguments["strategy"] = "ddp"
+    if config.precision == "16" and not torch.cuda.is_available():
+        raise InvalidInputError("precision '16' needs a GPU; on this machine use '32' or 'bf16'")
+    arguments: dict[str, Any] = {"strategy": "ddp"} if world > 1 else {}
+    try:
+        return _lightning_trainer(config, folder, callbacks, n_steps, shown, arguments)
+    except MisconfigurationException as error:
+        raise InvalidInputError(
+            f"accelerator={config.accelerator!r}, devices={config.devices}: {error}"
+        ) from error
+
+
+def _lightning_trainer(
+    config: TrainConfig,
+    folder: RunFolder,
+    callbacks: list[lightning.Callback],
+    n_steps: int,
+    shown: bool,
+    arguments: dict[str, Any],
+) -> lightning.Trainer:
     return lightning.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
@@ -114,7 +143,7 @@ def _trainer(
         enable_progress_bar=shown,
         enable_model_summary=False,
         use_distributed_sampler=False,  # the samplers share batches among processes themselves
-        sync_batchnorm=world > 1 and torch.cuda.is_available(),
+        sync_batchnorm=bool(arguments) and torch.cuda.is_available(),
         default_root_dir=folder.path,
         **arguments,
     )
