@@ -13,7 +13,7 @@ GRID = Grid(losses=("cel",), bits=(16,), seeds=(0, 1), quantizations=("none", "i
 
 
 def jobs_of(grid: Grid = GRID, digest: str = "d1") -> list[Job]:
-    return make_jobs(grid, {source.name: digest for source in grid.datasets})
+    return make_jobs(grid, lambda dataset, backbone: digest)
 
 
 def test_where_the_data_lies_is_no_part_of_a_job_but_what_is_in_it_is() -> None:
@@ -56,7 +56,7 @@ import sys, time
 from h2q.experiments import Grid, JobFolder
 from h2q.experiments.jobs import make_jobs
 grid = Grid(losses=("cel",), bits=(16,), seeds=(0, 1), quantizations=("none", "itq"))
-job = make_jobs(grid, {"digits": "d1"})[0]
+job = make_jobs(grid, lambda dataset, backbone: "d1")[0]
 with JobFolder(sys.argv[1]).claim(job) as ours:
     print(ours, flush=True)
     time.sleep(600)

@@ -10,9 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from h2q.experiments import Grid, JobFolder, make_grid, read_results, run_grid
+from h2q.evaluation import mean_average_precision
+from h2q.experiments import Grid, JobFolder, Source, make_grid, read_results, run_grid
 from h2q.experiments.workers import Summary
 
 pytest.importorskip("lightning", reason="training needs the extra 'train'")
@@ -78,6 +80,36 @@ def test_a_job_that_fails_is_told_and_does_not_stop_the_others(tmp_path: Path) -
     assert "no_such_loss 8 bits #0" in text
     assert "there is no loss" in text
     assert run_grid(grid, tmp_path) == Summary(kept=1, failed=1)  # tried again
+
+
+def test_embeddings_learned_elsewhere_are_judged_as_they_are(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 400)
+    arrays = {
+        f"cel_{bits}": rng.standard_normal((4, bits))[labels] + rng.standard_normal((400, bits))
+        for bits in (8, 16)
+    }
+    split = np.repeat(["train", "query", "database"], [200, 50, 150])
+    np.savez(tmp_path / "given.npz", labels=labels, split=split, **arrays)
+    grid = Grid(
+        datasets=(Source("given", f"npz:{tmp_path / 'given.npz'}"),),
+        backbones=(Source("elsewhere", "embeddings"),),
+        bits=(8, 16),
+        seeds=(0,),
+        quantizations=("none",),
+    )
+    assert run_grid(grid, tmp_path / "run") == Summary(done=2)
+    found = {
+        r.bits: r.value
+        for r in read_results(tmp_path / "run")
+        if r.split == "query" and (r.ranking, r.metric) == ("hamming", "mAP@5000")
+    }
+    query, database = split == "query", split == "database"
+    for bits in (8, 16):
+        rows = arrays[f"cel_{bits}"]
+        assert found[bits] == pytest.approx(
+            mean_average_precision(rows[query], rows[database], labels[query], labels[database])
+        )
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from h2q._lazy import require
 from h2q.errors import H2QError
-from h2q.experiments.data import open_dataset
+from h2q.experiments.data import open_for
 from h2q.experiments.jobs import Job, JobFolder, machine_class, run_job
 from h2q.experiments.results import Result
 
@@ -76,7 +76,7 @@ def _share_out(
     ray: Any, jobs: list[Job], folder: JobFolder, machine: str | None
 ) -> Iterator[tuple[Job, Literal["done", "held", "failed"]]]:
     remote = ray.remote(num_cpus=1, max_retries=3)(_on_node)
-    stored: dict[str, Any] = {}
+    stored: dict[int, tuple[Dataset, Any]] = {}  # holding the data set keeps its id its own
     limit = max(2, _IN_FLIGHT * int(ray.cluster_resources().get("CPU", 1)))
     waiting = list(jobs)
     flying: dict[Any, tuple[Job, ExitStack]] = {}
@@ -89,10 +89,10 @@ def _share_out(
                     stack.close()
                     yield job, "held"
                     continue
-                name = job.dataset.name
-                if name not in stored:
-                    stored[name] = ray.put(open_dataset(job.dataset))
-                task = remote.remote(job, folder.missing(job), stored[name], machine)
+                dataset = open_for(job.training, job.dataset, job.backbone)
+                if id(dataset) not in stored:
+                    stored[id(dataset)] = (dataset, ray.put(dataset))
+                task = remote.remote(job, folder.missing(job), stored[id(dataset)][1], machine)
                 flying[task] = (job, stack)
             if not flying:
                 continue

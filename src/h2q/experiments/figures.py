@@ -80,7 +80,7 @@ def times(results: Sequence[Result]) -> Figure:
     n_weights = _weights_tried(results)
     shares: dict[str, list[float]] = {}
     for case, row in training.items():
-        if "none" not in row:
+        if "none" not in row or row["none"].mean == 0:  # embeddings learned elsewhere
             continue
         alone = row["none"].mean
         for name, cell in row.items():

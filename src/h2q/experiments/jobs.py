@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,12 +20,13 @@ from h2q._files import written_whole
 from h2q._typing import StrPath
 from h2q._version import __version__
 from h2q.errors import FormatError
+from h2q.experiments.data import GIVEN, digest_of
 from h2q.experiments.grid import Grid, Source, Training
 from h2q.experiments.judging import Figure, judge
 from h2q.experiments.quantizers import QUANTIZATIONS
 from h2q.experiments.results import Result
 from h2q.experiments.storage import read_results, write_results
-from h2q.experiments.training import Embeddings, train
+from h2q.experiments.training import Embeddings, given, train
 
 if TYPE_CHECKING:
     from h2q.datasets import Dataset
@@ -66,14 +67,14 @@ class Job:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def make_jobs(grid: Grid, digests: dict[str, str]) -> list[Job]:
+def make_jobs(grid: Grid, digest: Callable[[Source, Source], str] = digest_of) -> list[Job]:
     """List the jobs of a grid in their order.
 
     Parameters
     ----------
     grid : Grid
-    digests : dict of str to str
-        Digest of each data set, by name.
+    digest : callable
+        From data set and backbone to the digest of the data.
     """
     datasets = {source.name: source for source in grid.datasets}
     backbones = {source.name: source for source in grid.backbones}
@@ -84,7 +85,7 @@ def make_jobs(grid: Grid, digests: dict[str, str]) -> list[Job]:
             grid.top,
             datasets[training.dataset],
             backbones[training.backbone],
-            digests[training.dataset],
+            digest(datasets[training.dataset], backbones[training.backbone]),
         )
         for training in grid.trainings()
     ]
@@ -242,9 +243,12 @@ def run_job(
         See `h2q.experiments.training.train`.
     """
     training = job.training
-    embeddings = train(
-        training, dataset, job.backbone.spec, feature_cache=feature_cache, scratch=scratch
-    )
+    if job.backbone.spec == GIVEN:
+        embeddings = given(dataset)
+    else:
+        embeddings = train(
+            training, dataset, job.backbone.spec, feature_cache=feature_cache, scratch=scratch
+        )
     common = _common(job, dataset, embeddings, machine)
     results: list[Result] = []
     for name in quantizations:

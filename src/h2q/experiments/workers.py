@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from h2q._typing import StrPath
 from h2q.errors import H2QError, InvalidInputError
-from h2q.experiments.data import digest_of, open_dataset
+from h2q.experiments.data import open_for
 from h2q.experiments.grid import Grid
 from h2q.experiments.jobs import Job, JobFolder, machine_class, make_jobs, run_job
 from h2q.experiments.storage import read_results, write_results
@@ -87,7 +87,7 @@ def run_grid(
     """
     if workers < 1:
         raise InvalidInputError(f"workers must be at least 1, got {workers}")
-    jobs = make_jobs(grid, {source.name: digest_of(source) for source in grid.datasets})
+    jobs = make_jobs(grid)
     folder = JobFolder(out)
     folder.plan(jobs)
     summary = Summary()
@@ -176,7 +176,7 @@ def work(path: Path, job: Job, machine: str) -> Outcome:
             results = run_job(
                 job,
                 missing,
-                open_dataset(job.dataset),
+                open_for(job.training, job.dataset, job.backbone),
                 machine=machine,
                 feature_cache=folder.path / "features",
                 scratch=folder.path / "scratch",
