@@ -18,7 +18,7 @@ from PIL import Image
 from h2q import open_collection
 
 H2Q = Callable[..., Any]
-_PHOTOS = 3000
+_PHOTOS = 600
 
 
 @pytest.fixture(scope="module")
