@@ -118,4 +118,4 @@ def _on_node(
     import torch
 
     torch.set_num_threads(1)  # one CPU is what the task asked for
-    return run_job(job, quantizations, dataset, machine=machine or machine_class())
+    return run_job(job, quantizations, dataset, machine=machine or machine_class(), loaders=0)

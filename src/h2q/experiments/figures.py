@@ -61,6 +61,7 @@ def error_by_bits(results: Sequence[Result], *, split: str = "database") -> Figu
 def objectives(results: Sequence[Result], *, ranking: str = "hamming") -> Figure:
     """Draw the paper's four objectives against the graduated solver: gain over none, by bits."""
     found = cells(results, metric="mAP", ranking=ranking)
+    found = {case: row for case, row in found.items() if sum(n in row for n in _OBJECTIVES) > 1}
     return _by_bits(
         found,
         [*_OBJECTIVES, "h2q"],
@@ -161,8 +162,8 @@ def _by_bits(
 ) -> Figure:
     """One panel a data set and backbone, one line a quantization, mean over the losses.
 
-    A loss counts at a length only where every drawn quantization of the panel has it, so that no
-    line is of easier cases than another.
+    Only losses count that have every drawn quantization at every length of the panel, so that no
+    point is of easier cases than another.
     """
     panels = sorted({(case.dataset, case.backbone) for case in found})
     present = {
@@ -180,8 +181,9 @@ def _by_bits(
     grid = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, panel in zip(grid, panels, strict=True):
         mine = {c: row for c, row in found.items() if (c.dataset, c.backbone) == panel}
+        losses = _complete_losses(mine, present[panel])
         for place, name in enumerate(names):
-            points = _points(mine, name, present[panel], value)
+            points = _points(mine, name, losses, value)
             if points:
                 axes.plot(
                     *zip(*points, strict=True),
@@ -192,7 +194,7 @@ def _by_bits(
                 )
         if zero:
             axes.axhline(0, color="#8A8F98", linewidth=1)
-        axes.set(title=f"{panel[0]}, {panel[1]}", xlabel="bits")
+        axes.set(title=f"{panel[0]}, {panel[1]}\nlosses: {len(losses)}", xlabel="bits")
         axes.set_xticks(sorted({case.bits for case in mine}))
         _plain(axes)
     grid[0].set_ylabel(label)
@@ -207,20 +209,25 @@ def _by_bits(
     return figure
 
 
+def _complete_losses(rows: Mapping[Case, Mapping[str, Cell]], wanted: Sequence[str]) -> set[str]:
+    lengths = {case.bits for case in rows}
+    found: dict[str, set[int]] = {}
+    for case, row in rows.items():
+        if all(name in row for name in wanted):
+            found.setdefault(case.loss, set()).add(case.bits)
+    return {loss for loss, bits in found.items() if bits == lengths}
+
+
 def _points(
     rows: Mapping[Case, Mapping[str, Cell]],
     name: str,
-    wanted: Sequence[str],
+    losses: set[str],
     value: Callable[[Mapping[str, Cell], str], float | None],
 ) -> list[tuple[int, float]]:
     points = []
     for bits in sorted({case.bits for case in rows}):
-        complete = [
-            row
-            for case, row in rows.items()
-            if case.bits == bits and all(other in row for other in wanted)
-        ]
-        values = [v for row in complete if name in row and (v := value(row, name)) is not None]
+        mine = [row for case, row in rows.items() if case.bits == bits and case.loss in losses]
+        values = [v for row in mine if name in row and (v := value(row, name)) is not None]
         if values:
             points.append((bits, statistics.fmean(values)))
     return points

@@ -227,6 +227,7 @@ def run_job(
     machine: str,
     feature_cache: Path | None = None,
     scratch: Path | None = None,
+    loaders: int | None = None,
 ) -> list[Result]:
     """Train, then judge each of `quantizations`; writes nothing.
 
@@ -239,7 +240,7 @@ def run_job(
         Opened `job.dataset`.
     machine : str
         What is written into the results.
-    feature_cache, scratch : Path, optional
+    feature_cache, scratch, loaders : optional
         See `h2q.experiments.training.train`.
     """
     training = job.training
@@ -247,7 +248,12 @@ def run_job(
         embeddings = given(dataset)
     else:
         embeddings = train(
-            training, dataset, job.backbone.spec, feature_cache=feature_cache, scratch=scratch
+            training,
+            dataset,
+            job.backbone.spec,
+            feature_cache=feature_cache,
+            scratch=scratch,
+            loaders=loaders,
         )
     common = _common(job, dataset, embeddings, machine)
     results: list[Result] = []

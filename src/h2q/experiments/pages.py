@@ -8,9 +8,10 @@ from pathlib import Path
 from h2q._files import written_whole
 from h2q._typing import StrPath
 from h2q.experiments import intervals
+from h2q.experiments.claims import GAP_HEADER, HURT_HEADER, RANKINGS, gap_rows, hurt_rows
 from h2q.experiments.compare import Published, compare, render_comparison
 from h2q.experiments.figures import draw_all, save_figure
-from h2q.experiments.report import RANKINGS, difference_rows, weight_rows, write_report
+from h2q.experiments.report import difference_rows, weight_rows, write_report
 from h2q.experiments.results import Result
 from h2q.experiments.table import make_tables
 
@@ -51,6 +52,11 @@ def comparisons_page(results: Sequence[Result], published: Sequence[Published]) 
     parts = ["# Comparisons", "", "Made by `h2q paper report` from the results file; not by hand."]
     parts += ["", "## Paired differences of mAP, in points", "", intervals.METHOD, ""]
     parts += _table(header, rows)
+    parts += ["", "## Where a rotation or a penalty hurt", ""]
+    parts += ["Mean over seeds below that of none; the worst case and by how much.", ""]
+    parts += _table(HURT_HEADER, hurt_rows(results))
+    parts += ["", "## Distance to the cosine bound, in points", ""]
+    parts += _table(GAP_HEADER, gap_rows(results))
     weights = weight_rows(results)
     if weights:
         parts += ["", "## Lambda, chosen on validation", ""]

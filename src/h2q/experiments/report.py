@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from h2q._typing import StrPath
 from h2q.experiments import intervals, table
+from h2q.experiments.claims import GAP_HEADER, HURT_HEADER, RANKINGS, gap_rows, hurt_rows
 from h2q.experiments.compare import Published, compare
 from h2q.experiments.figures import draw_all
 from h2q.experiments.quantizers import QUANTIZATIONS
@@ -20,7 +21,6 @@ from h2q.reports.pictures import to_png
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RANKINGS: Final = ("hamming", "asymmetric", "embedding")
 #: What is compared with what: the paper's claims, then this project's aim.
 PAIRS: Final = (
     ("h2q", "none"),
@@ -103,6 +103,10 @@ def write_report(
     page.text(intervals.METHOD)
     header, rows = difference_rows(results)
     page.table(header, rows)
+    page.heading("Where a rotation or a penalty hurt")
+    page.table(HURT_HEADER, hurt_rows(results))
+    page.heading("Distance to the cosine bound, in points")
+    page.table(GAP_HEADER, gap_rows(results))
     for name, figure in draw_all(results).items():
         page.heading(_CAPTIONS[name])
         _add_figure(page, figure, _CAPTIONS[name])

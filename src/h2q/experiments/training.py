@@ -64,6 +64,7 @@ def train(
     *,
     feature_cache: Path | None = None,
     scratch: Path | None = None,
+    loaders: int | None = None,
 ) -> Embeddings:
     """Train one setting.
 
@@ -77,6 +78,8 @@ def train(
         Where the features of a frozen backbone are kept, for all jobs together.
     scratch : Path, optional
         Where the run folder lives while it is needed.
+    loaders : int, optional
+        Processes that read images; chosen by the number of cores if None.
     """
     learning = require("h2q.learning", "train")
     penalty = penalty_of(training)
@@ -102,12 +105,13 @@ def train(
             feature_cache=feature_cache,
             resume=False,
             progress=False,
+            num_workers=loaders,
             **options,
         )
         seconds = time.perf_counter() - began
         cpu_seconds = time.process_time() - cpu_began
     rows = {
-        split: result.model.embed_items(items, batch_size=256)
+        split: result.model.embed_items(items, batch_size=256, num_workers=loaders)
         for split, items in dataset.splits()
         if len(items) > 0
     }

@@ -180,6 +180,8 @@ def work(path: Path, job: Job, machine: str) -> Outcome:
                 machine=machine,
                 feature_cache=folder.path / "features",
                 scratch=folder.path / "scratch",
+                # A worker has one core for itself: more processes would be in each other's way.
+                loaders=None if multiprocessing.parent_process() is None else 0,
             )
         except Exception:
             folder.fail(job, traceback.format_exc())
