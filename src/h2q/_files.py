@@ -38,3 +38,9 @@ def written_whole(path: StrPath) -> Iterator[BinaryIO]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: StrPath, data: bytes) -> None:
+    """Write a file whole or not at all (`written_whole`)."""
+    with written_whole(path) as file:
+        file.write(data)

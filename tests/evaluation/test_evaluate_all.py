@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from brute import ap
 
 from h2q.codes import pack
 from h2q.errors import InvalidInputError
@@ -19,6 +18,7 @@ from h2q.evaluation import (
     precision_within_radius,
     recall_at_k,
 )
+from tests.evaluation.brute import ap
 
 
 @pytest.fixture

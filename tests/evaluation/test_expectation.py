@@ -8,13 +8,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from brute import ap, expected
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from h2q.evaluation import mean_average_precision, precision_at_k, recall_at_k
 from h2q.evaluation._expectation import expected_average_precision
 from h2q.evaluation._ties import TieGroups
+from tests.evaluation.brute import ap, expected
 
 NORMALISATIONS = ("retrieved", "relevant", "achievable")
 

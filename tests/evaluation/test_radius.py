@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brute import ap, expected
 
 from h2q.codes import hamming_distances, pack
 from h2q.errors import InvalidInputError
@@ -15,6 +14,7 @@ from h2q.evaluation import (
     precision_within_radius,
     radius_aware_map,
 )
+from tests.evaluation.brute import ap, expected
 
 
 def small(seed=0, n_bits=6):

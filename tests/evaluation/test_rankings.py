@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brute import ap, expected
 from sklearn.metrics import average_precision_score
 
 from h2q.codes import hamming_distances, pack
@@ -17,6 +16,7 @@ from h2q.evaluation import (
     precision_recall_curve,
 )
 from h2q.evaluation import ranking as ranking_module
+from tests.evaluation.brute import ap, expected
 
 
 def data(n_query=6, n_database=80, n_bits=12, n_classes=3, seed=0):

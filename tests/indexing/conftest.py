@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from photo_files import save_photo
 
 from h2q.indexing import PhotoEncoder, load_hasher
 from h2q.learning import Hasher
 from h2q.quantization import RandomRotationQuantizer
+from tests.indexing.photo_files import save_photo
 
 
 @pytest.fixture(scope="session")

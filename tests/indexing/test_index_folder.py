@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from photo_files import save_photo
 from PIL import Image
 
 from h2q import open_collection
@@ -15,6 +14,7 @@ from h2q.codes import hamming_distances
 from h2q.collections import Collection
 from h2q.errors import CompatibilityError, InvalidInputError
 from h2q.indexing import IndexReport, PhotoEncoder, index_folder
+from tests.indexing.photo_files import save_photo
 
 
 @pytest.fixture

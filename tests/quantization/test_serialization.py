@@ -1,7 +1,6 @@
 """Quantizer files: everything comes back, and what is not ours is refused."""
 
 import json
-import os
 import struct
 
 import numpy as np
@@ -13,7 +12,7 @@ import h2q
 from h2q import HouseholderQuantizer, ITQQuantizer, SignQuantizer
 from h2q.errors import FormatError, InvalidInputError
 from h2q.quantization import BaseQuantizer, from_bytes
-from h2q.quantization.serialization import FORMAT_VERSION, read_header, write_atomically
+from h2q.quantization.serialization import FORMAT_VERSION, read_header
 
 
 @pytest.fixture
@@ -213,20 +212,6 @@ def test_a_subclass_says_that_it_cannot_be_saved(rows):
 
     with pytest.raises(InvalidInputError, match="not Mine"):
         Mine().fit(rows).to_bytes()
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    target = tmp_path / "q"
-    write_atomically(target, b"old")
-
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_atomically(target, b"new")
-    assert target.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_the_file_has_ordinary_permissions(saved):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._files import written_whole
 from h2q._typing import Array, CodeArray, StrPath
 from h2q.codes.packing import BIT_ORDER, check_codes
 from h2q.errors import FormatError, InvalidInputError
@@ -68,15 +67,8 @@ def save_codes(
     if ids is not None:
         arrays["ids"] = _id_array(ids, len(arrays["codes"]))
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("xb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(target) as file:
+        np.savez(file, allow_pickle=False, **arrays)
     return target
 
 

@@ -8,8 +8,6 @@ the training facts. The tensors are the state dict, and ``quantizer``: the bytes
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 
 from h2q import quantization
+from h2q._files import write_whole
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.learning import backbones
@@ -78,17 +77,10 @@ def from_bytes(data: bytes, source: str = "model") -> Hasher:
 def save(hasher: Hasher, path: StrPath) -> None:
     """Write the file whole or not at all."""
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with temporary.open("wb") as stream:
-            stream.write(to_bytes(hasher))
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(target)
+        write_whole(target, to_bytes(hasher))
     except OSError as error:
         raise InvalidInputError(f"{target}: cannot write the model: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load(path: StrPath) -> Hasher:

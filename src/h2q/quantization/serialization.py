@@ -7,11 +7,8 @@ and its plain learned attributes. The arrays are the tensors. Nothing is pickled
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +17,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from h2q._files import write_whole
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.quantization.arrays import to_numpy
@@ -51,27 +49,7 @@ __all__ = [
     "read_header",
     "save",
     "to_bytes",
-    "write_atomically",
 ]
-
-
-def write_atomically(path: StrPath, data: bytes) -> None:
-    """Write a file whole or not at all: a temporary name beside it, fsync, then a rename."""
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise
 
 
 def to_bytes(quantizer: BaseQuantizer) -> bytes:
@@ -135,7 +113,7 @@ def _plain(value: object) -> object:
 
 def save(quantizer: BaseQuantizer, path: StrPath) -> None:
     """Write a fitted quantizer to `path`."""
-    write_atomically(path, to_bytes(quantizer))
+    write_whole(path, to_bytes(quantizer))
 
 
 def read_header(path: StrPath) -> dict[str, str]:

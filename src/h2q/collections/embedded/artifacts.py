@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import sqlite3
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from h2q._files import written_whole
 from h2q.errors import FormatError, InvalidInputError
 
 #: The content itself, or the file that has it.
@@ -77,16 +76,9 @@ def write_file(connection: sqlite3.Connection, name: str, target: Path) -> None:
     """Write an artifact to a file, whole or not at all."""
     if name not in fingerprints(connection):
         raise InvalidInputError(f"the collection holds no {name}")
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("xb") as file:
-            for chunk in _chunks(connection, name):
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(target) as file:
+        for chunk in _chunks(connection, name):
+            file.write(chunk)
 
 
 def _chunks(connection: sqlite3.Connection, name: str) -> Iterator[bytes]:

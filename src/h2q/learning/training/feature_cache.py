@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._files import write_whole
 from h2q.learning import bulk
 from h2q.learning.backbones import Backbone
 from h2q.learning.training.run_folder import fingerprint, weights_digest
-from h2q.quantization.serialization import write_atomically
 
 if TYPE_CHECKING:
     from h2q.datasets import Items
@@ -80,7 +80,7 @@ class FeatureCache:
                     num_workers=num_workers,
                     description=title,
                 )
-                write_atomically(path, _npy(rows))
+                write_whole(path, _npy(rows))
             shards.append(rows)
         if not shards:
             return np.zeros((0, self.backbone.n_features), dtype=np.float32)

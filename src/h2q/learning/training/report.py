@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import nn
 
+from h2q._files import write_whole
 from h2q._version import __version__
 from h2q.learning.config import TrainConfig
 from h2q.learning.hasher import Hasher
 from h2q.learning.training.run_folder import RunFolder
 from h2q.learning.training.sources import Sources
-from h2q.quantization.serialization import write_atomically
 
 _LOG = logging.getLogger("h2q.learning")
 
@@ -39,7 +39,7 @@ def finish(
         history=history,
     )
     _plots(folder, history)
-    write_atomically(folder.card, _card(hasher, loss, config, len(sources.validation)).encode())
+    write_whole(folder.card, _card(hasher, loss, config, len(sources.validation)).encode())
     hasher.save(folder.model)
 
 

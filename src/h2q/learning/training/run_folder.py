@@ -12,10 +12,10 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from h2q._files import write_whole
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.learning.config import TrainConfig
-from h2q.quantization.serialization import write_atomically
 
 if TYPE_CHECKING:
     import lightning
@@ -70,8 +70,8 @@ class RunFolder:
             if found is not None and found != identity:
                 raise InvalidInputError(self._describe(found, identity))
             if found is None:
-                write_atomically(self._identity, json.dumps(identity, indent=1).encode())
-            write_atomically(self.config, config.to_yaml().encode())
+                write_whole(self._identity, json.dumps(identity, indent=1).encode())
+            write_whole(self.config, config.to_yaml().encode())
         except OSError as error:
             raise InvalidInputError(f"{self.path}: cannot write the run: {error}") from error
         return self.last.exists()
@@ -93,7 +93,7 @@ class RunFolder:
     def save_best(self, embedder: nn.Module) -> None:
         """Write the weights of the best epoch so far."""
         tensors = {name: t.detach().cpu().contiguous() for name, t in embedder.state_dict().items()}
-        write_atomically(self.best, safetensors.torch.save(tensors))
+        write_whole(self.best, safetensors.torch.save(tensors))
 
     def load_best(self, embedder: nn.Module) -> None:
         """Put the weights of the best epoch back."""
@@ -131,7 +131,7 @@ class RunFolder:
 
     def write_metrics(self, text: str) -> None:
         """Write the table of all epochs."""
-        write_atomically(self.metrics, text.encode())
+        write_whole(self.metrics, text.encode())
 
 
 def identity_of(config: TrainConfig, dataset: Dataset, loss: nn.Module) -> dict[str, Any]:
