@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from brute_collection import DictModel, exact_rows, same_content
 
 from h2q import quantization
 from h2q.codes import code_width, pack
 from h2q.collections import Collection
 from h2q.errors import CollectionError, CompatibilityError, InvalidInputError
+from tests.collections.brute_collection import DictModel, exact_rows, same_content
 
 N = 300
 

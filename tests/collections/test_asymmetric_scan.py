@@ -5,7 +5,6 @@ from __future__ import annotations
 import faiss
 import numpy as np
 import pytest
-from brute_collection import exact_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from h2q.collections.embedded.asymmetric_scan import AsymmetricScan
 from h2q.collections.embedded.asymmetric_scores import byte_tables, scores_of_all, scores_of_each
 from h2q.collections.embedded.fast_scan import FastScan
 from h2q.collections.embedded.table import CodeTable
+from tests.collections.brute_collection import exact_rows
 
 
 def table_of(codes: np.ndarray) -> CodeTable:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from brute_collection import DictModel, exact_rows, same_content
-from crash_plan import N_BITS, apply
 
 from h2q import open_collection
 from h2q.codes import pack
+from tests.collections.brute_collection import DictModel, exact_rows, same_content
+from tests.collections.crash_plan import N_BITS, apply
 
 SCRIPT = Path(__file__).with_name("crash_plan.py")
 

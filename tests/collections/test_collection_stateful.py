@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from brute_collection import DictModel, exact_rows, same_content
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -15,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from h2q import open_collection
 from h2q.codes import pack
 from h2q.collections.embedded import EmbeddedCollection, asymmetric_scan, items
+from tests.collections.brute_collection import DictModel, exact_rows, same_content
 
 IDS = st.integers(0, 12) | st.sampled_from([f"{i}" for i in range(12)])
 LABELS = st.none() | st.sampled_from(["a", "b"])

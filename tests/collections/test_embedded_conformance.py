@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance import CollectionConformance
 
 from h2q.collections import Collection, open_collection
 from h2q.collections.embedded import asymmetric_scan
+from tests.collections.conformance import CollectionConformance
 
 
 class TestEmbedded(CollectionConformance):

@@ -7,12 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import one_of_two
 import pytest
 import torch
-import trained_on_two
 
 from h2q.learning.training.gather import gather_rows
+from tests.learning.training import one_of_two, trained_on_two
 
 
 def test_alone_nothing_is_gathered() -> None:

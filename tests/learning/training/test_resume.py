@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import trained_and_killed
 from torch import nn
 
 from h2q.datasets import Dataset
 from h2q.learning import TrainingResult, fit, losses
+from tests.learning.training import trained_and_killed
 
 
 def _assert_same(one: TrainingResult, two: TrainingResult) -> None:
