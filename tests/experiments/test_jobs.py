@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,35 @@ def test_a_job_is_held_by_one_process_and_free_again_when_that_is_killed(tmp_pat
             other.kill()
     with folder.claim(job) as ours:
         assert ours
+
+
+def test_a_job_is_held_once_in_a_process_too(tmp_path: Path) -> None:
+    folder, job = JobFolder(tmp_path), jobs_of()[0]
+    with folder.claim(job) as ours:
+        assert ours
+        with JobFolder(tmp_path).claim(job) as again:
+            assert not again
+        assert folder.running() == [job.id]
+    assert folder.running() == []
+
+
+FORKED = HOLD.replace("import sys", "import os, sys").replace(
+    "    print(ours", "    os.fork() or (time.sleep(20), os._exit(0))\n    print(ours"
+)
+
+
+def test_a_child_that_outlives_a_killed_holder_does_not_keep_the_job(tmp_path: Path) -> None:
+    folder, job = JobFolder(tmp_path), jobs_of()[0]
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKED, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "True\n"
+        other.kill()
+        os.waitpid(other.pid, 0)
+        with folder.claim(job) as ours:
+            assert ours
+        other.stdout.close()
 
 
 def test_status_counts_what_is_planned_done_and_failed(tmp_path: Path, make_result) -> None:

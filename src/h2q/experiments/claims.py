@@ -11,7 +11,7 @@ from h2q.experiments.summary import bound, cells
 
 RANKINGS = ("hamming", "asymmetric", "embedding")
 HURT_HEADER = ["quantization", "ranking", "cases below none", "of", "worst case", "points"]
-GAP_HEADER = ["data set", "bits", "quantization", *RANKINGS, "cases"]
+GAP_HEADER = ["data set", "backbone", "bits", "quantization", *RANKINGS, "cases"]
 
 
 def hurt_rows(results: Sequence[Result]) -> list[list[str]]:
@@ -28,7 +28,7 @@ def hurt_rows(results: Sequence[Result]) -> list[list[str]]:
                 continue
             worst = min(gains, key=lambda case: gains[case])
             below = sum(gain < 0 for gain in gains.values())
-            place = f"{worst.dataset} {worst.loss} {worst.bits}"
+            place = " ".join(map(str, worst))
             rows.append([name, ranking, str(below), str(len(gains)), place, f"{gains[worst]:+.2f}"])
     return rows
 
@@ -40,13 +40,14 @@ def gap_rows(
     limits = bound(results)
     by_ranking = {r: cells(results, metric="mAP", ranking=r) for r in RANKINGS}
     rows = []
-    for dataset, bits in sorted({(case.dataset, case.bits) for case in limits}):
+    places = sorted({(case.dataset, case.backbone, case.bits) for case in limits})
+    for dataset, backbone, bits in places:
         for name in quantizations:
             gaps: dict[str, list[float]] = {
                 ranking: [
                     100 * (row[name].mean - limits[case].mean)
                     for case, row in found.items()
-                    if (case.dataset, case.bits) == (dataset, bits)
+                    if (case.dataset, case.backbone, case.bits) == (dataset, backbone, bits)
                     and case in limits
                     and name in row
                 ]
@@ -55,5 +56,5 @@ def gap_rows(
             if all(gaps.values()):
                 means = [f"{statistics.fmean(gaps[ranking]):+.2f}" for ranking in RANKINGS]
                 n_cases = str(len(gaps["hamming"]))
-                rows.append([dataset, str(bits), name, *means, n_cases])
+                rows.append([dataset, backbone, str(bits), name, *means, n_cases])
     return rows

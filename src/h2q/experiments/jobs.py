@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from h2q._files import written_whole
 from h2q._typing import StrPath
 from h2q._version import __version__
 from h2q.errors import FormatError
+from h2q.experiments import locks
 from h2q.experiments.data import GIVEN, digest_of
 from h2q.experiments.grid import Grid, Source, Training
 from h2q.experiments.judging import Figure, judge
@@ -159,14 +159,8 @@ class JobFolder:
 
     def running(self) -> list[str]:
         """Ids of the jobs that a worker holds now."""
-        held = []
-        for lock in sorted((self.path / "locks").iterdir()):
-            with lock.open("a") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    held.append(lock.name)
-        return held
+        found = sorted((self.path / "locks").iterdir())
+        return [path.name for path in found if locks.is_held(path)]
 
     def file_of(self, job: Job) -> Path:
         """Results of `job`."""
@@ -210,13 +204,8 @@ class JobFolder:
 
         The lock is the operating system's, so it goes when its holder dies, however it dies.
         """
-        with (self.path / "locks" / job.id).open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True
+        with locks.held(self.path / "locks" / job.id) as ours:
+            yield ours
 
 
 def run_job(
