@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 # More processes than cores only slow each other down.
 JOBS   ?= 2
 
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+
 .PHONY: demo test test-fast lint format types bench docs clean
 
 $(BIN)/python:
@@ -41,6 +44,14 @@ types: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Ratios against peers in the same run; those that need a folder of data say so in their --help.
+bench: $(VENV)/.dev
+	@mkdir -p build/bench
+	OMP_NUM_THREADS=1 $(BIN)/python bench/collection.py --n 200000 | tee build/bench/collection.txt
+	OMP_NUM_THREADS=1 $(BIN)/python bench/evaluation.py --queries 500 --items 50000 | tee build/bench/evaluation.txt
+	OMP_NUM_THREADS=1 $(BIN)/python bench/fit_scale.py | tee build/bench/fit_scale.txt
+	OMP_NUM_THREADS=1 $(BIN)/python bench/throughput.py | tee build/bench/throughput.txt
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -q -b html docs build/docs

@@ -39,7 +39,10 @@ def demo(
         _console.print_json(result.to_dict())
         return
     comparison = result.comparison
-    title = f"Digits: {comparison.metric} in percent, {comparison.n_bits} bits"
+    title = (
+        f"Digits: {comparison.metric} in percent, {comparison.n_bits} bits, "
+        f"{len(comparison.seeds)} fits of each quantizer"
+    )
     _console.show(comparison.header(), comparison.rows(), title=title)
     console = _console.out()
     hits = ", ".join(f"{hit.id} ({hit.distance} bits)" for hit in result.search.hits[:5])

@@ -66,7 +66,7 @@ def _page(result: DemoResult, drawn: dict[str, bytes]) -> Page:
     comparison, dataset = result.comparison, result.dataset
     page = Page(
         "h2q on handwritten digits",
-        f"{comparison.n_bits}-bit codes, seed {comparison.seeds[0]}, made by `h2q demo`",
+        f"{comparison.n_bits}-bit codes, seed {comparison_seed(result)}, made by `h2q demo`",
     )
     page.text(
         "A small network is trained so that the cosine of two embeddings tells whether two digits "
@@ -82,8 +82,9 @@ def _page(result: DemoResult, drawn: dict[str, bytes]) -> Page:
         caption=(
             f"{comparison.metric} in percent: {len(dataset.query)} queries among "
             f"{len(dataset.database)} digits; the network and the quantizers saw only the "
-            f"{len(dataset.train)} training digits. One seed on a small, easy set: differences of "
-            "less than about one point are within the spread between seeds."
+            f"{len(dataset.train)} training digits. Mean and standard deviation over "
+            f"{len(comparison.seeds)} fits of each quantizer to one trained network; the pictures "
+            "below show the first fit."
         ),
     )
     page.text(

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from h2q.learning import TrainingResult
 
 METHODS: Final = ("none", "itq", "h2q")
+#: Fits of each quantizer, so that the table shows the spread between seeds.
+N_FITS: Final = 10
 _SETTINGS: Final[dict[str, Any]] = {
     "backbone": "digits-cnn",
     "loss": "cel",
@@ -78,7 +80,10 @@ class DemoResult:
             ("the report, with pictures", str(self.report)),
             ("search with a digit", f"h2q search {self.collection} {self.query} --out sheet.png"),
             ("what the collection holds", f"h2q info {self.collection}"),
-            ("the table with five seeds", f"h2q eval {embeddings} --seeds 5"),
+            (
+                "every quantizer, compared",
+                f"h2q eval {embeddings} --methods none,random,itq,h2q,h2q-sgd",
+            ),
             ("your own photos", "h2q train --help; h2q index --help"),
         ]
 
@@ -155,7 +160,7 @@ def run_demo(
         comparison = compare_quantizers(
             *(_split(embeddings, name) for name in ("train", "query", "database")),
             methods=METHODS,
-            seeds=[random_state],
+            seeds=range(random_state, random_state + N_FITS),
         )
         say("building a collection and searching it")
         for items, name in ((dataset.database, "photos"), (dataset.query, "queries")):
