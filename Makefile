@@ -54,7 +54,7 @@ bench: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python bench/throughput.py | tee build/bench/throughput.txt
 
 docs: $(VENV)/.docs
-	$(BIN)/sphinx-build -q -b html docs build/docs
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 	@echo "built build/docs/index.html"
 
 clean:

@@ -17,3 +17,5 @@ napoleon_use_rtype = False
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 exclude_patterns = ["results/**"]
+# Field names such as n_bits stand in many classes; none of them is meant to be a link.
+suppress_warnings = ["ref.python"]

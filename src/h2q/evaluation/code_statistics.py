@@ -22,14 +22,14 @@ class CodeStatistics:
     distinct : int
         Number of distinct codes.
     imbalance : float
-        Mean over the bits of |mean of the +-1 bit|: 0 is balanced, 1 constant.
+        Mean over the bits of abs(mean of the +-1 bit): 0 is balanced, 1 constant.
     constant_bits : int
         Bits that are the same in every code.
     correlation : float
-        Mean of |correlation| over the pairs of bits that vary; 0 is decorrelated, NaN where
+        Mean of abs(correlation) over the pairs of bits that vary; 0 is decorrelated, NaN where
         fewer than two bits vary.
     max_correlation : float
-        The largest |correlation| of a pair.
+        The largest abs(correlation) of a pair.
     bit_entropy : float
         Mean entropy of a bit, in bits: 1 is balanced.
     code_entropy : float
