@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -201,3 +202,15 @@ def test_augmentation_is_random_and_seeded(image: Image.Image) -> None:
     assert not torch.equal(first, second)
     with pytest.raises(InvalidInputError, match="crop-flip"):
         Preprocessing().transform("rotate")
+
+
+@pytest.mark.parametrize("augment", ["none", "crop-flip"])
+def test_the_transform_can_be_sent_to_loader_processes(augment):
+    """They are spawned or forked from a server on newer Pythons, so it is pickled."""
+    transform = backbones.create("digits-cnn").preprocessing.transform(augment)
+    sent = pickle.loads(pickle.dumps(transform))
+    image = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
+    torch.manual_seed(0)
+    expected = transform(image)
+    torch.manual_seed(0)
+    assert torch.equal(sent(image), expected)

@@ -49,13 +49,13 @@ def test_codes_feed_a_classifier_by_hamming_distance(rows):
 
 def test_clones_and_pickles(quantizer_class, rows):
     quantizer = quantizer_class(6, random_state=0).fit(rows)
-    copy = pickle.loads(pickle.dumps(quantizer))  # noqa: S301  # our own bytes
+    copy = pickle.loads(pickle.dumps(quantizer))  # our own bytes
     np.testing.assert_array_equal(copy.transform(rows), quantizer.transform(rows))
     assert clone(quantizer).get_params() == quantizer.get_params()
 
 
 def test_a_stream_is_pickled_midway(rows):
     stream = ITQQuantizer(6, random_state=0).partial_fit(rows[:100])
-    copy = pickle.loads(pickle.dumps(stream))  # noqa: S301  # our own bytes
+    copy = pickle.loads(pickle.dumps(stream))  # our own bytes
     expected = stream.partial_fit(rows[100:]).transform(rows)
     np.testing.assert_array_equal(copy.partial_fit(rows[100:]).transform(rows), expected)

@@ -102,10 +102,15 @@ class Preprocessing:
             steps = [v2.RandomResizedCrop(self.size[1:], interpolation=how), *steps[2:]]
         if augment != "none":
             steps = [v2.RandomHorizontalFlip(), *steps]
-        pixels = v2.Compose(steps)
+        return _ToInput(mode, v2.Compose(steps))
 
-        def apply(image: Image.Image) -> torch.Tensor:
-            tensor: torch.Tensor = pixels(image if image.mode == mode else image.convert(mode))
-            return tensor
 
-        return apply
+@dataclass(frozen=True)
+class _ToInput:
+    """Image to tensor; a class, because loader processes that are spawned must pickle it."""
+
+    mode: str
+    pixels: Callable[[Image.Image], torch.Tensor]
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        return self.pixels(image if image.mode == self.mode else image.convert(self.mode))
