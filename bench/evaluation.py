@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
 
 import numpy as np
 
+from _memory import peak_bytes
 from h2q.codes import hamming_distances, pack
 from h2q.evaluation import RANKINGS, evaluate
 
@@ -46,15 +46,10 @@ def argsort_loop(query, database, query_labels, database_labels, k: int) -> floa
     return total / len(query)
 
 
-def peak_mib() -> float:
-    """Peak resident memory of this process."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def measure(args: argparse.Namespace, rankings: list[str]) -> dict[str, object]:
     """Evaluate in this process."""
     data = make(args.queries, args.items, args.bits, args.classes)
-    ready = peak_mib()
+    ready = peak_bytes() / 2**20
     start, cpu = time.perf_counter(), time.process_time()
     result = evaluate(*data, k=args.k, rankings=rankings)
     return {
@@ -62,7 +57,7 @@ def measure(args: argparse.Namespace, rankings: list[str]) -> dict[str, object]:
         "seconds": round(time.perf_counter() - start, 2),
         "cpu_seconds": round(time.process_time() - cpu, 2),
         "inputs_mib": round(ready),
-        "peak_mib": round(peak_mib()),
+        "peak_mib": round(peak_bytes() / 2**20),
         "mAP": {name: round(result[name][f"mAP@{args.k}"], 4) for name in rankings},
     }
 

@@ -11,7 +11,6 @@ memory and from a memory-mapped file, and prints the peak resident memory above 
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from _memory import peak_bytes
 from h2q import HouseholderQuantizer, ITQQuantizer, SignQuantizer
 
 COLUMNS, BASE_ROWS = 64, 50_000
@@ -68,7 +68,7 @@ def peak(case: str, path: str, mapped: bool) -> None:
     CASES[case]().fit(make_rows(1000))  # imports and thread pools are not the fit's memory
     before = psutil.Process().memory_info().rss
     CASES[case]().fit(rows)
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    grown = peak_bytes() - before
     # Pages of the file that were read stay resident while there is room: they are the input.
     print(f"{(grown - (rows.nbytes if mapped else 0)) / 2**20:.0f}")
 

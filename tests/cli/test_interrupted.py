@@ -32,7 +32,14 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(*args: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", "from h2q.cli import main; main()", *map(str, args)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A test run in the background ignores SIGINT, and its children would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def frozen_midway(collection: Path, process: subprocess.Popen[str]) -> int:
