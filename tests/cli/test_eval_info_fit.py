@@ -29,7 +29,7 @@ def test_eval_of_embeddings_is_the_evaluation_of_the_library(h2q: H2Q, demo: Pat
             itq.rotate(database.rows),
             query.labels,
             database.labels,
-            ranking=ranking,  # type: ignore[arg-type]
+            ranking=ranking,
             k=100,
         )
         assert table["methods"]["itq"][ranking]["mean"] == pytest.approx(expected, abs=1e-6)

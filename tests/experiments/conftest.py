@@ -54,7 +54,7 @@ def make_result() -> MakeResult:
     """A result with some fields changed."""
 
     def make(**changes: object) -> Result:
-        return dataclasses.replace(_BASE, **changes)  # type: ignore[arg-type]
+        return dataclasses.replace(_BASE, **changes)
 
     return make
 

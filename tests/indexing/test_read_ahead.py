@@ -30,7 +30,7 @@ def test_no_more_than_asked_is_held() -> None:
     assert next(results) == 0
     time.sleep(0.05)
     assert last <= 6
-    results.close()  # type: ignore[attr-defined]
+    results.close()
 
 
 def test_errors_come_at_their_turn() -> None:
@@ -49,5 +49,5 @@ def test_threads_end_when_the_caller_stops() -> None:
     before = threading.active_count()
     results = read_ahead(lambda x: x, range(100), ahead=10, workers=4)
     next(results)
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert threading.active_count() == before

@@ -68,7 +68,7 @@ def test_quantizers_that_do_not_fit(hasher: Hasher) -> None:
         hasher.set_quantizer(h2q.HouseholderQuantizer(12, random_state=0).fit(rows))
     for n_bits in (0, -1, 2.5, True):
         with pytest.raises(InvalidInputError, match="n_bits"):
-            Hasher("digits-cnn", n_bits)  # type: ignore[arg-type]
+            Hasher("digits-cnn", n_bits)
 
 
 def test_bulk_is_the_model_on_every_item(hasher: Hasher, digits: Dataset) -> None:
@@ -109,7 +109,7 @@ def test_bulk_refuses(hasher: Hasher, digits: Dataset) -> None:
     with pytest.raises(InvalidInputError, match="batch_size"):
         hasher.embed_items(digits.query, batch_size=0)
     with pytest.raises(InvalidInputError, match="precision"):
-        hasher.embed_items(digits.query, precision="8")  # type: ignore[arg-type]
+        hasher.embed_items(digits.query, precision="8")
 
 
 def test_broken_image_names_itself(hasher: Hasher, tmp_path: Path) -> None:

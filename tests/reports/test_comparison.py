@@ -33,7 +33,7 @@ def test_numbers_are_those_of_the_library(splits: tuple[Split, Split, Split]) ->
                 quantizer.rotate(database.rows),
                 query.labels,
                 database.labels,
-                ranking=ranking,  # type: ignore[arg-type]
+                ranking=ranking,
                 k=50,
             )
             assert h2q_scores.mean_average_precision[ranking][place] == pytest.approx(expected)

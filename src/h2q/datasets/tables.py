@@ -69,13 +69,11 @@ def load_csv(
     rows = _read(path)
     columns = list(rows[0])
     label_column = label_column or next((c for c in ("label", "labels") if c in columns), "label")
-    for column in (path_column, label_column):
+    # A split column is needed only where it is asked for by name.
+    needed = [path_column, label_column, *([split_column] if split_column != "split" else [])]
+    for column in needed:
         if column not in columns:
             raise InvalidInputError(f"{path} has no column {column!r}; it has {', '.join(columns)}")
-    if split_column != "split" and split_column not in columns:
-        raise InvalidInputError(
-            f"{path} has no column {split_column!r}; it has {', '.join(columns)}"
-        )
     multi = any(_SEPARATORS.search(row[label_column]) for row in rows)
     for number, row in enumerate(rows, start=2):
         for column in (path_column,) if multi else (path_column, label_column):

@@ -74,13 +74,9 @@ class PhotoEncoder:
         """Run the network: one row z (before rotation) for each prepared image."""
         import torch
 
-        from h2q.learning.bulk import autocast
+        from h2q.learning import bulk
 
-        # Convolutions on channels_last are faster on CPU, and no slower on GPUs.
-        batch = torch.stack(list(prepared)).to(self.device, memory_format=torch.channels_last)
-        with torch.inference_mode(), autocast(self.device, "auto"):
-            rows: NDArray[np.float32] = self.hasher.embed(batch).float().cpu().numpy()
-        return rows
+        return bulk.run_batches(self.hasher, self.hasher.embed, [torch.stack(list(prepared))])
 
     def rotate(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scale rows z to the sqrt(k) sphere and rotate them: the signs are the codes."""

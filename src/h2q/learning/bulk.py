@@ -151,7 +151,7 @@ def run(
         pin_memory=_device(model).type == "cuda",
     )
     with _progress(description, len(items)) as advance:
-        return _collect(model, function, loader, precision, advance)
+        return run_batches(model, function, loader, precision=precision, advance=advance)
 
 
 def run_images(
@@ -172,16 +172,18 @@ def run_images(
         torch.stack(batch)
         for batch in iter(lambda: [transform(i) for i in itertools.islice(iterator, size)], [])
     )
-    return _collect(model, function, batches, precision, lambda n: None)
+    return run_batches(model, function, batches, precision=precision)
 
 
-def _collect(
+def run_batches(
     model: Model,
     function: Callable[[torch.Tensor], torch.Tensor],
     batches: Iterable[torch.Tensor],
-    precision: Precision,
-    advance: Callable[[int], None],
+    *,
+    precision: Precision = "auto",
+    advance: Callable[[int], None] = lambda n: None,
 ) -> NDArray[np.float32]:
+    """Apply `function` to batches of inputs; `advance` is told how many items each one held."""
     device = _device(model)
     rows: list[NDArray[np.float32]] = []
     with _evaluating(model), torch.inference_mode(), autocast(device, precision):

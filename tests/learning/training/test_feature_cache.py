@@ -17,19 +17,19 @@ from h2q.learning.training.feature_cache import FeatureCache
 class Counting:
     """Images that count how often they are read, and may break at one."""
 
-    def __init__(self, source, log, breaks_at=None):  # type: ignore[no-untyped-def]
+    def __init__(self, source, log, breaks_at=None):
         self.source, self.log, self.breaks_at = source, log, breaks_at
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def __getitem__(self, index: int):  # type: ignore[no-untyped-def]
+    def __getitem__(self, index: int):
         if self.breaks_at is not None and len(self.log) == self.breaks_at:
             raise KeyboardInterrupt
         self.log.append(index)
         return self.source[index]
 
-    def take(self, indices):  # type: ignore[no-untyped-def]
+    def take(self, indices):
         return Counting(self.source.take(indices), self.log, self.breaks_at)
 
 

@@ -41,7 +41,7 @@ def test_few_items_are_one_batch() -> None:
 
 def test_order_drawn_by_another_sampler_repeats() -> None:
     class Draws:
-        def __iter__(self):  # type: ignore[no-untyped-def]
+        def __iter__(self):
             yield from np.random.permutation(10)  # noqa: NPY002
             yield from torch.randperm(10).tolist()
             yield from random.sample(range(10), 10)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import lightning
 import torch
@@ -26,7 +26,11 @@ from h2q.learning.training.sampler import EpochBatches
 if TYPE_CHECKING:
     from h2q.learning.training.sources import Sources
 
-_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+_PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "32": "32-true",
+    "bf16": "bf16-mixed",
+    "16": "16-mixed",
+}
 
 
 class Trained(NamedTuple):
@@ -131,7 +135,7 @@ def _lightning_trainer(
         accelerator=config.accelerator,
         devices=config.devices,
         num_nodes=config.num_nodes,
-        precision=_PRECISIONS[config.precision],  # type: ignore[arg-type]
+        precision=_PRECISIONS[config.precision],
         max_epochs=config.epochs,
         gradient_clip_val=config.gradient_clip,
         deterministic=config.deterministic,
