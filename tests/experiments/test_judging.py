@@ -5,9 +5,9 @@ import pytest
 
 from h2q import ITQQuantizer
 from h2q.evaluation import mean_average_precision
+from h2q.experiments.embeddings import Embeddings
 from h2q.experiments.judging import Figure, judge
 from h2q.experiments.quantizers import QUANTIZATIONS
-from h2q.experiments.training import Embeddings
 
 K = 16
 

@@ -9,9 +9,9 @@ from PIL import Image
 from h2q.datasets import load_dataset
 from h2q.errors import InvalidInputError
 from h2q.evaluation import precision_recall_curve
+from h2q.experiments.embeddings import Embeddings
 from h2q.experiments.pictures import neighbour_grid, precision_recall, rotation_scatter
 from h2q.experiments.showcase import draw_showcase, save_showcase
-from h2q.experiments.training import Embeddings
 
 pytest.importorskip("matplotlib", reason="pictures need the extra 'plot'")
 

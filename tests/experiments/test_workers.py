@@ -62,8 +62,11 @@ def test_another_quantization_is_judged_from_the_same_embeddings(finished: Path)
         for r in read_results(finished)
         if "seconds" not in r.metric and r.split == "query"
     }
+    trained = {r.value for r in read_results(finished) if r.metric == "training_seconds"}
     more = dataclasses.replace(TINY, quantizations=("none", "itq", "random"))
     assert run_grid(more, finished) == Summary(done=1)
+    # A second training would have a time of its own.
+    assert {r.value for r in read_results(finished) if r.metric == "training_seconds"} == trained
     after = {
         (r.quantization, r.ranking, r.metric): r.value
         for r in read_results(finished)

@@ -180,7 +180,7 @@ def status(
 ) -> None:
     """Say how far a run is, and what failed."""
     from h2q.errors import InvalidInputError
-    from h2q.experiments.jobs import JobFolder
+    from h2q.experiments.folder import JobFolder
 
     if not (folder / "jobs").is_dir():
         raise InvalidInputError(f"{folder} is no folder of a run; h2q paper run --out makes one")

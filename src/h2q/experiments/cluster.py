@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from h2q._lazy import require
 from h2q.errors import H2QError
 from h2q.experiments.data import open_for
-from h2q.experiments.jobs import Job, JobFolder, machine_class, run_job
+from h2q.experiments.folder import JobFolder
+from h2q.experiments.jobs import Job, run_job
+from h2q.experiments.provenance import machine_class
 from h2q.experiments.results import Result
 
 if TYPE_CHECKING:

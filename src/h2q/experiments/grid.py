@@ -203,8 +203,10 @@ PRESETS: Final[dict[str, Grid]] = {
     "frozen": Grid(
         datasets=(Source("features", "npz:features.npz"),),
         backbones=(Source("features", "features"),),
-        losses=("cel", "dch", "dhn", "dpsh", "dsh", "hashnet", "hyp2", "wglhh"),
+        losses=("cel", "dch", "dhn", "dpsh", "dsh", "hyp2", "wglhh", "hashnet", "adsh"),
         quantizations=(*POST_HOC, *TRAINED),
+        epochs=30,
+        learning_rate=2e-3,
     ),
     "paper": Grid(
         datasets=(

@@ -1,32 +1,26 @@
-"""A job: one training and all that is judged from its embeddings; done once, kept whole."""
+"""A job: one training and all that is judged from its embeddings."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from h2q._files import written_whole
-from h2q._typing import StrPath
 from h2q._version import __version__
-from h2q.errors import FormatError
-from h2q.experiments import locks
 from h2q.experiments.data import GIVEN, digest_of
+from h2q.experiments.embeddings import Embeddings, load_embeddings, save_embeddings
 from h2q.experiments.grid import Grid, Source, Training
 from h2q.experiments.judging import Figure, judge
+from h2q.experiments.provenance import TRAINING, source_digest
 from h2q.experiments.quantizers import QUANTIZATIONS
 from h2q.experiments.results import Result
-from h2q.experiments.storage import read_results, write_results
-from h2q.experiments.training import Embeddings, given, train
+from h2q.experiments.training import given, labels_of, train
 
 if TYPE_CHECKING:
     from h2q.datasets import Dataset
@@ -91,134 +85,18 @@ def make_jobs(grid: Grid, digest: Callable[[Source, Source], str] = digest_of) -
     ]
 
 
-@dataclass(frozen=True)
-class Status:
-    """How far a run is.
-
-    Attributes
-    ----------
-    planned, finished, running : int
-        Jobs.
-    failures : dict of str to str
-        Title and traceback of each failed job, by id.
-    """
-
-    planned: int
-    finished: int
-    running: int
-    failures: dict[str, str]
-
-
-class JobFolder:
-    """Where a run keeps its results: one Parquet file a job, and locks.
-
-    Parameters
-    ----------
-    path : path-like
-        Made if it is absent. Several workers, of one machine or of several that share the folder,
-        may use it at once.
-    """
-
-    def __init__(self, path: StrPath) -> None:
-        self.path = Path(path)
-        for name in ("jobs", "locks", "failed", "scratch"):
-            (self.path / name).mkdir(parents=True, exist_ok=True)
-
-    def plan(self, jobs: Iterable[Job]) -> None:
-        """Remember what a run set out to do, beside what earlier runs did."""
-        known = self.planned()
-        for job in jobs:
-            before = known.get(job.id, {}).get("quantizations", [])
-            names = [*before, *(name for name in job.quantizations if name not in before)]
-            known[job.id] = {"title": job.training.title, "quantizations": names}
-        with written_whole(self.path / "plan.json") as file:
-            file.write(json.dumps(known, indent=1).encode())
-
-    def planned(self) -> dict[str, dict[str, Any]]:
-        """Title and quantizations of every job that was set out to be done, by id."""
-        path = self.path / "plan.json"
-        if not path.exists():
-            return {}
-        try:
-            known: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise FormatError(f"{path} is damaged ({error}); remove it and run again") from error
-        return known
-
-    def status(self) -> Status:
-        """Count what is done, and list what failed."""
-        done: dict[str, set[str]] = {}
-        if any((self.path / "jobs").glob("*.parquet")):
-            for result in read_results(self.path):
-                done.setdefault(result.job, set()).add(result.quantization)
-        planned = self.planned()
-        finished = sum(
-            set(entry["quantizations"]) <= done.get(job, set()) for job, entry in planned.items()
-        )
-        return Status(len(planned), finished, len(self.running()), self.failures())
-
-    def running(self) -> list[str]:
-        """Ids of the jobs that a worker holds now."""
-        found = sorted((self.path / "locks").iterdir())
-        return [path.name for path in found if locks.is_held(path)]
-
-    def file_of(self, job: Job) -> Path:
-        """Results of `job`."""
-        return self.path / "jobs" / f"{job.id}.parquet"
-
-    def kept(self, job: Job) -> list[Result]:
-        """Results of `job` so far."""
-        path = self.file_of(job)
-        return read_results(path) if path.exists() else []
-
-    def missing(self, job: Job) -> tuple[str, ...]:
-        """Quantizations of `job` that have no results yet."""
-        done = {result.quantization for result in self.kept(job)}
-        return tuple(name for name in job.quantizations if name not in done)
-
-    def add(self, job: Job, results: Iterable[Result]) -> None:
-        """Keep results beside those `job` has; the file is replaced whole."""
-        new = list(results)
-        names = {result.quantization for result in new}
-        old = [result for result in self.kept(job) if result.quantization not in names]
-        write_results(self.file_of(job), [*old, *new])
-        self._failure(job).unlink(missing_ok=True)
-
-    def fail(self, job: Job, text: str) -> None:
-        """Note why a job could not be done; it is tried again by the next run."""
-        self._failure(job).write_text(f"{job.training.title}\n{text}\n", encoding="utf-8")
-
-    def failures(self) -> dict[str, str]:
-        """Texts of `fail` by job id."""
-        return {
-            path.stem: path.read_text(encoding="utf-8")
-            for path in sorted((self.path / "failed").glob("*.txt"))
-        }
-
-    def _failure(self, job: Job) -> Path:
-        return self.path / "failed" / f"{job.id}.txt"
-
-    @contextmanager
-    def claim(self, job: Job) -> Iterator[bool]:
-        """Hold `job`; yields False where another worker holds it.
-
-        The lock is the operating system's, so it goes when its holder dies, however it dies.
-        """
-        with locks.held(self.path / "locks" / job.id) as ours:
-            yield ours
-
-
 def run_job(
     job: Job,
     quantizations: tuple[str, ...],
     dataset: Dataset,
     *,
     machine: str,
+    kept: Path | None = None,
     feature_cache: Path | None = None,
     scratch: Path | None = None,
     loaders: int | None = None,
 ) -> list[Result]:
-    """Train, then judge each of `quantizations`; writes nothing.
+    """Train, then judge each of `quantizations`; keeps no results.
 
     Parameters
     ----------
@@ -229,13 +107,17 @@ def run_job(
         Opened `job.dataset`.
     machine : str
         What is written into the results.
+    kept : Path, optional
+        File that keeps the embeddings; where it has them already, nothing is trained.
     feature_cache, scratch, loaders : optional
         See `h2q.experiments.training.train`.
     """
     training = job.training
+    digest = source_digest(TRAINING)
+    embeddings = None if kept is None else load_embeddings(kept, labels_of(dataset), digest)
     if job.backbone.spec == GIVEN:
         embeddings = given(dataset)
-    else:
+    elif embeddings is None:
         embeddings = train(
             training,
             dataset,
@@ -244,6 +126,8 @@ def run_job(
             scratch=scratch,
             loaders=loaders,
         )
+        if kept is not None:
+            save_embeddings(kept, embeddings, digest)
     common = _common(job, dataset, embeddings, machine)
     results: list[Result] = []
     for name in quantizations:
@@ -293,26 +177,3 @@ def _common(job: Job, dataset: Dataset, embeddings: Embeddings, machine: str) ->
         "python": platform.python_version(),
         "source_digest": source_digest(),
     }
-
-
-@lru_cache
-def source_digest() -> str:
-    """Start of the SHA-256 of the rooms that results depend on; versions alone miss local edits."""
-    root = Path(__file__).parents[1]
-    state = hashlib.sha256()
-    for room in ("datasets", "evaluation", "learning", "quantization", "experiments"):
-        for path in sorted((root / room).rglob("*.py")):
-            state.update(path.relative_to(root).as_posix().encode())
-            state.update(path.read_bytes())
-    return state.hexdigest()[:16]
-
-
-def machine_class() -> str:
-    """Say what this machine is in words that name nobody's: cores and accelerator."""
-    cores = len(os.sched_getaffinity(0))
-    words = f"{cores} core{'s' if cores > 1 else ''}"
-    import torch
-
-    if torch.cuda.is_available():
-        words += f", {torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
-    return words

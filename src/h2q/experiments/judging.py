@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from h2q.evaluation import code_statistics, evaluate, mean_average_precision
 from h2q.evaluation.ranking import Ranking
+from h2q.experiments.embeddings import Embeddings
 from h2q.experiments.quantizers import Quantization
-from h2q.experiments.training import Embeddings
 from h2q.quantization import BaseQuantizer
 
 #: Rankings of codes. The cosine bound does not see the rotation and is judged once a training.

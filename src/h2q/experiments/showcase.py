@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from h2q import codes
 from h2q._typing import StrPath
 from h2q.evaluation import precision_recall_curve
+from h2q.experiments.embeddings import Embeddings
 from h2q.experiments.figures import save_figure
 from h2q.experiments.judging import fit_quantizer, rotate
 from h2q.experiments.pictures import neighbour_grid, precision_recall, rotation_scatter
 from h2q.experiments.quantizers import QUANTIZATIONS
-from h2q.experiments.training import Embeddings
 from h2q.reports.pictures import code_bits, coordinate_histogram
 
 if TYPE_CHECKING:

@@ -4,43 +4,16 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from h2q._lazy import require
 from h2q.errors import InvalidInputError
+from h2q.experiments.embeddings import Embeddings
 from h2q.experiments.grid import Training
 
 if TYPE_CHECKING:
     from h2q.datasets import Dataset
-
-
-@dataclass(frozen=True, eq=False)
-class Embeddings:
-    """What a training leaves for the quantizers.
-
-    Attributes
-    ----------
-    rows : mapping of str to ndarray of float32, shape (n, k)
-        Embeddings z of each split, before any rotation.
-    labels : mapping of str to ndarray
-        Integer classes (n,) or multi-hot (n, c).
-    penalty : str
-        Name of the penalty trained with; "" for none.
-    seconds, cpu_seconds : float
-        Wall and processor time of the training, without the embedding of queries and database.
-    """
-
-    rows: Mapping[str, NDArray[np.float32]]
-    labels: Mapping[str, NDArray[Any]]
-    penalty: str
-    seconds: float
-    cpu_seconds: float
 
 
 def penalty_of(training: Training) -> str:
@@ -115,8 +88,12 @@ def train(
         for split, items in dataset.splits()
         if len(items) > 0
     }
-    labels = {split: items.labels for split, items in dataset.splits() if len(items) > 0}
-    return Embeddings(rows, labels, penalty, seconds, cpu_seconds)
+    return Embeddings(rows, labels_of(dataset), penalty, seconds, cpu_seconds)
+
+
+def labels_of(dataset: Dataset) -> dict[str, Any]:
+    """Labels of the splits that have items."""
+    return {split: items.labels for split, items in dataset.splits() if len(items) > 0}
 
 
 def given(dataset: Dataset) -> Embeddings:
@@ -133,5 +110,4 @@ def given(dataset: Dataset) -> Embeddings:
             raise InvalidInputError(f"{dataset.name} holds images, and no embeddings to judge")
         if len(items) > 0:
             rows[split] = items.features
-    labels = {split: items.labels for split, items in dataset.splits() if split in rows}
-    return Embeddings(rows, labels, "", 0.0, 0.0)
+    return Embeddings(rows, labels_of(dataset), "", 0.0, 0.0)

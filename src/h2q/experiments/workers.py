@@ -16,8 +16,10 @@ from typing import Final, Literal
 from h2q._typing import StrPath
 from h2q.errors import H2QError, InvalidInputError
 from h2q.experiments.data import open_for
+from h2q.experiments.folder import JobFolder
 from h2q.experiments.grid import Grid
-from h2q.experiments.jobs import Job, JobFolder, machine_class, make_jobs, run_job
+from h2q.experiments.jobs import Job, make_jobs, run_job
+from h2q.experiments.provenance import machine_class
 from h2q.experiments.storage import read_results, write_results
 
 Outcome = Literal["done", "kept", "held", "failed"]
@@ -178,6 +180,7 @@ def work(path: Path, job: Job, machine: str) -> Outcome:
                 missing,
                 open_for(job.training, job.dataset, job.backbone),
                 machine=machine,
+                kept=folder.embeddings_of(job),
                 feature_cache=folder.path / "features",
                 scratch=folder.path / "scratch",
                 # A worker has one core for itself: more processes would be in each other's way.

@@ -11,7 +11,7 @@ import torch
 
 from h2q.errors import InvalidInputError
 from h2q.learning.losses import ADSHLoss
-from h2q.learning.losses.adsh import signed_similarity, update_codes
+from h2q.learning.losses.adsh import balancing_target, signed_similarity, update_codes
 
 
 def problem(n=7, m=4, k=3, seed=0):
@@ -23,13 +23,13 @@ def problem(n=7, m=4, k=3, seed=0):
     return labels, rows, u, v
 
 
-def objective(v, u, rows, labels, gamma):
+def objective(v, u, rows, labels, gamma, negative=-1):
     """J by plain loops."""
     k = v.shape[1]
     total = 0.0
     for i, row in enumerate(rows.tolist()):
         for j in range(len(v)):
-            s = 1 if any((labels[row] * labels[j]).tolist()) else -1
+            s = 1 if any((labels[row] * labels[j]).tolist()) else negative
             inner = math.fsum((u[i] * v[j]).tolist())
             total += (inner - k * s) ** 2
         total += gamma * math.fsum(((v[row] - u[i]) ** 2).tolist())
@@ -37,11 +37,15 @@ def objective(v, u, rows, labels, gamma):
 
 
 @pytest.mark.parametrize("gamma", [0.5, 200.0])
-def test_loss_is_the_objective_over_rows_and_size(gamma):
+@pytest.mark.parametrize("balanced", [True, False])
+def test_loss_is_the_objective_over_rows_and_size(gamma, balanced):
     labels, rows, u, _ = problem()
-    loss = ADSHLoss(n_bits=3, gamma=gamma)
+    labels[:, 0] = 0  # more dissimilar pairs than similar ones
+    loss = ADSHLoss(n_bits=3, gamma=gamma, balanced=balanced)
     loss.on_dataset(labels)
-    expected = objective(loss.codes.double(), u, rows, labels, gamma) / (4 * 7)
+    similar = ((labels @ labels.T) > 0).sum().item()
+    negative = -min(1.0, similar / (49 - similar)) if balanced else -1
+    expected = objective(loss.codes.double(), u, rows, labels, gamma, negative) / (4 * 7)
     value = loss(u.atanh(), labels[rows], indices=rows)
     assert value.item() == pytest.approx(expected, rel=1e-9)
 
@@ -154,3 +158,15 @@ def test_without_the_data_set_it_says_what_to_call():
         loss(torch.ones(2, 3), torch.eye(2), indices=torch.arange(2))
     with pytest.raises(InvalidInputError, match="multi-hot"):
         loss.on_dataset(torch.arange(3))
+
+
+def test_balanced_targets_have_mean_zero():
+    labels = torch.eye(10).repeat(3, 1)
+    negative = balancing_target(labels, block=7)
+    assert negative == pytest.approx(-1 / 9)
+    assert signed_similarity(labels, labels, negative).mean().item() == pytest.approx(0, abs=1e-6)
+
+
+def test_no_target_is_below_the_papers():
+    assert balancing_target(torch.ones(4, 1)) == -1.0
+    assert balancing_target(torch.tensor([[1.0, 0], [1, 0], [1, 0], [0, 1]])) == -1.0

@@ -17,10 +17,13 @@ class ADSHLoss(nn.Module):
             + \gamma \sum_{i \in \Omega} \lVert v_i - u_i \rVert^2,
         \qquad u = \tanh(z), \quad v_j \in \{-1, +1\}^k
 
-    with :math:`S_{ij} = 1` when i and j share a label and -1 otherwise. The codes V (n, k) of all
-    training rows are variables of their own. The optimisation alternates: `inner_epochs` epochs of
-    gradient steps on the rows Omega, drawn anew each time, then one exact update of each column of
-    V (`update_codes`).
+    with :math:`S_{ij} = 1` when i and j share a label and :math:`S_{ij} = -r` otherwise. In the
+    paper r = 1. With many classes nearly all pairs are dissimilar, and the cheapest codes then put
+    all queries on one side and all codes on the other; so by default r is the number of similar
+    pairs over that of dissimilar ones, which makes the mean of S zero (`balanced`). The codes
+    V (n, k) of all training rows are variables of their own. The optimisation alternates:
+    `inner_epochs` epochs of gradient steps on the rows Omega, drawn anew each time, then one exact
+    update of each column of V (`update_codes`).
 
     Parameters
     ----------
@@ -32,6 +35,9 @@ class ADSHLoss(nn.Module):
         Rows in Omega; all, if there are fewer (the paper's and H²Q's experiments).
     inner_epochs : int, default=3
         Epochs over Omega between two updates of V (the paper and H²Q).
+    balanced : bool, default=True
+        Targets of mean zero over all pairs, as the public implementations of ADSH have them
+        ("soft constraint"); False for the paper's -1.
     random_state : int, default=0
         Seed of the first codes and of each Omega.
 
@@ -75,6 +81,7 @@ class ADSHLoss(nn.Module):
         gamma: float = 200.0,
         n_sampled: int = 1000,
         inner_epochs: int = 3,
+        balanced: bool = True,
         random_state: int = 0,
     ) -> None:
         super().__init__()
@@ -82,7 +89,9 @@ class ADSHLoss(nn.Module):
         self.gamma = gamma
         self.n_sampled = n_sampled
         self.inner_epochs = inner_epochs
+        self.balanced = balanced
         self.random_state = random_state
+        self._negative = -1.0
         self.register_buffer("codes", torch.empty(0, n_bits))
         # Labels come with the data set, so a checkpoint need not hold them.
         self.register_buffer("labels", torch.empty(0, 0), persistent=False)
@@ -97,6 +106,7 @@ class ADSHLoss(nn.Module):
         draws = torch.randint(0, 2, (len(labels), self.n_bits), generator=self._generator(0))
         self.codes = (2.0 * draws - 1.0).to(self.codes.device)
         self.labels = labels.to(device=self.codes.device, dtype=torch.float32)
+        self._negative = balancing_target(self.labels) if self.balanced else -1.0
 
     def epoch_rows(self, epoch: int) -> Tensor | None:
         """Omega of this epoch, sorted; None when it is all rows."""
@@ -117,7 +127,7 @@ class ADSHLoss(nn.Module):
         """Update V for the embeddings z (m, k), before tanh, of the rows `indices` (m,)."""
         u = _batch.at_least_float32(embeddings.detach()).tanh().to(self.codes.device)
         rows = indices.to(self.codes.device)
-        s = signed_similarity(self._dataset()[rows], self.labels)
+        s = signed_similarity(self._dataset()[rows], self.labels, self._negative)
         self.codes = update_codes(self.codes, u, rows, s, self.gamma)
 
     @_batch.full_precision
@@ -135,7 +145,7 @@ class ADSHLoss(nn.Module):
         dataset = self._dataset().to(embeddings)
         v = self.codes.to(embeddings)
         u = embeddings.tanh()
-        s = signed_similarity(labels, dataset)
+        s = signed_similarity(labels, dataset, self._negative)
         pairs = (u @ v.T - self.n_bits * s).square().sum()
         own = (v[indices.to(v.device)] - u).square().sum()
         return (pairs + self.gamma * own) / max(u.shape[0] * len(v), 1)
@@ -151,9 +161,23 @@ class ADSHLoss(nn.Module):
         return torch.Generator().manual_seed(self.random_state * 1_000_003 + stream)
 
 
-def signed_similarity(labels: Tensor, others: Tensor) -> Tensor:
-    """Return +1 where two items share a label and -1 elsewhere, (n, m)."""
-    return 2.0 * _batch.similar(labels, others).to(labels) - 1.0
+def signed_similarity(labels: Tensor, others: Tensor, negative: float = -1.0) -> Tensor:
+    """Return +1 where two items share a label and `negative` elsewhere, (n, m)."""
+    return torch.where(_batch.similar(labels, others), 1.0, negative).to(labels)
+
+
+def balancing_target(labels: Tensor, block: int = 4096) -> float:
+    """Target of dissimilar pairs that makes the mean over all pairs zero: -similar / dissimilar.
+
+    At least -1, the paper's: where similar pairs are the more, as with few labels, there is no
+    majority of dissimilar ones to make up for.
+    """
+    similar = sum(
+        int(_batch.similar(labels[start : start + block], labels).count_nonzero())
+        for start in range(0, len(labels), block)
+    )
+    dissimilar = len(labels) ** 2 - similar
+    return -min(1.0, similar / max(dissimilar, 1))
 
 
 def update_codes(codes: Tensor, u: Tensor, rows: Tensor, s: Tensor, gamma: float) -> Tensor:
@@ -171,7 +195,7 @@ def update_codes(codes: Tensor, u: Tensor, rows: Tensor, s: Tensor, gamma: float
     u : Tensor of shape (m, k)
     rows : Tensor of int64 and shape (m,)
     s : Tensor of shape (m, n)
-        Similarity, -1 or +1.
+        Similarity targets (`signed_similarity`).
     gamma : float
 
     Returns
