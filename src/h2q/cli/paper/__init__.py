@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from h2q.cli.paper._shared import paper
 
-# ruff: isort: off
+# ruff: noqa: F401
+# isort: off
 # Each module adds its verbs to the group; the help page lists them in this order.
 import h2q.cli.paper.run
 import h2q.cli.paper.features
