@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 import h2q
 from h2q.codes import hamming_distances, pack
-from h2q.collections.embedded.asymmetric_scores import byte_tables, scores_of_all
+from h2q.collections.asymmetric_scores import byte_tables, scores_of_all
 from h2q.collections.embedded.fast_scan import FastScan
 
 

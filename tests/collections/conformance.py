@@ -278,7 +278,11 @@ class CollectionConformance:
             (np.full((1, 3), 255, np.uint8), 1, None, "filling bits"),
             (np.zeros((1, 3), np.int64), 1, None, "uint8"),
             (np.zeros((1, 3), np.uint8), 1, "asymmetric", "needs real queries"),
-            (np.zeros((1, 3), np.uint8), 1, "cosine", "'cosine'"),
+            (np.zeros((1, 3), np.uint8), 1, "cosine", "needs real queries"),
+            (np.zeros((1, 3), np.uint8), 1, "best", "'best'"),
+            (np.ones((1, 20)), 1, "calibrated", "keep='scale'"),
+            (np.ones((1, 20)), 1, "embedding", "keep='int8'"),
+            (np.ones((1, 20)), 1, "cosine", "keep='int8'"),
             (np.ones((1, 19)), 1, None, "rotated rows"),
             (np.ones((1, 2, 10)), 1, None, "shape"),
             (np.full((1, 20), np.nan), 1, None, "NaN"),
@@ -293,6 +297,187 @@ class CollectionConformance:
     def test_a_negative_radius_is_refused(self, filled):
         with pytest.raises(InvalidInputError, match="radius"):
             filled[0].within(np.zeros((1, 3), np.uint8), -1)
+
+    # What is kept of the real rows, and the ranks that need it
+
+    @pytest.fixture
+    def rows(self) -> np.ndarray:
+        """A row an item of any of the directions, so that many codes are equal."""
+        rng = np.random.default_rng(20)
+        centres = rng.standard_normal((12, 20))
+        return (centres[rng.integers(0, 12, N)] + 0.3 * rng.standard_normal((N, 20))).astype(
+            np.float32
+        )
+
+    def keeping(self, address: str, keep: str, rows: np.ndarray) -> Collection:
+        collection = self.open(address, n_bits=20, keep=keep)
+        payloads = [payload_of(i) for i in range(N)]
+        collection.add(range(N), pack(rows), payloads, embeddings=rows)
+        return collection
+
+    def test_codes_alone_are_kept_unless_more_is_asked_for(self, empty):
+        assert (empty.info().keep, empty.info().index) == ("codes", "flat")
+
+    @pytest.mark.parametrize("keep", ["scale", "int8", "float16"])
+    def test_states_what_it_keeps(self, address, rows, keep):
+        self.keeping(address, keep, rows).close()
+        for options in ({}, {"keep": keep}):
+            with self.open(address, **options) as again:
+                assert again.info().keep == keep
+        for other in {"codes", "scale", "int8", "float16"} - {keep}:
+            with pytest.raises(CompatibilityError, match=f"keep='{keep}'.*keep='{other}'"):
+                self.open(address, keep=other)
+
+    def test_another_way_to_keep_rows_is_refused(self, address):
+        with pytest.raises(InvalidInputError, match="keep must be one of"):
+            self.open(address, n_bits=20, keep="bfloat16")
+
+    def test_embeddings_are_needed_where_something_is_kept(self, address, rows):
+        with self.keeping(address, "scale", rows) as collection:
+            with pytest.raises(InvalidInputError, match="embeddings"):
+                collection.add(["a"], pack(rows[:1]))
+            collection.add([], np.empty((0, 3), np.uint8))
+            assert len(collection) == N
+
+    @pytest.mark.parametrize("keep", ["codes", "int8"])
+    def test_bad_embeddings_are_refused(self, address, rows, keep):
+        with self.open(address, n_bits=20, keep=keep) as collection:
+            codes, good = pack(rows[:3]), rows[:3]
+            for bad, words in [
+                (good[:2], "3 codes but 2 embeddings"),
+                (good[:, :19], "rotated rows"),
+                (good.astype(int), "floating"),
+                (np.where(good > 1, np.nan, good), "NaN"),
+                (good * [[1], [0], [1]], "zeros"),
+                (-good, "do not belong to the codes"),
+                (good[0], "shape"),
+            ]:
+                with pytest.raises(InvalidInputError, match=words):
+                    collection.add(["a", "b", "c"], codes, embeddings=bad)
+            assert len(collection) == 0
+            collection.add(["a", "b", "c"], codes, embeddings=good)
+            assert len(collection) == 3
+
+    @pytest.mark.parametrize(
+        ("keep", "rank", "tolerance"),
+        [
+            ("scale", "calibrated", 2e-3),
+            ("float16", "calibrated", 2e-3),
+            ("int8", "calibrated", 2e-2),
+            ("float16", "cosine", 2e-3),
+            ("int8", "cosine", 2e-2),
+            ("float16", "embedding", 2e-3),
+            ("int8", "embedding", 2e-2),
+            ("float16", "asymmetric", 1e-4),
+            ("float16", "hamming", 0),
+        ],
+    )
+    def test_every_rank_orders_as_a_full_scan_would(self, address, rows, keep, rank, tolerance):
+        queries = (rows[::30] + 0.1).astype(np.float32)
+        with self.keeping(address, keep, rows) as collection:
+            for where in (None, {"odd": True}):
+                found = collection.search(queries, 40, where, rank=rank)
+                for i, query in enumerate(queries):
+                    assert len(set(found.ids[i])) == 40
+                    signs = np.where(rows > 0, 1.0, -1.0)
+                    distances = np.count_nonzero(signs != np.where(query > 0, 1, -1), axis=1)
+                    assert found.distances[i].tolist() == distances[found.ids[i]].tolist()
+                    if rank in ("hamming", "embedding"):
+                        inside = distances if where is None else distances[self._odd()]
+                        assert found.distances[i].tolist() == sorted(inside)[:40]
+                    if rank == "hamming":
+                        assert found.scores is None
+                        continue
+                    truth = self._scores(rank, query.astype(float), rows.astype(float))
+                    size = np.abs(truth).max()
+                    got = found.scores[i].astype(float)
+                    assert np.allclose(got, truth[found.ids[i]], atol=tolerance * size)
+                    if rank == "embedding":  # falls within equal distances alone
+                        assert (np.diff(got)[np.diff(found.distances[i]) == 0] <= 0).all()
+                        continue
+                    assert (np.diff(got) <= 0).all()
+                    best = np.sort(truth if where is None else truth[self._odd()])[::-1][:40]
+                    assert np.allclose(got, best, atol=tolerance * size)
+
+    @staticmethod
+    def _odd() -> list[int]:
+        return [i for i in range(N) if (payload_of(i) or {}).get("odd")]
+
+    @staticmethod
+    def _scores(rank: str, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        if rank in ("cosine", "embedding"):
+            return rows @ query / np.linalg.norm(rows, axis=1) / np.linalg.norm(query)
+        scores = np.where(rows > 0, 1.0, -1.0) @ query
+        if rank == "asymmetric":
+            return scores
+        return scores / (np.abs(rows).mean(axis=1) / np.sqrt((rows**2).mean(axis=1)))
+
+    @pytest.mark.parametrize("rank", ["calibrated", "cosine", "embedding"])
+    def test_ties_of_every_rank_come_in_the_order_of_adding(self, address, rows, rank):
+        same = np.repeat(rows[:1], 100, axis=0)
+        ids = [f"{i * 7919 % 1000}" for i in range(100)]
+        with self.open(address, n_bits=20, keep="int8") as collection:
+            collection.add(ids, pack(same), embeddings=same)
+            collection.add(ids[:5], pack(same[:5]), embeddings=same[:5])
+            order = ids[5:] + ids[:5]
+            for k in (1, 20, 99, 200):
+                assert collection.search(rows[0], k, rank=rank).ids == [order[:k]]
+
+    @pytest.mark.parametrize("keep", ["scale", "int8", "float16"])
+    def test_a_replaced_item_has_its_new_record(self, address, keep):
+        """Rows of one code, which only their records tell apart."""
+        even = np.ones((1, 20), np.float32)
+        uneven = np.linspace(0.05, 2, 20, dtype=np.float32)[None]
+        with self.open(address, n_bits=20, keep=keep) as collection:
+            both = np.concatenate([even, uneven])
+            collection.add(["a", "b"], pack(both), embeddings=both)
+
+            def scores() -> dict[Any, float]:
+                found = collection.search(uneven, 5, rank="calibrated")
+                return dict(zip(found.ids[0], found.scores[0].tolist(), strict=True))
+
+            before = scores()
+            collection.add(["a"], pack(uneven), embeddings=uneven)
+            assert scores() == {"a": before["b"], "b": before["b"]}
+            assert before["a"] != before["b"]
+            assert collection.delete(["b"]) == 1
+            collection.add(["b"], pack(even), embeddings=even)
+            assert scores() == {"a": before["b"], "b": before["a"]}
+        with self.open(address) as collection:
+            assert scores() == {"a": before["b"], "b": before["a"]}
+
+    def test_of_an_id_given_twice_the_last_record_stands(self, address, rows):
+        with self.open(address, n_bits=20, keep="float16") as collection:
+            twice = rows[:4]
+            collection.add(["a", "b", "a", "c"], pack(twice), embeddings=twice)
+            found = collection.search(twice[2], 1, rank="cosine")
+            assert found.ids == [["a"]]
+            assert found.scores[0][0] == pytest.approx(1, abs=1e-3)
+
+    def test_embeddings_are_rotated_by_the_quantizer(self, address, quantizers):
+        quantizer = quantizers[0]
+        rows = np.random.default_rng(1).standard_normal((50, 24)).astype(np.float32)
+        with self.open(address, quantizer=quantizer, keep="float16") as collection:
+            collection.add(range(50), quantizer.transform(rows), embeddings=rows)
+        with self.open(address) as again:
+            found = again.search(rows, 1, rank="cosine")
+            assert found.ids == [[i] for i in range(50)]
+            assert np.allclose(np.concatenate(found.scores), 1, atol=1e-3)
+
+    @pytest.mark.parametrize("oversample", [0, 2.5, True])
+    def test_a_bad_oversample_is_refused(self, address, rows, oversample):
+        with (
+            self.keeping(address, "int8", rows) as collection,
+            pytest.raises(InvalidInputError, match="oversample"),
+        ):
+            collection.search(rows[:1], 3, rank="cosine", oversample=oversample)
+
+    def test_any_oversample_finds_all_of_a_small_collection(self, address, rows):
+        with self.keeping(address, "int8", rows) as collection:
+            ids = [
+                collection.search(rows[:5], 7, rank="cosine", oversample=n).ids for n in (1, 5, 900)
+            ]
+            assert ids[0] == ids[1] == ids[2]
 
     # Conditions
 

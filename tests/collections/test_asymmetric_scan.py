@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from h2q.codes import code_width, pack, unpack_signs
+from h2q.collections.asymmetric_scores import byte_tables, scores_of_all, scores_of_each
 from h2q.collections.embedded import asymmetric_scan
 from h2q.collections.embedded.asymmetric_scan import AsymmetricScan
-from h2q.collections.embedded.asymmetric_scores import byte_tables, scores_of_all, scores_of_each
 from h2q.collections.embedded.fast_scan import FastScan
 from h2q.collections.embedded.table import CodeTable
 from tests.collections.brute_collection import exact_rows

@@ -18,8 +18,13 @@ Id: TypeAlias = str | int
 Payload: TypeAlias = Mapping[str, Any]
 #: A condition on payloads; the forms are those of `h2q.collections.filters`.
 Where: TypeAlias = Mapping[str, Any]
-#: How `search` orders: by Hamming distance, or by the score of the real query with the codes.
-Rank: TypeAlias = Literal["hamming", "asymmetric"]
+#: How `search` orders; `Collection.search` says what each means.
+Rank: TypeAlias = Literal["hamming", "asymmetric", "calibrated", "embedding", "cosine"]
+#: What is kept of an item's real row beside its code: nothing, its scale (2 bytes), or all of it
+#: in 1 or 2 bytes a bit (`h2q.collections.records`).
+Keep: TypeAlias = Literal["codes", "scale", "int8", "float16"]
+#: How items are found: by a scan of all ("flat", exact), or by an index.
+IndexKind: TypeAlias = Literal["flat", "ivf", "hnsw", "mih"]
 
 
 class Item(NamedTuple):
@@ -52,7 +57,9 @@ class Neighbours:
     distances : list of nq ndarrays, int32
         Hamming distance of the query's code to each item, in bits.
     scores : list of nq ndarrays, float32, or None
-        Inner product of the real query with the item's code as signs {-1, +1}; None where the
+        By the rank: the inner product of the rotated query with the item's code as signs
+        {-1, +1} ("asymmetric"), that product corrected by the item's scale ("calibrated"), the
+        cosine of the rotated query and the kept row ("embedding", "cosine"). None where the
         search ranked by Hamming distance.
     """
 
@@ -83,6 +90,10 @@ class CollectionInfo:
         Version of h2q that made it.
     fingerprints : dict
         Of each artifact kept with the codes (`"quantizer"`, `"model"`): SHA-256 in hex.
+    keep : str
+        What is kept of each real row beside its code.
+    index : str
+        How items are found.
     """
 
     uri: str
@@ -94,6 +105,8 @@ class CollectionInfo:
     size_bytes: int
     created_by: str
     fingerprints: dict[str, str]
+    keep: Keep = "codes"
+    index: IndexKind = "flat"
 
 
 class Quantizer(Protocol):
@@ -138,6 +151,8 @@ class Collection(Protocol):
         ids: Sequence[Id],
         codes: Array,
         payloads: Sequence[Payload | None] | None = None,
+        *,
+        embeddings: Array | None = None,
     ) -> None:
         """Add items, replacing those whose id is held already (an upsert), all or none.
 
@@ -150,11 +165,17 @@ class Collection(Protocol):
         codes : array of shape (n, ceil(n_bits / 8)), uint8
             Packed codes (`h2q.codes.pack`, or `transform` of a quantizer).
         payloads : sequence of n JSON objects or None, optional
+        embeddings : array of shape (n, d), real, optional
+            The rows the codes were made from, given as queries are: rotated by the collection's
+            quantizer where it has one, otherwise rotated already, (n, n_bits). Needed where the
+            collection keeps something of them (`keep` is not "codes"); elsewhere they are checked
+            and not kept.
 
         Raises
         ------
         InvalidInputError
-            If an id, code or payload cannot be stored; nothing is added then.
+            If an id, code, payload or embedding cannot be stored, or the embeddings are plainly
+            not those of the codes; nothing is added then.
         CollectionError
             If the collection cannot be written; nothing is added then.
         """
@@ -163,9 +184,14 @@ class Collection(Protocol):
         """Delete items; return how many were held. Unknown ids are passed over."""
 
     def search(
-        self, queries: Array, k: int, where: Where | None = None, rank: Rank | None = None
+        self,
+        queries: Array,
+        k: int,
+        where: Where | None = None,
+        rank: Rank | None = None,
+        oversample: int | None = None,
     ) -> Neighbours:
-        """Find the `k` best items for each query, exactly.
+        """Find the `k` best items for each query.
 
         Parameters
         ----------
@@ -177,9 +203,24 @@ class Collection(Protocol):
             Fewer are returned where the collection holds fewer.
         where : mapping, optional
             Only items whose payload meets this condition (`h2q.collections.filters`).
-        rank : {"hamming", "asymmetric"}, optional
-            Default: "hamming" for codes, "asymmetric" for real rows. Real rows can be ranked by
-            "hamming" too; codes cannot be ranked by "asymmetric".
+        rank : str, optional
+            Default: "hamming" for codes, "asymmetric" for real rows. All but "hamming" need real
+            queries.
+
+            - "hamming": the distance of the codes.
+            - "asymmetric": the inner product of the rotated query and the code as signs.
+            - "calibrated": that product corrected by the scale of the item's row; needs a
+              collection that keeps "scale", "int8" or "float16".
+            - "embedding": the distance of the codes, its ties broken by the distance of the
+              normalised real rows, as the paper ranks; needs "int8" or "float16".
+            - "cosine": the cosine of the rotated query and the kept row; needs "int8" or
+              "float16".
+
+            Equal items come in the order of adding.
+        oversample : int, optional
+            Where a rank orders a shortlist found by a cheaper one, the shortlist has
+            `max(oversample * k, 1000)` items; 10 by default. Where the rank is answered exactly
+            it changes nothing. Which ranks are, each engine says.
         """
 
     def within(self, queries: Array, radius: int, where: Where | None = None) -> Neighbours:

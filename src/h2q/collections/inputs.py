@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from h2q._typing import Array, CodeArray
 from h2q.codes import check_codes, pack
-from h2q.collections.base import Id, Payload, Quantizer, Rank
+from h2q.collections.base import Id, Keep, Payload, Quantizer
+from h2q.collections.records import encode_records, record_width
 from h2q.errors import InvalidInputError
 
 _INT64: Final = range(-(2**63), 2**63)
+#: Embeddings whose signs differ from the codes in more than this share of the bits are others.
+_STRANGE_SHARE: Final = 0.25
 _ENCODER: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -122,36 +125,80 @@ def as_queries(queries: Array, n_bits: int, quantizer: Quantizer | None) -> Quer
         raise InvalidInputError(
             f"queries are packed codes (uint8) or real rows (floating), got {given.dtype}"
         )
+    rows = _as_rotated(given, n_bits, quantizer, "queries", "query")
+    return Queries(pack(rows), rows)
+
+
+def as_records(
+    embeddings: Array | None,
+    codes: CodeArray,
+    keep: Keep,
+    n_bits: int,
+    quantizer: Quantizer | None,
+) -> NDArray[np.uint8]:
+    """Return the records of items to be added, shape (n, record_width(keep, n_bits)), uint8.
+
+    Parameters
+    ----------
+    embeddings : array of shape (n, d) or None
+        Real rows, as queries are given.
+    codes : ndarray of shape (n, ceil(n_bits / 8)), uint8
+        The items' codes, checked already.
+    keep, n_bits, quantizer
+        Of the collection.
+
+    Raises
+    ------
+    InvalidInputError
+        If they are missing where the collection keeps something of them, cannot be used, or are
+        plainly not the rows the codes were made from.
+    """
+    if embeddings is None:
+        if keep != "codes" and len(codes):
+            raise InvalidInputError(
+                f"this collection keeps something of each real row (keep={keep!r}); "
+                "pass embeddings=, the rows the codes were made from"
+            )
+        return np.zeros((len(codes), record_width(keep, n_bits)), dtype=np.uint8)
+    given = _to_numpy(embeddings)
+    if given.ndim == 2 and len(given) != len(codes):
+        raise InvalidInputError(f"{len(codes)} codes but {len(given)} embeddings; give one a code")
+    if given.dtype.kind != "f":
+        raise InvalidInputError(f"embeddings are real rows (floating), got {given.dtype}")
+    rows = _as_rotated(given, n_bits, quantizer, "embeddings", "embedding")
+    # Another device rounds otherwise, so a bit here and there may differ; rows of other items, or
+    # rotated otherwise, differ in half of them.
+    differing = int(np.bitwise_count(pack(rows) ^ codes).sum())
+    if differing > _STRANGE_SHARE * codes.shape[0] * n_bits:
+        raise InvalidInputError(
+            f"the embeddings do not belong to the codes: {differing} of {len(codes) * n_bits} bits "
+            "differ from their signs; pass the rows the codes were made from, in the same order"
+            + ("" if quantizer is not None else " and rotated as they were then")
+        )
+    return encode_records(rows, keep)
+
+
+def _as_rotated(
+    given: NDArray[Any], n_bits: int, quantizer: Quantizer | None, them: str, one: str
+) -> NDArray[np.float32]:
     if given.ndim != 2:
-        raise InvalidInputError(f"queries must have shape (nq, d), got {given.shape}")
+        raise InvalidInputError(f"{them} must have shape (n, d), got {given.shape}")
     if not np.isfinite(given).all():
-        raise InvalidInputError("the queries hold NaN or infinite values; remove those rows")
+        raise InvalidInputError(f"the {them} hold NaN or infinite values; remove those rows")
     if len(given) and not given.any(axis=1).all():
-        raise InvalidInputError("a query is all zeros and has no direction; remove that row")
+        article = "an" if one[0] in "aeiou" else "a"
+        raise InvalidInputError(
+            f"{article} {one} is all zeros and has no direction; remove that row"
+        )
     rows = given
     if quantizer is not None and len(given):
         rows = _to_numpy(quantizer.rotate(given))
     if rows.shape[1] != n_bits and len(given):
         raise InvalidInputError(
-            f"this collection holds {n_bits}-bit codes and no quantizer, so real queries must be "
-            f"rotated rows (nq, {n_bits}); got {given.shape}"
+            f"this collection holds {n_bits}-bit codes and no quantizer, so real {them} must be "
+            f"rotated rows (n, {n_bits}); got {given.shape}"
         )
-    rows = np.ascontiguousarray(rows, dtype=np.float32).reshape(-1, n_bits)
-    return Queries(pack(rows), rows)
-
-
-def as_rank(rank: Rank | None, queries: Queries) -> Rank:
-    """Choose the ranking: the one asked for, or the best one the queries allow."""
-    if rank is None:
-        return "hamming" if queries.rows is None else "asymmetric"
-    if rank not in ("hamming", "asymmetric"):
-        raise InvalidInputError(f"rank must be 'hamming' or 'asymmetric', got {rank!r}")
-    if rank == "asymmetric" and queries.rows is None:
-        raise InvalidInputError(
-            "the asymmetric ranking needs real queries, got packed codes; pass the rotated rows "
-            "or rank='hamming'"
-        )
-    return rank
+    return np.ascontiguousarray(rows, dtype=np.float32).reshape(-1, n_bits)
 
 
 def as_count(value: int, name: str, least: int) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from h2q._typing import StrPath
-from h2q.collections.base import Collection, Quantizer
+from h2q.collections.base import Collection, IndexKind, Keep, Quantizer
 from h2q.collections.embedded import open_embedded
 from h2q.errors import CollectionError, InvalidInputError
 
@@ -23,6 +24,9 @@ def open_collection(
     quantizer: Quantizer | None = None,
     model: StrPath | bytes | None = None,
     mode: Literal["a", "r"] = "a",
+    keep: Keep | None = None,
+    index: IndexKind | None = None,
+    index_options: Mapping[str, int] | None = None,
 ) -> Collection:
     """Open a collection of codes, or make it where it does not exist.
 
@@ -40,6 +44,13 @@ def open_collection(
         collection; a quantizer inside it is not applied to queries, which its `forward` rotates.
     mode : {"a", "r"}
         "a" reads and writes, "r" only reads (also from a read-only folder).
+    keep : {"codes", "scale", "int8", "float16"}, optional
+        What is kept of each item's real row beside its code, for the ranks that need it
+        (`Collection.search`). Fixed when the collection is made: "codes", nothing, by default.
+    index : {"flat", "ivf", "hnsw", "mih"}, optional
+        How items are found: by an exact scan of all ("flat", the default), or by an index.
+    index_options : mapping of str to int, optional
+        Options of the index.
 
     Returns
     -------
@@ -49,7 +60,8 @@ def open_collection(
     Raises
     ------
     CompatibilityError
-        If it exists and was made with another code length, quantizer, model or format version.
+        If it exists and was made with another code length, quantizer, model, `keep` or format
+        version.
     FormatError
         If the file is not a collection, or is damaged.
     CollectionError
@@ -67,7 +79,16 @@ def open_collection(
     [['a.jpg', 'c.jpg']]
     >>> folder.cleanup()
     """
-    return open_embedded(_file_of(uri), n_bits=n_bits, quantizer=quantizer, model=model, mode=mode)
+    return open_embedded(
+        _file_of(uri),
+        n_bits=n_bits,
+        quantizer=quantizer,
+        model=model,
+        mode=mode,
+        keep=keep,
+        index=index,
+        index_options=index_options,
+    )
 
 
 def _file_of(uri: StrPath) -> Path:

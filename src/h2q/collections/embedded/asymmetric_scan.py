@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from h2q.collections.embedded.asymmetric_scores import (
+from h2q.collections.asymmetric_scores import (
     byte_tables,
     scores_of_all,
     scores_of_each,

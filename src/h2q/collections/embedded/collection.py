@@ -6,7 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,13 +28,16 @@ from h2q.collections.base import (
     Rank,
     Where,
 )
-from h2q.collections.embedded import artifacts, hamming_scan, items, schema
+from h2q.collections.embedded import artifacts, hamming_scan, items, reranked, schema
 from h2q.collections.embedded.connection import Mode, reading, writing
 from h2q.collections.embedded.faults import reported
 from h2q.collections.embedded.hits import Hits
 from h2q.collections.embedded.mirror import Mirror
+from h2q.collections.embedded.record_mirror import RecordMirror
 from h2q.collections.embedded.table import CodeTable
 from h2q.collections.filters import Condition, compile_where
+from h2q.collections.records import check_keep, record_width
+from h2q.collections.reranking import check_rank, shortlist_length
 from h2q.errors import CollectionError, FormatError, InvalidInputError
 
 _EVERYTHING = Condition("1", ())
@@ -59,7 +62,9 @@ class EmbeddedCollection:
         self._meta = meta
         self._n_bits = int(meta["n_bits"])
         self._width = code_width(self._n_bits)
+        self._keep = check_keep(meta["keep"])
         self._mirror = Mirror(self._width)
+        self._records = RecordMirror(record_width(self._keep, self._n_bits))
         self._lock = threading.RLock()
 
     # What it is
@@ -108,13 +113,14 @@ class EmbeddedCollection:
         return CollectionInfo(
             uri=self.uri,
             engine="embedded",
-            format_version=schema.FORMAT_VERSION,
+            format_version=schema.version_of(self._keep),
             n_bits=self._n_bits,
             bit_order=self._meta["bit_order"],
             count=len(self),
             size_bytes=sum(file.stat().st_size for file in files if file.exists()),
             created_by=self._meta.get("created_by", "unknown"),
             fingerprints=self.fingerprints,
+            keep=self._keep,
         )
 
     # Writing
@@ -124,6 +130,8 @@ class EmbeddedCollection:
         ids: Sequence[Id],
         codes: Array,
         payloads: Sequence[Payload | None] | None = None,
+        *,
+        embeddings: Array | None = None,
     ) -> None:
         """Add or replace items, all of the call or none; durable on return.
 
@@ -138,8 +146,12 @@ class EmbeddedCollection:
                 f"{len(names)} ids but {len(packed)} codes; give one code an id"
             )
         texts = inputs.as_payloads(payloads, names)
+        quantizer = None if embeddings is None else self.quantizer
+        records = inputs.as_records(embeddings, packed, self._keep, self._n_bits, quantizer)
         with self._transaction() as connection:
-            items.insert(connection, names, packed, texts)
+            items.insert(
+                connection, names, packed, texts, None if self._keep == "codes" else records
+            )
 
     def delete(self, ids: Sequence[Id]) -> int:
         """Delete items, all of the call or none; return how many were held."""
@@ -158,21 +170,41 @@ class EmbeddedCollection:
     # Searching
 
     def search(
-        self, queries: Array, k: int, where: Where | None = None, rank: Rank | None = None
+        self,
+        queries: Array,
+        k: int,
+        where: Where | None = None,
+        rank: Rank | None = None,
+        oversample: int | None = None,
     ) -> Neighbours:
-        """Find the `k` best items for each query, exactly.
+        """Find the `k` best items for each query.
 
-        See `h2q.collections.Collection.search`.
+        "hamming", "asymmetric" and "embedding" are exact; "calibrated" and "cosine" order the
+        shortlist of the highest asymmetric scores. See `h2q.collections.Collection.search`.
         """
         k = inputs.as_count(k, "k", least=1)
         asked = inputs.as_queries(queries, self._n_bits, self.quantizer)
-        ranking = inputs.as_rank(rank, asked)
+        ranking = check_rank(rank, asked, self._keep)
+        shortlist = shortlist_length(k, oversample)
         condition = None if where is None else compile_where(where)
         with self._snapshot() as connection:
             view = self._mirror.view(connection, condition)
             if ranking == "hamming" or asked.rows is None:
                 hits = hamming_scan.nearest(view.table, asked.codes, k)
                 return Neighbours(_ids(connection, view.table, hits), [hit.values for hit in hits])
+            if ranking != "asymmetric":
+                hits, measured = reranked.nearest(
+                    view,
+                    partial(self._records.of, connection),
+                    asked,
+                    ranking,
+                    k,
+                    shortlist=shortlist,
+                    keep=self._keep,
+                    n_bits=self._n_bits,
+                )
+                ids = _ids(connection, view.table, hits)
+                return Neighbours(ids, [m.values for m in measured], [h.values for h in hits])
             hits = view.asymmetric.nearest(asked.rows, k)
             found = [view.table.codes[hit.positions] for hit in hits]
             distances: list[NDArray[np.int32]] = [

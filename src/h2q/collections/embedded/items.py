@@ -46,28 +46,35 @@ def insert(
     ids: Sequence[Id],
     codes: CodeArray,
     payloads: Sequence[str | None],
+    records: NDArray[np.uint8] | None = None,
 ) -> None:
-    """Insert items, replacing those of the same id; of a repeated id the last stands."""
+    """Insert items, replacing those of the same id; of a repeated id the last stands.
+
+    `records`, shape (n, width), where the collection keeps some.
+    """
     state = read_state(connection)
     last = dict(zip(ids, range(len(ids)), strict=True))
     if len(last) < len(ids):
         kept = sorted(last.values())
         ids, codes, payloads = [ids[i] for i in kept], codes[kept], [payloads[i] for i in kept]
+        records = None if records is None else records[kept]
     if state.count:
         remove(connection, ids)
-    width, data = codes.shape[1], codes.tobytes()
-    first = state.last_row + 1
+    rows = range(state.last_row + 1, state.last_row + 1 + len(ids))
     connection.executemany(
         "INSERT INTO items (row, id, code, payload) VALUES (?, ?, ?, ?)",
-        zip(
-            range(first, first + len(ids)),
-            ids,
-            (data[start : start + width] for start in range(0, len(data), width)),
-            payloads,
-            strict=True,
-        ),
+        zip(rows, ids, _each(codes), payloads, strict=True),
     )
+    if records is not None:
+        connection.executemany(
+            "INSERT INTO records VALUES (?, ?)", zip(rows, _each(records), strict=True)
+        )
     connection.execute("UPDATE state SET last_row = last_row + ?", (len(ids),))
+
+
+def _each(blobs: NDArray[np.uint8]) -> Iterator[bytes]:
+    width, data = blobs.shape[1], blobs.tobytes()
+    return (data[start : start + width] for start in range(0, len(data), width))
 
 
 def remove(connection: sqlite3.Connection, ids: Sequence[Id]) -> int:
@@ -89,12 +96,28 @@ def read_codes(
     connection: sqlite3.Connection, after: int, width: int
 ) -> Iterator[tuple[NDArray[np.int64], CodeArray]]:
     """Yield blocks of row numbers and codes written after row `after`, in order."""
-    cursor = connection.execute("SELECT row, code FROM items WHERE row > ? ORDER BY row", (after,))
+    return _blocks(
+        connection, "SELECT row, code FROM items WHERE row > ? ORDER BY row", after, width
+    )
+
+
+def read_records(
+    connection: sqlite3.Connection, after: int, width: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+    """Yield blocks of row numbers and records written after row `after`, in order."""
+    statement = "SELECT row, record FROM records WHERE row > ? ORDER BY row"
+    return _blocks(connection, statement, after, width)
+
+
+def _blocks(
+    connection: sqlite3.Connection, statement: str, after: int, width: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+    cursor = connection.execute(statement, (after,))
     while block := cursor.fetchmany(_FETCH):
-        rows, codes = zip(*block, strict=True)
+        rows, blobs = zip(*block, strict=True)
         yield (
             np.array(rows, dtype=np.int64),
-            np.frombuffer(b"".join(codes), dtype=np.uint8).reshape(-1, width),
+            np.frombuffer(b"".join(blobs), dtype=np.uint8).reshape(-1, width),
         )
 
 

@@ -6,17 +6,19 @@ import json
 import os
 import sqlite3
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from h2q._typing import StrPath
 from h2q._version import __version__
 from h2q.codes import code_width
-from h2q.collections.base import Quantizer
+from h2q.collections.base import IndexKind, Keep, Quantizer
 from h2q.collections.embedded import artifacts, schema
 from h2q.collections.embedded.collection import EmbeddedCollection
 from h2q.collections.embedded.connection import Mode, connect, connect_new, writing
 from h2q.collections.embedded.faults import reported
+from h2q.collections.records import check_keep
 from h2q.errors import CollectionError, CompatibilityError, FormatError, InvalidInputError
 
 
@@ -30,10 +32,13 @@ class Wanted:
         The code length by whom it is stated: "n_bits", "quantizer", "model".
     sources : dict
         The artifacts' contents: "quantizer", "model".
+    keep : str or None
+        What is to be kept of each real row.
     """
 
     n_bits: dict[str, int] = field(default_factory=dict)
     sources: dict[str, artifacts.Source] = field(default_factory=dict)
+    keep: Keep | None = None
 
 
 def open_embedded(
@@ -43,11 +48,16 @@ def open_embedded(
     quantizer: Quantizer | None = None,
     model: StrPath | bytes | None = None,
     mode: Mode = "a",
+    keep: Keep | None = None,
+    index: IndexKind | None = None,
+    index_options: Mapping[str, int] | None = None,
 ) -> EmbeddedCollection:
     """Open the collection in the file `path`; see `h2q.open_collection`."""
     if mode not in ("a", "r"):
         raise InvalidInputError(f"mode is 'a' (read and write) or 'r' (read), got {mode!r}")
-    wanted = _wanted(n_bits, quantizer, model)
+    if index not in (None, "flat") or index_options:
+        raise InvalidInputError(f"an embedded collection has index='flat' alone, got {index!r}")
+    wanted = _wanted(n_bits, quantizer, model, None if keep is None else check_keep(keep))
     with reported(path):
         if path.is_dir():
             raise CollectionError(f"{path}: a folder, where the file of a collection is needed")
@@ -64,7 +74,7 @@ def open_embedded(
         connection = connect(path, mode)
         try:
             meta = schema.read_meta(connection, path)
-            _check_fit(connection, path, int(meta["n_bits"]), wanted)
+            _check_fit(connection, path, meta, wanted)
         except BaseException:
             connection.close()
             raise
@@ -72,9 +82,12 @@ def open_embedded(
 
 
 def _wanted(
-    n_bits: int | None, quantizer: Quantizer | None, model: StrPath | bytes | None
+    n_bits: int | None,
+    quantizer: Quantizer | None,
+    model: StrPath | bytes | None,
+    keep: Keep | None,
 ) -> Wanted:
-    wanted = Wanted()
+    wanted = Wanted(keep=keep)
     if n_bits is not None:
         code_width(n_bits)
         wanted.n_bits["n_bits"] = int(n_bits)
@@ -123,7 +136,8 @@ def _create(path: Path, wanted: Wanted) -> None:
     try:
         connection = connect_new(temporary)
         try:
-            schema.create(connection, next(iter(wanted.n_bits.values())), __version__)
+            n_bits = next(iter(wanted.n_bits.values()))
+            schema.create(connection, n_bits, __version__, wanted.keep or "codes")
             with writing(connection):
                 for name, source in wanted.sources.items():
                     artifacts.store(connection, name, source)
@@ -143,7 +157,15 @@ def _create(path: Path, wanted: Wanted) -> None:
             Path(f"{temporary}{suffix}").unlink(missing_ok=True)
 
 
-def _check_fit(connection: sqlite3.Connection, path: Path, n_bits: int, wanted: Wanted) -> None:
+def _check_fit(
+    connection: sqlite3.Connection, path: Path, meta: Mapping[str, str], wanted: Wanted
+) -> None:
+    n_bits = int(meta["n_bits"])
+    if wanted.keep not in (None, meta["keep"]):
+        raise CompatibilityError(
+            f"{path}: the collection was made with keep={meta['keep']!r}, keep={wanted.keep!r} was "
+            "asked for; leave keep out, or make another collection"
+        )
     for name, bits in wanted.n_bits.items():
         if bits != n_bits:
             whose = f"{bits} bits were asked for" if name == "n_bits" else f"the {name} has {bits}"

@@ -5,6 +5,10 @@ used again: a replaced item gets a new row, so the code of a row never changes. 
 by a trigger, every row that is gone. A reader that knows the last row and the last removal it has
 seen therefore catches up by reading what came after the two, and the items are counted without a
 scan: rows given out minus rows removed.
+
+A collection that keeps something of its items' real rows has a table `records` besides, by the
+same row numbers, and format version 2. One that keeps codes alone has no such table and version
+1, which the first h2q reads, too.
 """
 
 from __future__ import annotations
@@ -14,10 +18,14 @@ from pathlib import Path
 from typing import Final
 
 from h2q.codes import BIT_ORDER
+from h2q.collections.base import Keep
+from h2q.collections.records import KEEPS
 from h2q.errors import CompatibilityError, FormatError
 
 FORMAT: Final = "h2q-collection"
-FORMAT_VERSION: Final = 1
+#: By what it keeps: codes alone, or records, too.
+_CODES_VERSION: Final = 1
+_RECORDS_VERSION: Final = 2
 #: "h2qC", bytes 68 to 71 of the file.
 APPLICATION_ID: Final = 0x68327143
 _SQLITE_MAGIC: Final = b"SQLite format 3\x00"
@@ -65,10 +73,23 @@ CREATE TABLE artifact_chunks (
 );
 """
 
+_RECORDS: Final = """
+CREATE TABLE records (
+    row    INTEGER PRIMARY KEY,      -- of the item
+    record BLOB NOT NULL             -- h2q.collections.records
+);
 
-def create(connection: sqlite3.Connection, n_bits: int, created_by: str) -> None:
+CREATE TRIGGER drop_record AFTER DELETE ON items BEGIN
+    DELETE FROM records WHERE row = old.row;
+END;
+"""
+
+
+def create(
+    connection: sqlite3.Connection, n_bits: int, created_by: str, keep: Keep = "codes"
+) -> None:
     """Lay out an empty collection in an empty database."""
-    connection.executescript(_TABLES)
+    connection.executescript(_TABLES if keep == "codes" else _TABLES + _RECORDS)
     connection.executemany(
         "INSERT INTO meta VALUES (?, ?)",
         {
@@ -76,10 +97,16 @@ def create(connection: sqlite3.Connection, n_bits: int, created_by: str) -> None
             "n_bits": str(n_bits),
             "bit_order": BIT_ORDER,
             "created_by": created_by,
+            "keep": keep,
         }.items(),
     )
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+    connection.execute(f"PRAGMA user_version = {version_of(keep)}")
+
+
+def version_of(keep: Keep) -> int:
+    """Format version of a collection that keeps this."""
+    return _CODES_VERSION if keep == "codes" else _RECORDS_VERSION
 
 
 def check_file(path: Path) -> None:
@@ -90,7 +117,7 @@ def check_file(path: Path) -> None:
     FormatError
         If the file is empty, of another program, or truncated.
     CompatibilityError
-        If its format version is not the one this h2q reads.
+        If its format version is not one this h2q reads.
     """
     with path.open("rb") as file:
         header = file.read(100)
@@ -100,10 +127,11 @@ def check_file(path: Path) -> None:
     if int.from_bytes(header[68:72]) != APPLICATION_ID:
         raise FormatError(f"{path}: an SQLite database of another program; {remedy}")
     version = int.from_bytes(header[60:64])
-    if version != FORMAT_VERSION:
+    if version not in (_CODES_VERSION, _RECORDS_VERSION):
         raise CompatibilityError(
-            f"{path}: the collection has format version {version}, this h2q reads version "
-            f"{FORMAT_VERSION}; open it with the h2q that made it, or upgrade h2q"
+            f"{path}: the collection has format version {version}, this h2q reads versions "
+            f"{_CODES_VERSION} and {_RECORDS_VERSION}; open it with the h2q that made it, or "
+            "upgrade h2q"
         )
     page_size = int.from_bytes(header[16:18])
     announced = (65536 if page_size == 1 else page_size) * int.from_bytes(header[28:32])
@@ -131,5 +159,9 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> dict[str, str]:
     if meta.get("bit_order") != BIT_ORDER:
         raise CompatibilityError(
             f"{path}: its bit order is {meta.get('bit_order')!r}, this h2q reads {BIT_ORDER!r}"
+        )
+    if meta.setdefault("keep", "codes") not in KEEPS:  # the first h2q did not state it
+        raise CompatibilityError(
+            f"{path}: it keeps {meta['keep']!r}, this h2q reads {', '.join(KEEPS)}; upgrade h2q"
         )
     return meta

@@ -1,0 +1,166 @@
+"""Order a shortlist by any rank, from codes and records alone: the same for every engine."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h2q._typing import CodeArray
+from h2q.collections.asymmetric_scores import byte_tables, scores_of_all
+from h2q.collections.base import Keep, Rank
+from h2q.collections.inputs import Queries, as_count
+from h2q.collections.records import decode_rows, scales
+from h2q.errors import InvalidInputError
+
+RANKS: Final[tuple[Rank, ...]] = get_args(Rank)
+#: What must be kept for a rank; the others need codes alone.
+_NEEDS: Final[dict[str, tuple[Keep, ...]]] = {
+    "calibrated": ("scale", "int8", "float16"),
+    "embedding": ("int8", "float16"),
+    "cosine": ("int8", "float16"),
+}
+#: Items of a shortlist for each item asked for, where the caller does not say.
+DEFAULT_OVERSAMPLE: Final = 10
+#: No shortlist is shorter: ranking so few costs less than finding them.
+LEAST_SHORTLIST: Final = 1000
+
+
+def check_rank(rank: str | None, queries: Queries, keep: Keep) -> Rank:
+    """Choose the rank: the one asked for, or the best one that queries and codes alone allow.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such rank, or the queries or what the collection keeps do not allow it.
+    """
+    if rank is None:
+        return "hamming" if queries.rows is None else "asymmetric"
+    for known in RANKS:
+        if rank == known:
+            break
+    else:
+        raise InvalidInputError(f"rank must be one of {', '.join(RANKS)}, got {rank!r}")
+    if known != "hamming" and queries.rows is None:
+        raise InvalidInputError(
+            f"the {known} ranking needs real queries, got packed codes; pass the rows that were "
+            "coded (rotated where the collection has no quantizer) or rank='hamming'"
+        )
+    if keep not in _NEEDS.get(known, (keep,)):
+        enough = " or ".join(f"keep={each!r}" for each in _NEEDS[known])
+        raise InvalidInputError(
+            f"the {known} ranking needs a collection made with {enough}; this one has "
+            f"keep={keep!r}. Make another and add the items with their embeddings"
+        )
+    return known
+
+
+def shortlist_length(k: int, oversample: int | None) -> int:
+    """How many items to find where `k` are asked for and the rank orders a shortlist."""
+    if oversample is not None:
+        oversample = as_count(oversample, "oversample", least=1)
+    return max(k * (oversample or DEFAULT_OVERSAMPLE), LEAST_SHORTLIST)
+
+
+class Ranked(NamedTuple):
+    """The best of a shortlist.
+
+    `order` are indexes into the shortlist, best first; `distances` (int32) and `scores` (float32,
+    None for "hamming") belong to them, as in `h2q.collections.Neighbours`.
+    """
+
+    order: NDArray[np.intp]
+    distances: NDArray[np.int32]
+    scores: NDArray[np.float32] | None
+
+
+def rerank(
+    rank: Rank,
+    queries: Queries,
+    number: int,
+    codes: CodeArray,
+    records: NDArray[np.uint8] | None,
+    *,
+    keep: Keep,
+    n_bits: int,
+    k: int,
+    ages: NDArray[Any] | None = None,
+) -> Ranked:
+    """Order the shortlist of one query.
+
+    Parameters
+    ----------
+    rank : str
+        As `check_rank` returned it.
+    queries : Queries
+    number : int
+        Which of the queries.
+    codes : ndarray of shape (c, ceil(n_bits / 8)), uint8
+        Codes of the shortlist.
+    records : ndarray of shape (c, record_width(keep, n_bits)), uint8, or None
+        Records of the shortlist; needed by the ranks that need more than codes.
+    keep : str
+        What the records are.
+    n_bits : int
+    k : int
+        How many to return at most.
+    ages : ndarray of shape (c,), optional
+        Ascending in the order of adding; breaks ties. Without it the shortlist itself is in the
+        order of adding.
+
+    Returns
+    -------
+    Ranked
+        The scores are, for "asymmetric", the inner product of the rotated query with the code as
+        signs; for "calibrated", that product corrected by the item's scale (see
+        `calibrated_scores`); for "embedding" and "cosine", the cosine of the rotated query and
+        the kept row.
+    """
+    distances = np.bitwise_count(codes ^ queries.codes[number]).sum(axis=1, dtype=np.int32)
+    age = np.arange(len(codes)) if ages is None else ages
+    if rank == "hamming" or queries.rows is None:
+        order = np.lexsort((age, distances))[:k]
+        return Ranked(order, distances[order], None)
+    row = queries.rows[number]
+    if rank == "asymmetric":
+        scores = asymmetric_scores(row, codes)
+    elif records is None:
+        raise ValueError(f"the {rank} ranking needs the records")
+    elif rank == "calibrated":
+        scores = calibrated_scores(row, codes, scales(records, keep, n_bits))
+    else:
+        scores = cosines(row, decode_rows(records, keep, n_bits))
+    # Compared as they are returned: what has an equal score is a tie.
+    keys = (age, -scores, distances) if rank == "embedding" else (age, -scores)
+    order = np.lexsort(keys)[:k]
+    return Ranked(order, distances[order], scores[order])
+
+
+def asymmetric_scores(row: NDArray[np.float32], codes: CodeArray) -> NDArray[np.float32]:
+    """Inner product of a rotated row (n_bits,) with codes (c, width) as signs {-1, +1}."""
+    scores: NDArray[np.float32] = scores_of_all(byte_tables(row[None], codes.shape[1]), codes)[0]
+    return scores
+
+
+def calibrated_scores(
+    row: NDArray[np.float32], codes: CodeArray, scale: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Asymmetric score of a row (n_bits,) with each code, divided by the item's scale.
+
+    An unbiased estimate of the inner product of the two rows where the code's rotation is random
+    (Gao & Long 2024, RaBitQ, arXiv 2405.12497, theorem 3.2).
+    """
+    corrected: NDArray[np.float32] = (asymmetric_scores(row, codes) / scale).astype(np.float32)
+    return corrected
+
+
+def cosines(row: NDArray[np.float32], rows: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Cosine of a row (n_bits,) with each of `rows` (c, n_bits)."""
+    query = row.astype(np.float64)
+    query /= np.sqrt(np.square(query).sum())
+    # Not a matrix product: equal rows must have equal cosines wherever they stand.
+    products = (rows * query).sum(axis=1)
+    lengths = np.sqrt(np.square(rows).sum(axis=1))
+    cosine: NDArray[np.float32] = (products / lengths).astype(np.float32)
+    return cosine
