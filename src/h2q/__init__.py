@@ -14,6 +14,7 @@ from h2q._version import __version__
 if TYPE_CHECKING:
     from h2q.collections import open_collection
     from h2q.quantization import (
+        CodeDecoder,
         HouseholderQuantizer,
         ITQQuantizer,
         RandomRotationQuantizer,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
+    "CodeDecoder": "h2q.quantization",
     "HouseholderQuantizer": "h2q.quantization",
     "ITQQuantizer": "h2q.quantization",
     "RandomRotationQuantizer": "h2q.quantization",
@@ -31,6 +33,7 @@ _HOME = {
 }
 
 __all__ = [
+    "CodeDecoder",
     "HouseholderQuantizer",
     "ITQQuantizer",
     "RandomRotationQuantizer",

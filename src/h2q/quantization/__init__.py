@@ -7,11 +7,13 @@ Four scikit-learn estimators with one interface (`BaseQuantizer`):
 - `RandomRotationQuantizer` and `SignQuantizer`: a random rotation, and none.
 
 Each takes numpy, torch (CPU or CUDA) or any array-API rows, is saved with ``save`` and read with
-`load`. Below them: `reflections` (the parametrisation), `objectives`, `solvers`, `projection`,
-`sampling` (streams) and `serialization`.
+`load`. `CodeDecoder` goes the other way, from codes to expected embeddings. Below them:
+`reflections` (the parametrisation), `objectives`, `solvers`, `projection`, `sampling` (streams)
+and `serialization`.
 """
 
 from h2q.quantization.base import BaseQuantizer
+from h2q.quantization.decoding import CodeDecoder
 from h2q.quantization.householder import HouseholderQuantizer
 from h2q.quantization.itq import ITQQuantizer
 from h2q.quantization.random_rotation import RandomRotationQuantizer
@@ -20,6 +22,7 @@ from h2q.quantization.sign import SignQuantizer
 
 __all__ = [
     "BaseQuantizer",
+    "CodeDecoder",
     "HouseholderQuantizer",
     "ITQQuantizer",
     "RandomRotationQuantizer",

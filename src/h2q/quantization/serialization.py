@@ -1,8 +1,8 @@
 """Quantizer files: safetensors with a JSON header, written whole or not at all.
 
-The header's metadata holds ``format`` ("h2q"), ``format_version``, ``kind`` ("quantizer", or
-"hasher" for a network with its quantizer) and ``quantizer``, JSON with the class, its parameters
-and its plain learned attributes. The arrays are the tensors. Nothing is pickled.
+The header's metadata holds ``format`` ("h2q"), ``format_version``, ``kind`` ("quantizer",
+"hasher" for a network with its quantizer, "decoder") and ``quantizer``, JSON with the class, its
+parameters and its plain learned attributes. The arrays are the tensors. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import safetensors
@@ -41,11 +41,14 @@ _CLASSES = {
     "SignQuantizer": "h2q.quantization.sign",
 }
 
+Tensors: TypeAlias = dict[str, NDArray[Any]]
+
 __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
     "from_bytes",
     "load",
+    "read_bytes",
     "read_header",
     "save",
     "to_bytes",
@@ -155,7 +158,7 @@ def _check_header(metadata: dict[str, str], name: str) -> dict[str, str]:
 
 
 def load(path: StrPath) -> Any:
-    """Read what `save` wrote: a quantizer, or a hasher (a network with its quantizer).
+    """Read what `save` wrote: a quantizer, a hasher (a network with its quantizer), a decoder.
 
     Parameters
     ----------
@@ -163,7 +166,7 @@ def load(path: StrPath) -> Any:
 
     Returns
     -------
-    quantizer or h2q.learning.Hasher
+    quantizer, h2q.learning.Hasher or CodeDecoder
         A quantizer's arrays are numpy; it takes rows of any namespace.
 
     Raises
@@ -174,6 +177,10 @@ def load(path: StrPath) -> Any:
         If it holds a hasher and torch is not installed.
     """
     kind = read_header(path).get("kind")
+    if kind == "decoder":
+        from h2q.quantization.decoding import CodeDecoder
+
+        return CodeDecoder.from_bytes(Path(path).read_bytes())
     if kind == "hasher":
         return importlib.import_module("h2q.learning").Hasher.load(path)
     return _from_bytes(Path(path).read_bytes(), str(path))
@@ -190,15 +197,35 @@ def from_bytes(data: bytes) -> BaseQuantizer:
     return _from_bytes(bytes(data), "the stored quantizer")
 
 
-def _from_bytes(data: bytes, name: str) -> BaseQuantizer:
+def read_bytes(data: bytes, kind: str, name: str) -> tuple[dict[str, str], Tensors]:
+    """Split the content of a file of ours into what it says of itself and its arrays.
+
+    Parameters
+    ----------
+    data : bytes
+    kind : str
+        What it should hold: "quantizer", "decoder".
+    name : str
+        What errors call it.
+
+    Raises
+    ------
+    FormatError
+        If it is truncated, not ours, newer than this version, or of another kind.
+    """
     try:
         tensors = safetensors.numpy.load(data)
         metadata = _metadata(data)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
         raise FormatError(f"{name} is truncated or not a safetensors file: {error}") from error
     header = _check_header(metadata, name)
-    if header.get("kind") != "quantizer":
-        raise FormatError(f"{name} holds a {header.get('kind')!r}, not a quantizer")
+    if header.get("kind") != kind:
+        raise FormatError(f"{name} holds a {header.get('kind')!r}, not a {kind}")
+    return header, tensors
+
+
+def _from_bytes(data: bytes, name: str) -> BaseQuantizer:
+    header, tensors = read_bytes(data, "quantizer", name)
     try:
         return _restore(json.loads(header["quantizer"]), tensors)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -212,7 +239,7 @@ def _metadata(data: bytes) -> dict[str, str]:
     return dict(header.get("__metadata__", {}))
 
 
-def _restore(description: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> BaseQuantizer:
+def _restore(description: dict[str, Any], tensors: Tensors) -> BaseQuantizer:
     name = description["class"]
     module = importlib.import_module(_CLASSES[name])
     parameters = dict(description["parameters"])
@@ -241,7 +268,7 @@ def _restore(description: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> B
     return quantizer
 
 
-def _check_array(tensors: dict[str, NDArray[Any]], name: str, shape: tuple[int, ...]) -> None:
+def _check_array(tensors: Tensors, name: str, shape: tuple[int, ...]) -> None:
     found = tensors[name]
     if found.shape != shape or found.dtype.kind != "f" or not np.isfinite(found).all():
         raise ValueError(f"{name} should be {shape} finite numbers, not {found.shape}")
