@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from h2q._typing import Array
 
-__all__ = ["like", "solve_upper_triangular", "to_numpy", "transposed", "working_dtype"]
+__all__ = ["joined", "like", "solve_upper_triangular", "to_numpy", "transposed", "working_dtype"]
 
 
 def to_numpy(x: Array) -> NDArray[Any]:
@@ -25,6 +25,11 @@ def to_numpy(x: Array) -> NDArray[Any]:
     if array_api_compat.is_cupy_array(x):
         return np.asarray(x.get())
     return np.from_dlpack(x)
+
+
+def joined(blocks: list[Array]) -> Array:
+    """Concatenate blocks of rows; a single block is returned as it is."""
+    return blocks[0] if len(blocks) == 1 else array_namespace(blocks[0]).concat(blocks, axis=0)
 
 
 def like(values: Array, reference: Array, dtype: Any = None) -> Array:

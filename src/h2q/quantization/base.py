@@ -1,11 +1,11 @@
-"""What all quantizers share: fitting rows and streams, rotating, coding, saving."""
+"""What all quantizers share: fitting rows, and streams of rows."""
 
 from __future__ import annotations
 
 import contextlib
 import warnings
-from abc import ABCMeta, abstractmethod
-from collections.abc import Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,26 +13,25 @@ from array_api_compat import array_namespace
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
-from h2q import codes
 from h2q._typing import Array, RandomState, StrPath
 from h2q.errors import InvalidInputError
 from h2q.quantization import serialization
-from h2q.quantization.arrays import like, to_numpy, working_dtype
+from h2q.quantization.arrays import joined, like
+from h2q.quantization.coding import Coder
 from h2q.quantization.model import Model
 from h2q.quantization.projection import Projection, principal_components
 from h2q.quantization.randomness import as_generator
-from h2q.quantization.reflections import factor_orthogonal
 from h2q.quantization.sampling import RowStream
 from h2q.quantization.solvers.result import SolverResult
 from h2q.quantization.sphere import row_blocks, to_sphere
-from h2q.quantization.validation import check_finite, check_n_bits, check_rows, name_rows
+from h2q.quantization.validation import check_finite, check_n_bits, check_rows
 
 
 class BaseQuantizer(
+    Coder,
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]  # scikit-learn ships no types
     TransformerMixin,  # type: ignore[misc]
     BaseEstimator,  # type: ignore[misc]
-    metaclass=ABCMeta,
 ):
     """A projection where there are more columns than bits, then a rotation, then the signs.
 
@@ -246,116 +245,6 @@ class BaseQuantizer(
             self._solve(stream)
         return self._model
 
-    @property
-    def rotation_(self) -> Array:
-        """Orthogonal matrix (k, k)."""
-        return self._fitted().rotation
-
-    @property
-    def reflections_(self) -> Array:
-        """Householder vectors (m, k) whose product is `rotation_`."""
-        return factor_orthogonal(self._fitted().rotation)
-
-    @property
-    def mean_(self) -> Array | None:
-        """Mean (d,) subtracted before the projection, or None."""
-        projection = self._fitted().projection
-        return None if projection is None else projection.mean
-
-    @property
-    def components_(self) -> Array | None:
-        """Principal directions (k, d), or None."""
-        projection = self._fitted().projection
-        return None if projection is None else projection.components
-
-    @property
-    def history_(self) -> dict[str, Sequence[float]]:
-        """Traces of the solver."""
-        return self._fitted().history
-
-    @property
-    def _n_features_out(self) -> int:
-        return codes.code_width(self.n_bits_)
-
-    # ------------------------------------------------------------------ using
-
-    def _rotated_blocks(self, X: Any) -> Iterator[Array]:
-        fitted = self._fitted()
-        rows = check_rows(self, X, reset=False)
-        xp = array_namespace(rows)
-        dtype = working_dtype(rows)
-        model = fitted.like(xp.astype(rows[:0, :], dtype))
-        zero_rows: list[int] = []
-        for block in row_blocks(rows.shape[0], rows.shape[1]):
-            part = rows[block, :]
-            check_finite(part, first_row=block.start)
-            y, is_zero = model.rotate(xp.astype(part, dtype))
-            if bool(xp.any(is_zero)):
-                zero_rows.extend(int(i) + block.start for i in np.flatnonzero(to_numpy(is_zero)))
-            yield y
-        if zero_rows:
-            raise InvalidInputError(
-                f"{name_rows(zero_rows)} {'are' if len(zero_rows) > 1 else 'is'} zero"
-                f"{' after centring' if fitted.projection is not None else ''} and so without a "
-                "direction or a code; leave them out"
-            )
-
-    def rotate(self, X: Any) -> Array:
-        """Project, scale to the sqrt(k) sphere and rotate.
-
-        Parameters
-        ----------
-        X : array of shape (n, d)
-
-        Returns
-        -------
-        array of shape (n, k)
-            Real rows of norm sqrt(k) in the namespace and on the device of `X`; float64 where `X`
-            is float64 or holds wide integers, else float32. Their signs are the codes.
-
-        Raises
-        ------
-        InvalidInputError
-            If `X` is not as wide as what was fitted, or a row is not finite or is zero, naming
-            the rows.
-        """
-        return _join(list(self._rotated_blocks(X)))
-
-    def transform(self, X: Any) -> Array:
-        """Code rows: project, rotate, and pack the signs.
-
-        Parameters
-        ----------
-        X : array of shape (n, d)
-
-        Returns
-        -------
-        array of shape (n, ceil(n_bits_ / 8)), uint8
-            Packed codes (`h2q.codes`), in the namespace and on the device of `X`.
-
-        Raises
-        ------
-        InvalidInputError
-            As `rotate`.
-        """
-        return _join([codes.pack(y) for y in self._rotated_blocks(X)])
-
-    def quantization_error(self, X: Any) -> float:
-        """Mean of (abs(y) - 1)^2 over the entries of the rotated rows; 0 is a row of signs.
-
-        Parameters
-        ----------
-        X : array of shape (n, d)
-        """
-        total, entries = 0.0, 0
-        for y in self._rotated_blocks(X):
-            xp = array_namespace(y)
-            total += float(xp.sum(xp.astype((xp.abs(y) - 1) ** 2, xp.float64)))
-            entries += y.shape[0] * y.shape[1]
-        return total / entries
-
-    # ------------------------------------------------------------------ keeping
-
     def save(self, path: StrPath) -> None:
         """Write the fitted quantizer to a file that `h2q.load` reads.
 
@@ -380,10 +269,6 @@ class BaseQuantizer(
 def _on_sphere(model: Model, rows: Array) -> Array:
     """Project rows and scale them to the sphere, leaving out those that are zero."""
     scaled = (to_sphere(model.project(rows[b, :])) for b in row_blocks(*rows.shape))
-    return _join(
+    return joined(
         [z if not bool(array_namespace(z).any(zero)) else z[~zero, :] for z, zero in scaled]
     )
-
-
-def _join(blocks: list[Array]) -> Array:
-    return blocks[0] if len(blocks) == 1 else array_namespace(blocks[0]).concat(blocks, axis=0)

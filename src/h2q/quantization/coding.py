@@ -1,0 +1,135 @@
+"""What a learned projection and rotation are used for: rotating, coding, judging."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from h2q import codes
+from h2q._typing import Array
+from h2q.errors import InvalidInputError
+from h2q.quantization.arrays import joined, to_numpy, working_dtype
+from h2q.quantization.model import Model
+from h2q.quantization.reflections import factor_orthogonal
+from h2q.quantization.sphere import row_blocks
+from h2q.quantization.validation import check_finite, check_rows, name_rows
+
+
+class Coder(ABC):
+    """Rows to codes by a fitted model; how it is fitted is the business of `BaseQuantizer`."""
+
+    n_bits_: int
+
+    @abstractmethod
+    def _fitted(self) -> Model:
+        """Return the learned model, or raise `NotFittedError`."""
+
+    @property
+    def rotation_(self) -> Array:
+        """Orthogonal matrix (k, k)."""
+        return self._fitted().rotation
+
+    @property
+    def reflections_(self) -> Array:
+        """Householder vectors (m, k) whose product is `rotation_`."""
+        return factor_orthogonal(self._fitted().rotation)
+
+    @property
+    def mean_(self) -> Array | None:
+        """Mean (d,) subtracted before the projection, or None."""
+        projection = self._fitted().projection
+        return None if projection is None else projection.mean
+
+    @property
+    def components_(self) -> Array | None:
+        """Principal directions (k, d), or None."""
+        projection = self._fitted().projection
+        return None if projection is None else projection.components
+
+    @property
+    def history_(self) -> dict[str, Sequence[float]]:
+        """Traces of the solver."""
+        return self._fitted().history
+
+    @property
+    def _n_features_out(self) -> int:
+        return codes.code_width(self.n_bits_)
+
+    def _rotated_blocks(self, X: Any) -> Iterator[Array]:
+        fitted = self._fitted()
+        rows = check_rows(self, X, reset=False)
+        xp = array_namespace(rows)
+        dtype = working_dtype(rows)
+        model = fitted.like(xp.astype(rows[:0, :], dtype))
+        zero_rows: list[int] = []
+        for block in row_blocks(rows.shape[0], rows.shape[1]):
+            part = rows[block, :]
+            check_finite(part, first_row=block.start)
+            y, is_zero = model.rotate(xp.astype(part, dtype))
+            if bool(xp.any(is_zero)):
+                zero_rows.extend(int(i) + block.start for i in np.flatnonzero(to_numpy(is_zero)))
+            yield y
+        if zero_rows:
+            raise InvalidInputError(
+                f"{name_rows(zero_rows)} {'are' if len(zero_rows) > 1 else 'is'} zero"
+                f"{' after centring' if fitted.projection is not None else ''} and so without a "
+                "direction or a code; leave them out"
+            )
+
+    def rotate(self, X: Any) -> Array:
+        """Project, scale to the sqrt(k) sphere and rotate.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+
+        Returns
+        -------
+        array of shape (n, k)
+            Real rows of norm sqrt(k) in the namespace and on the device of `X`; float64 where `X`
+            is float64 or holds wide integers, else float32. Their signs are the codes.
+
+        Raises
+        ------
+        InvalidInputError
+            If `X` is not as wide as what was fitted, or a row is not finite or is zero, naming
+            the rows.
+        """
+        return joined(list(self._rotated_blocks(X)))
+
+    def transform(self, X: Any) -> Array:
+        """Code rows: project, rotate, and pack the signs.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+
+        Returns
+        -------
+        array of shape (n, ceil(n_bits_ / 8)), uint8
+            Packed codes (`h2q.codes`), in the namespace and on the device of `X`.
+
+        Raises
+        ------
+        InvalidInputError
+            As `rotate`.
+        """
+        return joined([codes.pack(y) for y in self._rotated_blocks(X)])
+
+    def quantization_error(self, X: Any) -> float:
+        """Mean of (abs(y) - 1)^2 over the entries of the rotated rows; 0 is a row of signs.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+        """
+        total, entries = 0.0, 0
+        for y in self._rotated_blocks(X):
+            xp = array_namespace(y)
+            total += float(xp.sum(xp.astype((xp.abs(y) - 1) ** 2, xp.float64)))
+            entries += y.shape[0] * y.shape[1]
+        return total / entries
