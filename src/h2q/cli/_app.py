@@ -13,6 +13,7 @@ from h2q.cli import _console
 from h2q.cli._exit import exit_codes
 from h2q.cli._help import EXIT_CODES, examples, prose
 from h2q.cli.demo import demo
+from h2q.cli.duplicates import duplicates
 from h2q.cli.embed import embed
 from h2q.cli.encode import encode
 from h2q.cli.evaluate import evaluate
@@ -75,6 +76,12 @@ _add(
     "h2q search photos.h2q cat.jpg -k 10 --out neighbours.png",
     "h2q search photos.h2q --id cats/17.jpg --where label=cats --json",
     "h2q search photos.h2q cat.jpg --radius 6",
+)
+_add(
+    duplicates,
+    _PHOTOS,
+    "h2q duplicates photos.h2q --radius 3 --out build/duplicates",
+    "h2q duplicates photos.h2q --radius 0 --where label=cats --json",
 )
 _add(
     embed,

@@ -104,7 +104,7 @@ class Page:
         )
 
     def picture(self, image: bytes | Image.Image, *, alt: str, caption: str = "") -> None:
-        """Add a picture: PNG bytes, or a pillow image.
+        """Add a picture: the bytes of a PNG or JPEG file, or a pillow image.
 
         `alt` says in words what it shows.
         """
@@ -112,11 +112,12 @@ class Page:
             buffer = io.BytesIO()
             image.save(buffer, "PNG", optimize=True)
             image = buffer.getvalue()
-        width, height = Image.open(io.BytesIO(image)).size
+        opened = Image.open(io.BytesIO(image))
+        kind, (width, height) = opened.get_format_mimetype(), opened.size
         data = base64.b64encode(image).decode("ascii")
         below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
         self._parts.append(
-            f'<figure><img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" '
+            f'<figure><img src="data:{kind};base64,{data}" alt="{html.escape(alt)}" '
             f'width="{width}" height="{height}">{below}</figure>'
         )
 
