@@ -31,7 +31,7 @@ from rich.progress import track
 from h2q import CodeDecoder, HouseholderQuantizer
 from h2q.codes import pack
 from h2q.datasets import Dataset, load_dataset
-from h2q.evaluation import mean_average_precision
+from h2q.evaluation import Ranking, evaluate, mean_average_precision
 from h2q.experiments import Result, Source, read_results
 from h2q.experiments.embeddings import Embeddings, load_embeddings
 from h2q.experiments.judging import rotate
@@ -90,39 +90,24 @@ def judge(embeddings: Embeddings, dataset: Dataset, seed: int) -> list[tuple[str
     """Mean average precision of one training by each ranking."""
     quantizer = HouseholderQuantizer(random_state=seed).fit(embeddings.rows["train"])
     rows = {split: rotate(quantizer, z) for split, z in embeddings.rows.items()}
-    labels = (dataset.query.labels, dataset.database.labels)
-    query, database = rows["query"], rows["database"]
-    found = [
-        (name, mean_average_precision(query, database, *labels, ranking=name, k=TOP))
-        for name in ("cosine", "hamming", "asymmetric")
-    ]
-    codes = pack(database)
-    default = CodeDecoder(random_state=seed).fit(rows["train"])
-    found.append(("decoded", by_product(query, default.decode(codes), *labels)))
     validation, truth = rows["validation"], dataset.validation.labels
     scores = {}
     for flip in FLIPS:
         decoder = CodeDecoder(flip, random_state=seed).fit(rows["train"])
         scores[flip] = by_product_among(validation, decoder.decode(pack(validation)), truth)
     best = max(scores, key=lambda flip: scores[flip])
-    chosen = CodeDecoder(best, random_state=seed).fit(rows["train"])
-    found.append(("chosen", by_product(query, chosen.decode(codes), *labels)))
-    return found
-
-
-def by_product(
-    query: Rows, items: Rows, query_labels: NDArray[np.int64], item_labels: NDArray[np.int64]
-) -> float:
-    """Mean average precision by inner product.
-
-    One more column gives all items one length, and the cosine then orders as the product does.
-    """
-    norms = np.square(items.astype(np.float64)).sum(axis=1)
-    level = np.concatenate([items, np.sqrt(norms.max() - norms)[:, None]], axis=1)
-    padded = np.concatenate([query, np.zeros((len(query), 1))], axis=1)
-    return float(
-        mean_average_precision(padded, level, query_labels, item_labels, ranking="cosine", k=TOP)
-    )
+    sides = (rows["query"], rows["database"], dataset.query.labels, dataset.database.labels)
+    decoders = {
+        "decoded": CodeDecoder(random_state=seed).fit(rows["train"]),
+        "chosen": CodeDecoder(best, random_state=seed).fit(rows["train"]),
+    }
+    names: tuple[Ranking, ...] = ("cosine", "hamming", "asymmetric")
+    found = evaluate(*sides, k=TOP, rankings=names, radii=())
+    values = [(name, found[name][f"mAP@{TOP}"]) for name in names]
+    return values + [
+        (name, mean_average_precision(*sides, ranking="decoded", k=TOP, decoder=decoder))
+        for name, decoder in decoders.items()
+    ]
 
 
 def by_product_among(query: Rows, items: Rows, labels: NDArray[np.int64]) -> float:

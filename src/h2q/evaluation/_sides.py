@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,12 +49,22 @@ class Side:
 
 
 class UnitRows:
-    """Rows scaled to length 1, for cosine similarities in float64. Zero rows stay zero."""
+    """Rows scaled to length 1, for cosine similarities in float64. Zero rows stay zero.
 
-    def __init__(self, rows: NDArray[Any]) -> None:
-        norms = np.concatenate(
-            [np.linalg.norm(rows[s].astype(np.float64), axis=1) for s in _chunks(len(rows))]
-        )
+    Parameters
+    ----------
+    rows : ndarray, shape (n, k)
+    length : float, optional
+        What length 1 stands for, the same for all rows; by default each row's own length.
+    """
+
+    def __init__(self, rows: NDArray[Any], length: float | None = None) -> None:
+        if length is None:
+            norms = np.concatenate(
+                [np.linalg.norm(rows[s].astype(np.float64), axis=1) for s in _chunks(len(rows))]
+            )
+        else:
+            norms = np.full(len(rows), length)
         self._scale = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)[:, None]
         self._rows = rows if rows.size > _KEEP else rows * self._scale
         self._scaled = rows.size <= _KEEP
@@ -77,10 +87,26 @@ class UnitRows:
         return out
 
 
-class DistinctCodes:
-    """Codes against real queries: each distinct code is scored once, so equal codes tie exactly."""
+class Decoder(Protocol):
+    """Turns codes into the rows they stand for; see `h2q.CodeDecoder`."""
 
-    def __init__(self, codes: CodeArray, n_bits: int) -> None:
+    def decode(self, codes: CodeArray) -> NDArray[np.float32]:
+        """Return a row of norm at most sqrt(n_bits) for each code, (n, n_bits)."""
+        ...
+
+
+class DistinctCodes:
+    """Codes against real queries: each distinct code is scored once, so equal codes tie exactly.
+
+    Parameters
+    ----------
+    codes : ndarray of uint8, shape (n, ceil(n_bits / 8))
+    n_bits : int
+    decoder : Decoder, optional
+        Gives what a code stands for, instead of its signs.
+    """
+
+    def __init__(self, codes: CodeArray, n_bits: int, decoder: Decoder | None = None) -> None:
         distinct, inverse = np.unique(as_items(codes), return_inverse=True)
         self._inverse = inverse if len(distinct) < len(codes) else None
         packed = (
@@ -88,10 +114,13 @@ class DistinctCodes:
             if self._inverse is None
             else distinct.view(np.uint8).reshape(len(distinct), codes.shape[1])
         )
-        self._rows = UnitRows(unpack_signs(packed, n_bits))
+        if decoder is None:
+            self._rows = UnitRows(unpack_signs(packed, n_bits))
+        else:  # how long a decoded row is says how sure it is
+            self._rows = UnitRows(decoder.decode(packed), length=n_bits**0.5)
 
     def similarities(self, query: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the cosines of real `query` rows and the +-1 codes, shape (b, n)."""
+        """Return the products of real unit `query` rows and what the codes stand for, (b, n)."""
         scores = self._rows.similarities(query)
         return scores if self._inverse is None else scores[:, self._inverse]
 

@@ -17,6 +17,7 @@ from h2q.evaluation._per_query import (
     count_relevant,
     mean_over_queries,
 )
+from h2q.evaluation._sides import Decoder
 from h2q.evaluation.ranking import Ranking, Retrieval
 
 
@@ -31,6 +32,7 @@ def average_precision(
     radius: int | None = None,
     n_bits: int | None = None,
     normalisation: Normalisation = "retrieved",
+    decoder: Decoder | None = None,
 ) -> NDArray[np.float64]:
     """Average precision of each query.
 
@@ -41,7 +43,7 @@ def average_precision(
         numpy, or torch on any device.
     query_labels, database_labels : array
         Integer classes (n,), or multi-hot 0/1 (n, c). Relevant means sharing a label.
-    ranking : {"hamming", "asymmetric", "embedding", "cosine"}
+    ranking : {"hamming", "asymmetric", "embedding", "cosine", "decoded"}
         How items are ordered; see `h2q.evaluation.Ranking`.
     k : int, optional
         Only the best k items count; all of them by default.
@@ -53,6 +55,8 @@ def average_precision(
         What the sum of the precisions at relevant items is divided by: the relevant items among
         the first k (HashNet and the deep-hashing literature), those in the database (the
         textbook's), or the smaller of that and k.
+    decoder : h2q.CodeDecoder, optional
+        For the ranking "decoded".
 
     Returns
     -------
@@ -70,7 +74,8 @@ def average_precision(
         raise InvalidInputError("give k or radius, not both")
     if radius is not None and radius < 0:
         raise InvalidInputError(f"radius must be 0 or more, got {radius}")
-    retrieval = Retrieval(query, database, SharedLabel(query_labels, database_labels), n_bits)
+    relevance = SharedLabel(query_labels, database_labels)
+    retrieval = Retrieval(query, database, relevance, n_bits, decoder)
     check_lengths(retrieval, query_labels, database_labels)
     result = np.empty(len(retrieval))
     for block in retrieval.blocks([ranking], k, radius=radius):
@@ -96,12 +101,14 @@ def mean_average_precision(
     n_bits: int | None = None,
     normalisation: Normalisation = "retrieved",
     without_relevant: WithoutRelevant = "zero",
+    decoder: Decoder | None = None,
 ) -> float:
     """Mean over the queries of `average_precision`, which has the parameters.
 
     Parameters
     ----------
-    query, database, query_labels, database_labels, ranking, k, radius, n_bits, normalisation
+    query, database, query_labels, database_labels, ranking, k, radius, n_bits, normalisation, \
+    decoder
         As in `average_precision`.
     without_relevant : {"zero", "skip"}
         A query with no relevant item in the database counts as 0 (as the paper's authors do), or
@@ -131,6 +138,7 @@ def mean_average_precision(
         radius=radius,
         n_bits=n_bits,
         normalisation=normalisation,
+        decoder=decoder,
     )
     n_relevant = count_relevant(query_labels, database_labels)
     return mean_over_queries(scores, n_relevant, without_relevant)

@@ -13,7 +13,7 @@ from h2q._typing import Array
 from h2q.codes import hamming_distances
 from h2q.errors import InvalidInputError
 from h2q.evaluation._labels import Relevance
-from h2q.evaluation._sides import DistinctCodes, prepare
+from h2q.evaluation._sides import Decoder, DistinctCodes, prepare
 from h2q.evaluation._ties import (
     OUTSIDE,
     TieGroups,
@@ -25,9 +25,11 @@ from h2q.evaluation._ties import (
 
 #: `hamming`: distance of the codes. `asymmetric`: real query against +-1 codes. `embedding`:
 #: distance of the codes, its ties broken by the distance of the normalised real rows (the
-#: paper's). `cosine`: real on both sides, no code at all: the bound.
-Ranking: TypeAlias = Literal["hamming", "asymmetric", "embedding", "cosine"]
-RANKINGS: tuple[Ranking, ...] = get_args(Ranking)
+#: paper's). `cosine`: real on both sides, no code at all: the bound. `decoded`: real query against
+#: what a `h2q.CodeDecoder` makes of the codes.
+Ranking: TypeAlias = Literal["hamming", "asymmetric", "embedding", "cosine", "decoded"]
+#: Those that need nothing but the items: all except `decoded`.
+RANKINGS: tuple[Ranking, ...] = ("hamming", "asymmetric", "embedding", "cosine")
 
 #: Query-item pairs worked on at a time; some ten arrays of 8 bytes a pair live at once.
 _BLOCK_PAIRS = 1 << 21
@@ -69,14 +71,22 @@ class Retrieval:
         Which items are relevant.
     n_bits : int, optional
         Length of packed codes.
+    decoder : Decoder, optional
+        Needed by the decoded ranking.
     """
 
     def __init__(
-        self, query: Array, database: Array, relevance: Relevance, n_bits: int | None = None
+        self,
+        query: Array,
+        database: Array,
+        relevance: Relevance,
+        n_bits: int | None = None,
+        decoder: Decoder | None = None,
     ) -> None:
         self.query, self.database, self.n_bits = prepare(query, database, n_bits)
         self.relevance = relevance
-        self._distinct: DistinctCodes | None = None
+        self._decoder = decoder
+        self._distinct: dict[str, DistinctCodes] = {}
 
     def __len__(self) -> int:
         return len(self.query)
@@ -85,9 +95,10 @@ class Retrieval:
         """Return the rankings these inputs allow: real rows where a ranking needs them."""
         if self.query.rows is None:
             return ("hamming",)
-        if self.database.rows is None:
-            return ("hamming", "asymmetric")
-        return RANKINGS
+        names: tuple[Ranking, ...] = ("hamming", "asymmetric")
+        if self.database.rows is not None:
+            names += ("embedding", "cosine")
+        return names if self._decoder is None else (*names, "decoded")
 
     def blocks(
         self,
@@ -111,15 +122,21 @@ class Retrieval:
             Retrieve only what is within this Hamming distance: `Block.within` items a query.
         """
         for name in rankings:
-            if name not in RANKINGS:
-                raise InvalidInputError(f"unknown ranking {name!r}; one of {', '.join(RANKINGS)}")
+            if name not in get_args(Ranking):
+                known = ", ".join(get_args(Ranking))
+                raise InvalidInputError(f"unknown ranking {name!r}; one of {known}")
+            if name == "decoded" and self._decoder is None:
+                raise InvalidInputError(
+                    "the decoded ranking needs decoder=, a fitted h2q.CodeDecoder"
+                )
             if name not in self.supported():
                 side = "query" if self.query.rows is None else "database"
                 raise InvalidInputError(
                     f"the {name} ranking needs real rows, but {side} holds packed codes"
                 )
-        if "asymmetric" in rankings and self._distinct is None:
-            self._distinct = DistinctCodes(self.database.codes, self.n_bits)
+        for name, decoder in (("asymmetric", None), ("decoded", self._decoder)):
+            if name in rankings and name not in self._distinct:
+                self._distinct[name] = DistinctCodes(self.database.codes, self.n_bits, decoder)
         n = len(self.database)
         top = n if top is None else min(top, n)
         # A ranking kept whole holds a group for each pair, so it gets smaller blocks.
@@ -148,9 +165,9 @@ class Retrieval:
         if distances is not None and radius is not None:
             within = np.count_nonzero(distances <= radius, axis=1).astype(np.int64)
         wanted = set(rankings)
-        if "asymmetric" in wanted and self._distinct is not None:
-            keys = sort_keys(self._distinct.similarities(self.query.unit.take(rows)))
-            groups["asymmetric"] = _grouped(keys, relevant, top, distances, radius)
+        for name in wanted & set(self._distinct):
+            keys = sort_keys(self._distinct[name].similarities(self.query.unit.take(rows)))
+            groups[name] = _grouped(keys, relevant, top, distances, radius)
         if {"embedding", "cosine"} & wanted:
             keys = sort_keys(self.database.unit.similarities(self.query.unit.take(rows)))
             if "embedding" in wanted and distances is not None:

@@ -21,6 +21,7 @@ from h2q.evaluation._per_query import (
     check_lengths,
     mean_over_queries,
 )
+from h2q.evaluation._sides import Decoder
 from h2q.evaluation.ranking import Ranking, Retrieval
 
 
@@ -91,19 +92,21 @@ def evaluate(
     n_bits: int | None = None,
     normalisation: Normalisation = "retrieved",
     without_relevant: WithoutRelevant = "zero",
+    decoder: Decoder | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Evaluate every ranking the inputs allow, sharing distances and similarities.
 
     Parameters
     ----------
-    query, database, query_labels, database_labels, n_bits, normalisation
+    query, database, query_labels, database_labels, n_bits, normalisation, decoder
         As in `h2q.evaluation.average_precision`.
     k : int, None, or a sequence of them
         Cut-offs; None is the whole database. The first is the one `average_precision` reports.
     rankings : sequence of str, optional
-        By default all four for real rows, ``hamming`` and ``asymmetric`` for real queries against
-        codes, ``hamming`` for codes alone.
+        By default ``hamming``, ``asymmetric``, ``embedding`` and ``cosine`` for real rows, the
+        first two for real queries against codes, ``hamming`` for codes alone; and ``decoded`` for
+        real queries where there is a decoder.
     radii : sequence of int
         Hamming radii of `Evaluation.lookup`; those above n_bits are left out.
     without_relevant : {"zero", "skip"}
@@ -128,7 +131,7 @@ def evaluate(
     True
     """
     relevance = SharedLabel(query_labels, database_labels)
-    retrieval = Retrieval(query, database, relevance, n_bits)
+    retrieval = Retrieval(query, database, relevance, n_bits, decoder)
     check_lengths(retrieval, query_labels, database_labels)
     cutoffs = [k] if k is None or isinstance(k, int | np.integer) else list(k)
     for cutoff in cutoffs:
