@@ -407,10 +407,13 @@ class CollectionConformance:
     def _scores(rank: str, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
         if rank in ("cosine", "embedding"):
             return rows @ query / np.linalg.norm(rows, axis=1) / np.linalg.norm(query)
-        scores = np.where(rows > 0, 1.0, -1.0) @ query
+        signs = np.where(rows > 0, 1.0, -1.0)
         if rank == "asymmetric":
-            return scores
-        return scores / (np.abs(rows).mean(axis=1) / np.sqrt((rows**2).mean(axis=1)))
+            return signs @ query
+        # The angles query-code and item-code, and one of 60 degrees between these two sides.
+        to_query = np.arccos(signs @ query / np.linalg.norm(query) / np.sqrt(20))
+        to_item = np.arccos((signs * rows).sum(axis=1) / np.linalg.norm(rows, axis=1) / np.sqrt(20))
+        return np.cos(to_query) * np.cos(to_item) + np.sin(to_query) * np.sin(to_item) / 2
 
     @pytest.mark.parametrize("rank", ["calibrated", "cosine", "embedding"])
     def test_ties_of_every_rank_come_in_the_order_of_adding(self, address, rows, rank):

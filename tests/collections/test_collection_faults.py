@@ -72,7 +72,7 @@ def test_a_newer_format_is_refused_by_name(filled: Path):
     connection = sqlite3.connect(filled)
     connection.execute("PRAGMA user_version = 7")
     connection.close()
-    with pytest.raises(CompatibilityError, match=r"version 7.*version 1"):
+    with pytest.raises(CompatibilityError, match=r"version 7.*versions 1 and 2"):
         open_collection(filled)
 
 

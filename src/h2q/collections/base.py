@@ -58,9 +58,9 @@ class Neighbours:
         Hamming distance of the query's code to each item, in bits.
     scores : list of nq ndarrays, float32, or None
         By the rank: the inner product of the rotated query with the item's code as signs
-        {-1, +1} ("asymmetric"), that product corrected by the item's scale ("calibrated"), the
-        cosine of the rotated query and the kept row ("embedding", "cosine"). None where the
-        search ranked by Hamming distance.
+        {-1, +1} ("asymmetric"), the cosine of the rotated query and the item's row as estimated
+        from its code and scale ("calibrated"), or that cosine with the kept row ("embedding",
+        "cosine"). None where the search ranked by Hamming distance.
     """
 
     ids: list[list[Id]]
@@ -209,8 +209,9 @@ class Collection(Protocol):
 
             - "hamming": the distance of the codes.
             - "asymmetric": the inner product of the rotated query and the code as signs.
-            - "calibrated": that product corrected by the scale of the item's row; needs a
-              collection that keeps "scale", "int8" or "float16".
+            - "calibrated": the cosine of the rotated query and the item's row, estimated from
+              the code and the row's scale; needs a collection that keeps "scale", "int8" or
+              "float16".
             - "embedding": the distance of the codes, its ties broken by the distance of the
               normalised real rows, as the paper ranks; needs "int8" or "float16".
             - "cosine": the cosine of the rotated query and the kept row; needs "int8" or

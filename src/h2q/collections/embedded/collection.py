@@ -28,7 +28,7 @@ from h2q.collections.base import (
     Rank,
     Where,
 )
-from h2q.collections.embedded import artifacts, hamming_scan, items, reranked, schema
+from h2q.collections.embedded import artifacts, checking, hamming_scan, items, reranked, schema
 from h2q.collections.embedded.connection import Mode, reading, writing
 from h2q.collections.embedded.faults import reported
 from h2q.collections.embedded.hits import Hits
@@ -38,7 +38,7 @@ from h2q.collections.embedded.table import CodeTable
 from h2q.collections.filters import Condition, compile_where
 from h2q.collections.records import check_keep, record_width
 from h2q.collections.reranking import check_rank, shortlist_length
-from h2q.errors import CollectionError, FormatError, InvalidInputError
+from h2q.errors import CollectionError, InvalidInputError
 
 _EVERYTHING = Condition("1", ())
 
@@ -265,17 +265,8 @@ class EmbeddedCollection:
     def check(self) -> None:
         """Read the whole file and raise `FormatError` where it is damaged."""
         with self._snapshot() as connection:
-            report = connection.execute("PRAGMA quick_check").fetchone()[0]
-            held = connection.execute("SELECT count(*) FROM items").fetchone()[0]
-            odd = connection.execute(
-                "SELECT count(*) FROM items WHERE length(code) <> ?", (self._width,)
-            ).fetchone()[0]
-            counted = items.read_state(connection).count
-        if report != "ok" or held != counted or odd:
-            raise FormatError(
-                f"{self._path}: damaged: quick_check says {report!r}; {held} items where "
-                f"{counted} are counted; {odd} codes of a wrong length; restore it from a copy"
-            )
+            record_bytes = record_width(self._keep, self._n_bits)
+            checking.check(connection, self._path, self._width, record_bytes)
 
     def __len__(self) -> int:
         return self.count()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q.collections.embedded import items
+from h2q.errors import FormatError
 
 #: Records of removed items are dropped once there are more of them than of items, and than this.
 _LEAST_DROPPED: Final = 10_000
@@ -35,7 +36,13 @@ class RecordMirror:
     def of(self, connection: sqlite3.Connection, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the records of rows that the snapshot holds, shape (len(rows), width)."""
         self._refresh(connection)
-        return self._records[np.searchsorted(self._rows[: self._size], rows)]
+        known = self._rows[: self._size]
+        positions = np.searchsorted(known, rows)
+        if len(rows) and (positions.max() >= self._size or (known[positions] != rows).any()):
+            raise FormatError(
+                "damaged: the records of some items are missing; restore it from a copy"
+            )
+        return self._records[positions]
 
     def _refresh(self, connection: sqlite3.Connection) -> None:
         state = items.read_state(connection)
