@@ -47,3 +47,14 @@ Device = Annotated[
 BatchSize = Annotated[
     int, typer.Option("--batch-size", min=1, help="Images the network takes at a time.")
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option("--ray", metavar="ADDRESS", help='Work on a Ray cluster: "auto" or HOST:PORT.'),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", "-j", min=1, help="With --ray: most workers; all CPUs by default."),
+]
+PartFormat = Annotated[
+    str, typer.Option("--format", help='Of part files: "npz", "parquet", or "npy" (without ids).')
+]

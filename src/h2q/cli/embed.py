@@ -8,31 +8,62 @@ from typing import Annotated
 import typer
 
 from h2q.cli import _console
-from h2q.cli._help import BatchSize, Device, Json
+from h2q.cli._help import BatchSize, Device, Json, PartFormat, Ray, Workers
 
 
 def embed(
     source: Annotated[
         str,
-        typer.Argument(help="A folder of photos, or a data set (h2q train --list datasets)."),
+        typer.Argument(
+            help="A folder of photos (also s3://... and the like), or a data set (h2q train --list "
+            "datasets)."
+        ),
     ],
     model: Annotated[Path, typer.Option("--model", "-m", help="Model file or run folder.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the .npz.")],
+    out: Annotated[
+        str,
+        typer.Option("--out", "-o", help="Where to write the .npz; of many photos, a folder."),
+    ],
     batch_size: BatchSize = 64,
     device: Device = "auto",
+    ray: Ray = None,
+    workers: Workers = None,
+    form: PartFormat = "npz",
     json: Json = False,
 ) -> None:
     """Turn photos into real [bold]embeddings[/] with a trained model.
 
     The .npz holds one row an image, before rotation, with ids, and labels and splits where they
     are known. Photos that cannot be read are listed and skipped.
+
+    With --ray, or of a URL, the photos are worked on in units, OUT becomes a folder of part files
+    with a manifest.json, and the same command continues after an interruption.
     """
+    from h2q.cli._bulk import is_bulk, print_parts
     from h2q.cli._skipped import end, list_skipped
     from h2q.indexing.embedding import embed_dataset, embed_folder
     from h2q.indexing.embeddings import save_embeddings
     from h2q.indexing.encoder import PhotoEncoder, load_hasher
     from h2q.indexing.report import Skipped
 
+    if is_bulk(source, ray, photos=True):
+        from h2q.bulk import bulk_embed
+        from h2q.indexing.encoder import model_file
+
+        with _console.progress("embedding") as advance:
+            report = bulk_embed(
+                source,
+                model_file(model).read_bytes(),
+                out,
+                form=form,
+                batch_size=batch_size,
+                device=device,
+                ray=ray,
+                workers=workers,
+                on_progress=advance,
+            )
+        print_parts(report, "embeddings", json=json)
+        return
     hasher = load_hasher(model)
     if Path(source).is_dir():
         encoder = PhotoEncoder(hasher, device)

@@ -13,7 +13,11 @@ from h2q.cli._help import Json, Key, Seed
 
 def fit(
     embeddings: Annotated[
-        Path, typer.Argument(metavar="EMB", help="Embeddings, .npy or .npz (`h2q embed`).")
+        str,
+        typer.Argument(
+            metavar="EMB",
+            help="Embeddings, .npy or .npz (`h2q embed`); or shards: a folder, a pattern, a URL.",
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the quantizer.")],
     bits: Annotated[
@@ -37,6 +41,12 @@ def fit(
         str, typer.Option("--split", help="Rows to fit on, where the file has splits; or all.")
     ] = "train",
     key: Key = None,
+    with_error: Annotated[
+        bool,
+        typer.Option(
+            "--error/--no-error", help="Of shards: read them again for the quantization error."
+        ),
+    ] = True,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -44,29 +54,51 @@ def fit(
 
     Finds the rotation that brings the embeddings close to their signs. Where fewer bits are asked
     for than the embeddings have dimensions, PCA comes first.
+
+    Shards ('shards/*.npy', a folder, s3://...; .npy, .npz, Parquet) are streamed: they may be
+    larger than memory together.
     """
+    from h2q.cli._bulk import is_bulk
     from h2q.indexing.embeddings import load_embeddings
     from h2q.reports.comparison import make_quantizer
 
-    rows = load_embeddings(embeddings, key=key).part(split).rows
     estimator = make_quantizer(
         quantizer, n_bits=bits, solver=solver, objective=objective, random_state=seed
     )
-    estimator.fit(rows)
+    error: float | None
+    if is_bulk(embeddings):
+        from h2q.bulk import fit_shards
+
+        with _console.progress("reading") as advance:
+            report = fit_shards(
+                embeddings,
+                estimator,
+                key=key,
+                split=split,
+                with_error=with_error,
+                on_progress=advance,
+            )
+        n_rows, dimension, error = report.rows, report.dimension, report.quantization_error
+    else:
+        rows = load_embeddings(embeddings, key=key).part(split).rows
+        estimator.fit(rows)
+        n_rows, dimension = rows.shape
+        error = float(estimator.quantization_error(rows))
     estimator.save(out)
     result = {
         "quantizer": quantizer,
         "out": str(out),
-        "rows": len(rows),
-        "dimension": rows.shape[1],
+        "rows": n_rows,
+        "dimension": dimension,
         "n_bits": estimator.n_bits_,
-        "quantization_error": float(estimator.quantization_error(rows)),
+        "quantization_error": error,
     }
     if json:
         _console.print_json(result)
         return
+    shown = "" if error is None else f", quantization error {error:.4f}"
     _console.out().print(
-        f"{quantizer}: {result['n_bits']} bits from {result['rows']:,} rows of dimension "
-        f"{result['dimension']}, quantization error {result['quantization_error']:.4f} -> {out}",
+        f"{quantizer}: {estimator.n_bits_} bits from {n_rows:,} rows of dimension {dimension}"
+        f"{shown} -> {out}",
         markup=False,
     )

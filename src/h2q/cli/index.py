@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from h2q.cli import _console
-from h2q.cli._help import BatchSize, Device, Json, Key
+from h2q.cli._help import BatchSize, Device, Json, Key, Ray, Workers
 from h2q.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 def index(
     source: Annotated[
-        Path,
-        typer.Argument(help="A folder of photos, embeddings (.npz, .npy), or codes (.npz)."),
+        str,
+        typer.Argument(
+            help="A folder of photos, embeddings (.npz, .npy), or codes (.npz); or many of them: a "
+            "pattern ('shards/*.npy'), Parquet, a folder of parts, a URL (s3://...)."
+        ),
     ],
     collection: Annotated[
         str, typer.Option("--collection", "-c", help="The collection, such as photos.h2q.")
@@ -42,6 +45,15 @@ def index(
         float, typer.Option("--max-megapixels", min=0, help="Skip photos larger than this.")
     ] = 89.0,
     key: Key = None,
+    ray: Ray = None,
+    workers: Workers = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            "--journal",
+            help="Of shards: the file that records what is done; beside the collection by default.",
+        ),
+    ] = None,
     batch_size: BatchSize = 64,
     device: Device = "auto",
     json: Json = False,
@@ -53,16 +65,40 @@ def index(
     --quantizer (embeddings); it keeps them, so that later runs and searches do not.
 
     A photo's id is its path below the folder; the first folder below it is stored as `label`.
+
+    With --ray the photos, or rows, are read and coded by the workers of a cluster, in units; this
+    process stores each unit when it comes back. Killed workers are replaced.
     """
+    from h2q.cli._bulk import index_bulk, is_bulk_index
     from h2q.cli._skipped import end, list_skipped
 
-    if source.is_dir():
+    path = Path(source)
+    if is_bulk_index(source, ray):
+        if prune:
+            raise typer.BadParameter(
+                "is for a local folder, without --ray: run it afterwards", param_hint="--prune"
+            )
+        report = index_bulk(
+            source,
+            collection,
+            model=model,
+            quantizer=quantizer,
+            prefix=prefix,
+            key=key,
+            journal=journal,
+            ray=ray,
+            workers=workers,
+            batch_size=batch_size,
+            device=device,
+            max_pixels=int(max_megapixels * 1_000_000),
+        )
+    elif path.is_dir():
         if quantizer is not None:
             raise typer.BadParameter(
                 "is for embeddings; photos take --model", param_hint="--quantizer"
             )
         report = _photos(
-            source,
+            path,
             collection,
             model,
             device,
@@ -71,14 +107,14 @@ def index(
             batch_size=batch_size,
             max_pixels=int(max_megapixels * 1_000_000),
         )
-    elif not source.exists():
+    elif not path.exists():
         raise InvalidInputError(f"there is no {source}; give a folder of photos or a .npz file")
     elif model is not None or prune or prefix:
         raise typer.BadParameter(
             f"{source} is a file: --model, --prune and --prefix are for folders"
         )
     else:
-        report = _rows(source, collection, quantizer, key)
+        report = _rows(path, collection, quantizer, key)
     list_skipped(report.skipped)
     if json:
         _console.print_json({"collection": collection, **report.to_dict()})

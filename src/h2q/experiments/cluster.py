@@ -6,14 +6,11 @@ alone reads the data and writes the results.
 
 from __future__ import annotations
 
-import logging
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from h2q._lazy import require
-from h2q.errors import H2QError
+from h2q._ray import ClusterError, connected
 from h2q.experiments.data import open_for
 from h2q.experiments.folder import JobFolder
 from h2q.experiments.jobs import Job, run_job
@@ -23,11 +20,9 @@ from h2q.experiments.results import Result
 if TYPE_CHECKING:
     from h2q.datasets import Dataset
 
+__all__ = ["ClusterError", "outcomes"]
+
 _IN_FLIGHT: Final = 2  # jobs waiting a CPU of the cluster: no node idles, a kill loses little
-
-
-class ClusterError(H2QError):
-    """The Ray cluster cannot be reached."""
 
 
 def outcomes(
@@ -42,36 +37,8 @@ def outcomes(
     ClusterError
         If no cluster answers at `address`.
     """
-    ray = require("ray", "ray")
-    ours = not ray.is_initialized()
-    if ours:
-        _check_answers(address)
-        try:
-            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise _no_cluster(address, error) from error
-    try:
+    with connected(address) as ray:
         yield from _share_out(ray, jobs, folder, machine)
-    finally:
-        if ours:
-            ray.shutdown()
-
-
-def _check_answers(address: str) -> None:
-    """Look whether anything listens: ray.init waits two minutes and then ends the process."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdigit():
-        return  # "auto" or "local", which Ray resolves itself
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-    except OSError as error:
-        raise _no_cluster(address, error) from error
-
-
-def _no_cluster(address: str, reason: Exception) -> ClusterError:
-    return ClusterError(
-        f"no Ray cluster at {address!r}: {reason}; start one with 'ray start --head'"
-    )
 
 
 def _share_out(

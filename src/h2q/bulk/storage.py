@@ -1,0 +1,244 @@
+"""Files on this machine or in an object store: found, read and written in the same way.
+
+A plain path is read directly. Anything with ``://`` goes through fsspec, which finds its
+credentials where the store's own tools do (environment, configuration files, instance roles).
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
+
+from h2q._files import write_whole
+from h2q._lazy import require
+from h2q.errors import FormatError, InvalidInputError
+
+#: What stores call the thing that changes when a file does, the surest first.
+_VERSIONS = ("ETag", "etag", "md5Hash", "checksum", "generation", "LastModified", "last_modified",
+             "mtime", "created")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file as a listing shows it.
+
+    Attributes
+    ----------
+    url : str
+        Absolute path, or URL.
+    name : str
+        Path below what was searched, with forward slashes.
+    size : int
+        Bytes; -1 where the store does not say.
+    version : str
+        Changes when the file does: nanoseconds of the last change, an ETag, ...
+    """
+
+    url: str
+    name: str
+    size: int
+    version: str
+
+
+def is_url(source: str) -> bool:
+    """Whether `source` names a store (``s3://...``, ``file:///...``) and not a plain path."""
+    return "://" in source
+
+
+def is_shared(source: str) -> bool:
+    """Whether every node of a cluster sees `source` as the same place: any URL but ``file://``."""
+    return is_url(source) and not source.startswith(("file://", "local://"))
+
+
+def is_pattern(source: str) -> bool:
+    """Whether `source` holds wildcards."""
+    return any(sign in source for sign in "*?[")
+
+
+def is_folder(source: str) -> bool:
+    """Whether `source` is a folder, or a prefix with files below it."""
+    if not is_url(source):
+        return Path(source).is_dir()
+    store, path = _store(source)
+    return bool(_asked(source, store.isdir, path))
+
+
+def find_files(source: str, suffixes: Iterable[str]) -> list[FoundFile]:
+    """List the files that `source` means, sorted by name.
+
+    Parameters
+    ----------
+    source : str
+        A file, a pattern (``shards/*.npy``), or a folder, read with all its subfolders. Below a
+        folder hidden files (a leading dot) are left out.
+    suffixes : iterable of str
+        Lower case, with the dot: what is taken of a folder. A file named, or met by a pattern, is
+        taken whatever its suffix.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such file, or the store cannot be reached.
+    """
+    found = _find_remote(source) if is_url(source) else _find_local(source)
+    if not is_pattern(source) and len(found) == 1 and found[0].name == "":
+        return [FoundFile(found[0].url, _last(found[0].url), found[0].size, found[0].version)]
+    if not is_pattern(source):
+        wanted = frozenset(suffixes)
+        found = [
+            file
+            for file in found
+            if PurePosixPath(file.name).suffix.lower() in wanted
+            and not any(part.startswith(".") for part in PurePosixPath(file.name).parts)
+        ]
+    if not found:
+        raise InvalidInputError(f"{source}: no such files; give a file, a folder or a pattern")
+    return sorted(found, key=lambda file: PurePosixPath(file.name).parts)
+
+
+def open_file(url: str) -> BinaryIO:
+    """Open a file for reading; it can be searched to and fro, and must be closed."""
+    try:
+        if not is_url(url):
+            return Path(url).open("rb")
+        store, path = _store(url)
+        return cast(BinaryIO, _asked(url, lambda p: store.open(p, "rb"), path))
+    except FileNotFoundError as error:
+        raise FormatError(f"{url}: no such file") from error
+
+
+def read_bytes(url: str) -> bytes:
+    """Read a whole file."""
+    with open_file(url) as file:
+        return file.read()
+
+
+def write_file(url: str, data: bytes) -> None:
+    """Write a file whole or not at all; folders above it are made.
+
+    Object stores show an object only when all of it has arrived.
+    """
+    if not is_url(url):
+        Path(url).parent.mkdir(parents=True, exist_ok=True)
+        write_whole(url, data)
+        return
+    store, path = _store(url)
+    if not is_shared(url):
+        write_file(path, data)
+        return
+    _asked(url, lambda p: store.pipe_file(p, data), path)
+
+
+def remove_file(url: str) -> None:
+    """Remove a file that may be gone already."""
+    if not is_url(url):
+        Path(url).unlink(missing_ok=True)
+        return
+    store, path = _store(url)
+    if _asked(url, store.exists, path):
+        _asked(url, store.rm_file, path)
+
+
+def list_names(folder: str) -> set[str]:
+    """Names of the files directly in a folder; none where there is no such folder."""
+    if not is_url(folder):
+        path = Path(folder)
+        return {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+    store, where = _store(folder)
+    store.invalidate_cache()
+    try:
+        return {_last(name) for name in _asked(folder, lambda p: store.ls(p, detail=False), where)}
+    except FileNotFoundError:
+        return set()
+
+
+def join(folder: str, name: str) -> str:
+    """Name a file in a folder."""
+    return f"{folder.rstrip('/')}/{name}"
+
+
+def _find_local(source: str) -> list[FoundFile]:
+    path = Path(source).expanduser()
+    if is_pattern(source):
+        # Path.glob needs to be told where the fixed part of a pattern ends.
+        paths = [Path(text) for text in glob.glob(str(path), recursive=True)]  # noqa: PTH207
+        base = _fixed_part(str(path))
+    elif path.is_dir():
+        paths, base = list(path.rglob("*")), str(path)
+    else:
+        paths, base = ([path] if path.exists() else []), str(path)
+    found = []
+    for each in paths:
+        if each.is_dir():
+            continue
+        status = each.stat()
+        name = each.relative_to(base).as_posix() if base != str(each) else ""
+        url = str(each.absolute())
+        found.append(FoundFile(url, name, status.st_size, str(status.st_mtime_ns)))
+    return found
+
+
+def _find_remote(source: str) -> list[FoundFile]:
+    store, path = _store(source)
+    store.invalidate_cache()
+    if is_pattern(source):
+        listed = _asked(source, lambda p: store.glob(p, detail=True), path)
+        base = _fixed_part(path)
+    else:
+        listed = _asked(source, lambda p: store.find(p, detail=True), path)
+        base = path
+    found = []
+    for each, facts in listed.items():
+        if facts.get("type") == "directory":
+            continue
+        name = str(each).removeprefix(base).lstrip("/")
+        url = str(store.unstrip_protocol(each))
+        size = facts.get("size")
+        found.append(FoundFile(url, name, -1 if size is None else int(size), _version(facts)))
+    return found
+
+
+def _fixed_part(pattern: str) -> str:
+    """Return the folder above the first wildcard."""
+    fixed = []
+    for part in pattern.split("/")[:-1]:
+        if is_pattern(part):
+            break
+        fixed.append(part)
+    return "/".join(fixed) or ("/" if pattern.startswith("/") else ".")
+
+
+def _version(facts: dict[str, Any]) -> str:
+    return next((str(facts[key]) for key in _VERSIONS if facts.get(key) is not None), "")
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
+
+
+def _store(url: str) -> tuple[Any, str]:
+    fsspec = require("fsspec", "bulk")
+    try:
+        store, path = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise InvalidInputError(
+            f"{url}: {error}; fsspec needs the driver of this kind of store (s3fs, gcsfs, adlfs, "
+            "aiohttp for http)"
+        ) from error
+    return store, str(path)
+
+
+def _asked(url: str, question: Callable[[str], Any], path: str) -> Any:
+    """Ask a store, whose drivers raise errors of many kinds for one that cannot be reached."""
+    try:
+        return question(path)
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise InvalidInputError(
+            f"{url}: the store cannot be used ({what}); check the address and the credentials"
+        ) from error
