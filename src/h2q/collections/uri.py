@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
@@ -11,10 +12,15 @@ from urllib.parse import unquote, urlsplit
 from h2q._typing import StrPath
 from h2q.collections.base import Collection, IndexKind, Keep, Quantizer
 from h2q.collections.embedded import open_embedded
-from h2q.errors import CollectionError, InvalidInputError
+from h2q.errors import InvalidInputError
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_NOT_YET: Final = {"milvus": "Milvus", "postgresql": "PostgreSQL", "postgres": "PostgreSQL"}
+#: Module and function that open the addresses of a scheme; imported when first needed.
+_SERVERS: Final = {
+    "milvus": ("h2q.collections.milvus", "open_milvus"),
+    "postgresql": ("h2q.collections.pgvector", "open_pgvector"),
+    "postgres": ("h2q.collections.pgvector", "open_pgvector"),
+}
 
 
 def open_collection(
@@ -27,13 +33,15 @@ def open_collection(
     keep: Keep | None = None,
     index: IndexKind | None = None,
     index_options: Mapping[str, int] | None = None,
+    timeout: float | None = None,
 ) -> Collection:
     """Open a collection of codes, or make it where it does not exist.
 
     Parameters
     ----------
     uri : str or path
-        Path of a file, customarily ``NAME.h2q``.
+        Path of a file, customarily ``NAME.h2q``; or the address of a server:
+        ``postgresql://user@host:port/database?collection=NAME``, ``milvus://host:port/NAME``.
     n_bits : int, optional
         Length of the codes.
     quantizer : quantizer, optional
@@ -51,6 +59,8 @@ def open_collection(
         How items are found: by an exact scan of all ("flat", the default), or by an index.
     index_options : mapping of str to int, optional
         Options of the index.
+    timeout : float, optional
+        Seconds to wait for a server to answer; a file has no use for it.
 
     Returns
     -------
@@ -79,6 +89,19 @@ def open_collection(
     [['a.jpg', 'c.jpg']]
     >>> folder.cleanup()
     """
+    server = _server_of(uri)
+    if server is not None:
+        return server(
+            uri,
+            n_bits=n_bits,
+            quantizer=quantizer,
+            model=model,
+            mode=mode,
+            keep=keep,
+            index=index,
+            index_options=index_options,
+            timeout=timeout,
+        )
     return open_embedded(
         _file_of(uri),
         n_bits=n_bits,
@@ -89,6 +112,16 @@ def open_collection(
         index=index,
         index_options=index_options,
     )
+
+
+def _server_of(uri: StrPath) -> Callable[..., Collection] | None:
+    """Return what opens the addresses of this scheme, None where it is none of a server."""
+    found = _SCHEME.match(uri) if isinstance(uri, str) else None
+    if found is None or found[1].lower() not in _SERVERS:
+        return None
+    module, function = _SERVERS[found[1].lower()]
+    opener: Callable[..., Collection] = getattr(importlib.import_module(module), function)
+    return opener
 
 
 def _file_of(uri: StrPath) -> Path:
@@ -102,9 +135,8 @@ def _file_of(uri: StrPath) -> Path:
     scheme = found[1].lower()
     if scheme == "file":
         return Path(unquote(urlsplit(uri).path))
-    if scheme in _NOT_YET:
-        raise CollectionError(
-            f"{uri}: this version of h2q has no {_NOT_YET[scheme]} collections yet; give the path "
-            "of a file such as photos.h2q"
-        )
-    raise InvalidInputError(f"{uri}: unknown scheme {scheme!r}; give a path such as photos.h2q")
+    # Only the scheme is shown: an address may hold a password.
+    raise InvalidInputError(
+        f"unknown scheme {scheme!r}; give a path such as photos.h2q, or an address that begins "
+        f"with one of {', '.join(f'{name}://' for name in _SERVERS)}"
+    )
