@@ -7,45 +7,22 @@ checksum that is verified when they are read, and a fingerprint by which two are
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from h2q._files import written_whole
+from h2q.collections.sources import Source, fingerprint, opened
 from h2q.errors import FormatError, InvalidInputError
 
-#: The content itself, or the file that has it.
-Source: TypeAlias = bytes | Path
 _CHUNK_BYTES: Final = 1 << 20
-_LONGEST_HEADER: Final = 100 << 20
-
-
-def fingerprint(source: Source) -> str:
-    """SHA-256 (hex) of a content, in which the header of a safetensors file is put in order.
-
-    The safetensors library writes the entries of its header in an order that changes from run to
-    run, so the plain bytes would tell a model from itself.
-    """
-    digest = hashlib.sha256()
-    with _opened(source) as file:
-        start = file.read(8)
-        header = file.read(min(int.from_bytes(start, "little"), _LONGEST_HEADER))
-        try:
-            digest.update(json.dumps(json.loads(header), sort_keys=True).encode())
-        except ValueError:  # of another format: as it is
-            digest.update(start + header)
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def store(connection: sqlite3.Connection, name: str, source: Source) -> None:
     """Write an artifact inside the caller's transaction."""
     digest, size = hashlib.sha256(), 0
-    with _opened(source) as file:
+    with opened(source) as file:
         position = 0
         while chunk := file.read(_CHUNK_BYTES):
             connection.execute(
@@ -90,7 +67,3 @@ def _chunks(connection: sqlite3.Connection, name: str) -> Iterator[bytes]:
     statement = "SELECT sha256 FROM artifacts WHERE name = ?"
     if digest.hexdigest() != connection.execute(statement, (name,)).fetchone()[0]:
         raise FormatError(f"the {name} in the collection is damaged: its checksum differs")
-
-
-def _opened(source: Source) -> io.BytesIO | io.BufferedReader:
-    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
