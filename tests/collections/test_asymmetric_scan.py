@@ -19,7 +19,7 @@ from tests.collections.brute_collection import exact_rows
 
 def table_of(codes: np.ndarray) -> CodeTable:
     table = CodeTable(codes.shape[1])
-    table.append(np.arange(len(codes), dtype=np.int64), codes)
+    table.append(np.arange(len(codes), dtype=np.int64), codes, range(len(codes)))
     return table
 
 
@@ -127,7 +127,9 @@ def test_follows_a_table_as_it_grows_and_shrinks(monkeypatch):
     last = 0
     for _ in range(60):
         n = int(rng.integers(1, 120))
-        table.append(np.arange(last, last + n), rng.integers(0, 256, (n, 4), dtype=np.uint8))
+        rows_added = np.arange(last, last + n)
+        codes = rng.integers(0, 256, (n, 4), dtype=np.uint8)
+        table.append(rows_added, codes, rows_added.tolist())
         last += n
         table.remove(rng.integers(0, last, int(rng.integers(0, 100))))
         scores = rows.astype(float) @ unpack_signs(table.codes, 32).T.astype(float)

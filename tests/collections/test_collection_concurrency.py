@@ -197,3 +197,28 @@ def test_a_writer_that_never_ends_is_reported(tmp_path: Path, monkeypatch):
             assert len(other) == 0
         other.add(["a"], np.zeros((1, 2), np.uint8))
         assert list(one) == ["a"]
+
+
+def test_what_others_commit_is_seen_without_a_transaction_of_ones_own(tmp_path: Path):
+    """The short way, by `PRAGMA data_version`, is left whenever anyone has written."""
+    path = tmp_path / "photos.h2q"
+    codes = pack(np.random.default_rng(0).standard_normal((100, 16)))
+    with open_collection(path, n_bits=16) as one, open_collection(path) as other:
+        where = {"kept": True}
+        for step in range(40):
+            writer, changed = ((one, other), (other, one))[step % 2], step % 3
+            if changed == 0:
+                writer[0].add([step], codes[step : step + 1], [{"kept": step % 2 == 0}])
+            elif changed == 1 and step > 3:
+                writer[0].delete([step - 7])
+            elif changed == 2:
+                writer[0].compact()
+            held = set(one)
+            marked = {i for i in held if i % 2 == 0}
+            for collection in (*writer, *writer):
+                short = collection._mirror.unchanged(collection._connection, None) is not None
+                assert set(collection.within(codes[0], 16).ids[0]) == held
+                assert set(collection.search(codes[0], 200).ids[0]) == held
+                assert set(collection.search(codes[0], 200, where).ids[0]) == marked
+                assert short or collection._mirror.unchanged(collection._connection, None)
+        assert len(held) > 5

@@ -11,9 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from h2q._typing import Array, StrPath
 from h2q.codes import check_codes, code_width
 from h2q.collections import inputs
@@ -22,25 +19,27 @@ from h2q.collections.base import (
     CollectionInfo,
     Id,
     Item,
+    Keep,
     Neighbours,
     Payload,
     Quantizer,
     Rank,
     Where,
 )
-from h2q.collections.embedded import artifacts, checking, hamming_scan, items, reranked, schema
+from h2q.collections.embedded import artifacts, checking, items, schema, searching
 from h2q.collections.embedded.connection import Mode, reading, writing
 from h2q.collections.embedded.faults import reported
-from h2q.collections.embedded.hits import Hits
 from h2q.collections.embedded.mirror import Mirror
 from h2q.collections.embedded.record_mirror import RecordMirror
-from h2q.collections.embedded.table import CodeTable
+from h2q.collections.embedded.view import View
 from h2q.collections.filters import Condition, compile_where
 from h2q.collections.records import check_keep, record_width
 from h2q.collections.reranking import check_rank, shortlist_length
 from h2q.errors import CollectionError, InvalidInputError
 
 _EVERYTHING = Condition("1", ())
+#: Ranks that need no more than the codes in memory.
+_CODES_SUFFICE = ("hamming", "asymmetric")
 
 
 class EmbeddedCollection:
@@ -78,6 +77,11 @@ class EmbeddedCollection:
     def n_bits(self) -> int:
         """Length of the codes in bits."""
         return self._n_bits
+
+    @property
+    def keep(self) -> Keep:
+        """What is kept of each item's real row beside its code."""
+        return self._keep
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -187,32 +191,17 @@ class EmbeddedCollection:
         ranking = check_rank(rank, asked, self._keep)
         shortlist = shortlist_length(k, oversample)
         condition = None if where is None else compile_where(where)
-        with self._snapshot() as connection:
-            view = self._mirror.view(connection, condition)
-            if ranking == "hamming" or asked.rows is None:
-                hits = hamming_scan.nearest(view.table, asked.codes, k)
-                return Neighbours(_ids(connection, view.table, hits), [hit.values for hit in hits])
-            if ranking != "asymmetric":
-                hits, measured = reranked.nearest(
-                    view,
-                    partial(self._records.of, connection),
-                    asked,
-                    ranking,
-                    k,
-                    shortlist=shortlist,
-                    keep=self._keep,
-                    n_bits=self._n_bits,
-                )
-                ids = _ids(connection, view.table, hits)
-                return Neighbours(ids, [m.values for m in measured], [h.values for h in hits])
-            hits = view.asymmetric.nearest(asked.rows, k)
-            found = [view.table.codes[hit.positions] for hit in hits]
-            distances: list[NDArray[np.int32]] = [
-                np.bitwise_count(code ^ codes).sum(axis=1, dtype=np.int32)
-                for code, codes in zip(asked.codes, found, strict=True)
-            ]
-            ids = _ids(connection, view.table, hits)
-            return Neighbours(ids, distances, [hit.values for hit in hits])
+        with self._view(condition, alone=ranking in _CODES_SUFFICE) as view:
+            return searching.neighbours(
+                view,
+                asked,
+                ranking,
+                k,
+                shortlist=shortlist,
+                records_of=partial(self._records.of, self._connection),
+                keep=self._keep,
+                n_bits=self._n_bits,
+            )
 
     def within(self, queries: Array, radius: int, where: Where | None = None) -> Neighbours:
         """Find all items at a Hamming distance of at most `radius` bits (inclusive).
@@ -222,10 +211,8 @@ class EmbeddedCollection:
         radius = inputs.as_count(radius, "radius", least=0)
         asked = inputs.as_queries(queries, self._n_bits, self.quantizer)
         condition = None if where is None else compile_where(where)
-        with self._snapshot() as connection:
-            view = self._mirror.view(connection, condition)
-            hits = hamming_scan.within(view.table, asked.codes, radius)
-            return Neighbours(_ids(connection, view.table, hits), [hit.values for hit in hits])
+        with self._view(condition) as view:
+            return searching.by_distance(view, view.within(asked.codes, radius))
 
     # Reading
 
@@ -303,6 +290,16 @@ class EmbeddedCollection:
         return f"EmbeddedCollection({self.uri!r}, n_bits={self._n_bits}, mode={self._mode!r})"
 
     @contextmanager
+    def _view(self, condition: Condition | None, alone: bool = True) -> Iterator[View]:
+        """Give the newest state, in a snapshot; without one where `alone` it is all one needs."""
+        with self._lock, reported(self._path):
+            if alone and (view := self._mirror.unchanged(self._connection, condition)) is not None:
+                yield view
+                return
+            with reading(self._connection):
+                yield self._mirror.view(self._connection, condition)
+
+    @contextmanager
     def _snapshot(self) -> Iterator[sqlite3.Connection]:
         with self._lock, reported(self._path), reading(self._connection):
             yield self._connection
@@ -313,13 +310,7 @@ class EmbeddedCollection:
             raise CollectionError(
                 f"{self._path}: opened for reading (mode='r'); open it with mode='a' to write"
             )
-        with self._lock, reported(self._path), writing(self._connection):
-            yield self._connection
-
-
-def _ids(connection: sqlite3.Connection, table: CodeTable, hits: list[Hits]) -> list[list[Id]]:
-    rows = [table.rows[hit.positions] for hit in hits]
-    if not rows:
-        return []
-    id_of = items.read_ids(connection, np.concatenate(rows))
-    return [[id_of[row] for row in each.tolist()] for each in rows]
+        with self._lock, reported(self._path):
+            self._mirror.written()
+            with writing(self._connection):
+                yield self._connection

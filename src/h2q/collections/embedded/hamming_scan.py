@@ -30,9 +30,12 @@ def nearest(table: CodeTable, queries: CodeArray, k: int) -> list[Hits]:
 
 
 def _nearest(table: CodeTable, queries: CodeArray, k: int) -> list[Hits]:
+    if not table.dead:
+        found = zip(*faiss.knn_hamming(queries, table.codes, k), strict=True)
+        return [Hits(positions, distances) for distances, positions in found]
     size = len(table.codes)
     # Removed items are still scanned: fetch more, and more again where that was not enough.
-    fetch = k if not table.dead else min(size, k + k // 4 + 16)
+    fetch = min(size, k + k // 4 + 16)
     hits: list[Hits | None] = [None] * len(queries)
     pending = np.arange(len(queries))
     while len(pending):
@@ -73,8 +76,10 @@ def _within(table: CodeTable, queries: CodeArray, radius: int) -> list[Hits]:
     hits = []
     for start, stop in pairwise(bounds):
         position, distance = positions[start:stop], distances[start:stop]
-        alive = table.alive[position]
-        position, distance = position[alive], distance[alive]
-        order = np.lexsort((position, distance))
+        if table.dead:
+            alive = table.alive[position]
+            position, distance = position[alive], distance[alive]
+        # Found in the order of the scan; 16 bits, for which numpy sorts by radix.
+        order = np.argsort(distance.astype(np.uint16), kind="stable")
         hits.append(Hits(position[order], distance[order]))
     return hits

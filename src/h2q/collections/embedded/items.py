@@ -94,11 +94,11 @@ def forget_removals(connection: sqlite3.Connection) -> None:
 
 def read_codes(
     connection: sqlite3.Connection, after: int, width: int
-) -> Iterator[tuple[NDArray[np.int64], CodeArray]]:
-    """Yield blocks of row numbers and codes written after row `after`, in order."""
-    return _blocks(
-        connection, "SELECT row, code FROM items WHERE row > ? ORDER BY row", after, width
-    )
+) -> Iterator[tuple[NDArray[np.int64], CodeArray, Sequence[Id]]]:
+    """Yield blocks of row numbers, codes and ids written after row `after`, in order."""
+    statement = "SELECT row, code, id FROM items WHERE row > ? ORDER BY row"
+    for rows, codes, ids in _blocks(connection, statement, after):
+        yield np.array(rows, dtype=np.int64), _joined(codes, width), ids
 
 
 def read_records(
@@ -106,19 +106,21 @@ def read_records(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
     """Yield blocks of row numbers and records written after row `after`, in order."""
     statement = "SELECT row, record FROM records WHERE row > ? ORDER BY row"
-    return _blocks(connection, statement, after, width)
+    for rows, records in _blocks(connection, statement, after):
+        yield np.array(rows, dtype=np.int64), _joined(records, width)
 
 
 def _blocks(
-    connection: sqlite3.Connection, statement: str, after: int, width: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+    connection: sqlite3.Connection, statement: str, after: int
+) -> Iterator[tuple[tuple[Any, ...], ...]]:
+    """Yield the columns of some thousand rows at a time."""
     cursor = connection.execute(statement, (after,))
     while block := cursor.fetchmany(_FETCH):
-        rows, blobs = zip(*block, strict=True)
-        yield (
-            np.array(rows, dtype=np.int64),
-            np.frombuffer(b"".join(blobs), dtype=np.uint8).reshape(-1, width),
-        )
+        yield tuple(zip(*block, strict=True))
+
+
+def _joined(blobs: Sequence[bytes], width: int) -> NDArray[np.uint8]:
+    return np.frombuffer(b"".join(blobs), dtype=np.uint8).reshape(-1, width)
 
 
 def read_removals(connection: sqlite3.Connection, after: int) -> NDArray[np.int64]:
@@ -141,16 +143,6 @@ def count_where(connection: sqlite3.Connection, condition: Condition) -> int:
     statement = f"SELECT count(*) FROM items WHERE {condition.sql}"  # noqa: S608 (no user text)
     count: int = connection.execute(statement, condition.parameters).fetchone()[0]
     return count
-
-
-def read_ids(connection: sqlite3.Connection, rows: NDArray[np.int64]) -> dict[int, Id]:
-    """Ids of rows."""
-    wanted = json.dumps(np.unique(rows).tolist())
-    statement = (
-        "SELECT items.row, items.id FROM json_each(?) AS wanted "
-        "CROSS JOIN items ON items.row = wanted.value"
-    )
-    return dict(connection.execute(statement, (wanted,)))
 
 
 def has(connection: sqlite3.Connection, item_id: Id) -> bool:
@@ -179,8 +171,7 @@ def read_batch(
     if not block:
         return None
     rows, ids, codes, payloads = zip(*block, strict=True)
-    packed = np.frombuffer(b"".join(codes), dtype=np.uint8).reshape(-1, width)
-    return rows[-1], Batch(list(ids), packed, [_payload(text) for text in payloads])
+    return rows[-1], Batch(list(ids), _joined(codes, width), [_payload(text) for text in payloads])
 
 
 def _payload(text: str | None) -> dict[str, Any] | None:

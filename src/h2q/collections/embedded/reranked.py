@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from h2q.collections.base import Keep, Rank
 from h2q.collections.embedded import hamming_scan
 from h2q.collections.embedded.hits import Hits
-from h2q.collections.embedded.mirror import View
 from h2q.collections.embedded.table import CodeTable
+from h2q.collections.embedded.view import View
 from h2q.collections.inputs import Queries
 from h2q.collections.reranking import rerank
 

@@ -1,0 +1,72 @@
+"""What a search of a view answers, by rank."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h2q.collections.base import Keep, Neighbours, Rank
+from h2q.collections.embedded import reranked
+from h2q.collections.embedded.hits import Hits
+from h2q.collections.embedded.view import View
+from h2q.collections.inputs import Queries
+
+
+def neighbours(
+    view: View,
+    queries: Queries,
+    rank: Rank,
+    k: int,
+    *,
+    shortlist: int,
+    records_of: reranked.RecordsOf | None,
+    keep: Keep,
+    n_bits: int,
+) -> Neighbours:
+    """Find the `k` best items for each query.
+
+    Parameters
+    ----------
+    view : View
+    queries : Queries
+    rank : str
+        As `check_rank` returned it.
+    k : int
+    shortlist : int
+        Items found by a cheaper rank, where this one orders a shortlist.
+    records_of : callable, optional
+        Records of rows; needed by ranks that need more than codes.
+    keep : str
+        What the records are.
+    n_bits : int
+    """
+    if rank == "hamming" or queries.rows is None:
+        return by_distance(view, view.nearest(queries.codes, k))
+    if rank == "asymmetric":
+        hits = view.asymmetric.nearest(queries.rows, k)
+        distances = _distances(view, queries, hits)
+        return Neighbours(_ids(view, hits), distances, [hit.values for hit in hits])
+    if records_of is None:
+        raise ValueError(f"the {rank} ranking needs the records")
+    hits, measured = reranked.nearest(
+        view, records_of, queries, rank, k, shortlist=shortlist, keep=keep, n_bits=n_bits
+    )
+    distances = [each.values for each in measured]
+    return Neighbours(_ids(view, hits), distances, [hit.values for hit in hits])
+
+
+def by_distance(view: View, hits: list[Hits]) -> Neighbours:
+    """Return what was found by Hamming distance."""
+    return Neighbours(_ids(view, hits), [hit.values for hit in hits])
+
+
+def _ids(view: View, hits: list[Hits]) -> list[list[int | str]]:
+    return [view.table.ids_at(hit.positions) for hit in hits]
+
+
+def _distances(view: View, queries: Queries, hits: list[Hits]) -> list[NDArray[np.int32]]:
+    codes = view.table.codes
+    return [
+        np.bitwise_count(codes[hit.positions] ^ code).sum(axis=1, dtype=np.int32)
+        for code, hit in zip(queries.codes, hits, strict=True)
+    ]
