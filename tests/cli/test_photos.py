@@ -202,6 +202,35 @@ def test_embed_data_set_fit_encode_index_search(h2q: H2Q, demo: Path, tmp_path: 
     ]
 
 
+def test_ranks_of_a_collection_that_keeps_rows(h2q: H2Q, demo: Path, tmp_path: Path) -> None:
+    rows, kept, bare = demo / "embeddings.npz", tmp_path / "kept.h2q", tmp_path / "bare.h2q"
+    rotation = tmp_path / "rotation.safetensors"
+    assert h2q("fit", rows, "--bits", 12, "--out", rotation).code == 0
+    outcome = h2q("index", rows, "-c", kept, "--quantizer", rotation, "--keep", "int8")
+    assert outcome.code == 0, outcome
+    embeddings = load_embeddings(rows)
+    np.save(tmp_path / "q.npy", embeddings.rows[:1])
+    ask = ("search", kept, tmp_path / "q.npy", "-k", 5, "--json", "--rank")
+    for rank in ("calibrated", "embedding", "cosine"):
+        outcome = h2q(*ask, rank, "--oversample", 20)
+        assert outcome.code == 0, outcome
+        hits = json.loads(outcome.out)[0]["neighbours"]
+        assert len(hits) == 5
+        if rank != "calibrated":
+            assert hits[0]["score"] == pytest.approx(1, abs=0.01)
+    assert h2q("index", rows, "-c", bare, "--quantizer", rotation).code == 0
+    for args, words in [
+        ((*ask, "best"), "hamming, asymmetric"),
+        (("search", kept, "--id", embeddings.ids[0], "--rank", "cosine"), "needs real queries"),
+        (("search", bare, tmp_path / "q.npy", "--rank", "cosine"), "keep='int8'"),
+        (("index", rows, "-c", kept, "--keep", "scale"), "keep='int8'"),
+        (("index", rows, "-c", tmp_path / "n.h2q", "--keep", "all"), "keep must be one of"),
+    ]:
+        outcome = h2q(*args)
+        assert outcome.code != 0
+        assert words in " ".join((outcome.err + outcome.out).split())
+
+
 def test_encode_with_a_model_uses_its_rotation(h2q: H2Q, demo: Path, tmp_path: Path) -> None:
     out = tmp_path / "codes.npz"
     rows = demo / "embeddings.npz"

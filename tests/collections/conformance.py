@@ -323,7 +323,7 @@ class CollectionConformance:
         self.keeping(address, keep, rows).close()
         for options in ({}, {"keep": keep}):
             with self.open(address, **options) as again:
-                assert again.info().keep == keep
+                assert again.info().keep == again.keep == keep
         for other in {"codes", "scale", "int8", "float16"} - {keep}:
             with pytest.raises(CompatibilityError, match=f"keep='{keep}'.*keep='{other}'"):
                 self.open(address, keep=other)

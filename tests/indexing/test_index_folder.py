@@ -13,6 +13,7 @@ from h2q import open_collection
 from h2q.codes import hamming_distances
 from h2q.collections import Collection
 from h2q.errors import CompatibilityError, InvalidInputError
+from h2q.images import read_image
 from h2q.indexing import IndexReport, PhotoEncoder, index_folder
 from tests.indexing.photo_files import save_photo
 
@@ -258,3 +259,19 @@ def test_progress_counts_every_photo(
         photos, collection, encoder, batch_size=5, on_progress=lambda a, b: seen.append((a, b))
     )
     assert seen == [(0, 12), (5, 12), (10, 12), (12, 12)]
+
+
+def test_a_collection_that_keeps_rows_gets_them(
+    photos: Path, tmp_path: Path, model: Path, encoder: PhotoEncoder
+) -> None:
+    """Also of photos that only moved: a record cannot be read back."""
+    with open_collection(tmp_path / "kept.h2q", model=model, keep="float16") as collection:
+        assert counts(index_folder(photos, collection, encoder))[0] == 12
+        moved = photos.rename(tmp_path / "moved")
+        assert counts(index_folder(moved, collection, encoder)) == (0, 0, 12, 0, 0, 0)
+        image = read_image(moved / "cats" / "3.png")
+        row = encoder.rotate(encoder.embed([encoder.prepare(image)]))
+        found = collection.search(row, 3, rank="cosine")
+        assert found.ids[0][0] == "cats/3.png"
+        assert found.scores is not None
+        assert found.scores[0][0] == pytest.approx(1, abs=1e-3)

@@ -12,6 +12,7 @@ from h2q.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from h2q.bulk import PartsReport
+    from h2q.collections import Keep
     from h2q.indexing.report import IndexReport
 
 
@@ -61,6 +62,7 @@ def index_bulk(
     *,
     model: Path | None,
     quantizer: Path | None,
+    keep: Keep | None,
     prefix: str,
     key: str | None,
     journal: Path | None,
@@ -71,14 +73,14 @@ def index_bulk(
     """Bring photos or shards into a collection by units; which of the two, the source says."""
     shared: dict[str, Any] = {"prefix": prefix, "ray": ray, "workers": workers}
     if model is None and (quantizer is not None or _holds_rows(source)):
-        return _index_rows(source, uri, quantizer, key, journal, shared)
+        return _index_rows(source, uri, quantizer, keep, key, journal, shared)
     if quantizer is not None:
         raise InvalidInputError("--quantizer is for embeddings, --model for photos; give one")
-    return _index_photos(source, uri, model, {**shared, **photos})
+    return _index_photos(source, uri, model, keep, {**shared, **photos})
 
 
 def _index_photos(
-    source: str, uri: str, model: Path | None, options: dict[str, Any]
+    source: str, uri: str, model: Path | None, keep: Keep | None, options: dict[str, Any]
 ) -> IndexReport:
     from h2q.bulk import bulk_index_photos
     from h2q.bulk.storage import find_files
@@ -89,7 +91,7 @@ def _index_photos(
         raise InvalidInputError(f"there is no collection {uri} yet; give --model to make it")
     # Before a collection is made: a mistyped folder should leave nothing behind.
     find_files(source, image_suffixes())
-    with collection_and_encoder(uri, model=model, device="cpu") as (collection, _):
+    with collection_and_encoder(uri, model=model, device="cpu", keep=keep) as (collection, _):
         data = collection.model_bytes()
         if data is None:  # collection_and_encoder has looked
             raise InvalidInputError(f"the collection {uri} keeps no model; give --model")
@@ -101,6 +103,7 @@ def _index_rows(
     source: str,
     uri: str,
     quantizer: Path | None,
+    keep: Keep | None,
     key: str | None,
     journal: Path | None,
     options: dict[str, Any],
@@ -116,7 +119,7 @@ def _index_rows(
     if first.n_bits is not None:
         made_with["n_bits"] = first.n_bits
     with (
-        open_collection(uri, **made_with) as collection,
+        open_collection(uri, keep=keep, **made_with) as collection,
         _console.progress("indexing") as advance,
     ):
         return bulk_index_rows(

@@ -12,6 +12,7 @@ from h2q.cli._help import BatchSize, Device, Json, Key, Ray, Workers
 from h2q.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from h2q.collections import Keep
     from h2q.indexing.report import IndexReport
 
 
@@ -33,6 +34,14 @@ def index(
     quantizer: Annotated[
         Path | None,
         typer.Option("--quantizer", help="For embeddings: what codes them; kept as well."),
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            "--keep",
+            help="Of a new collection: what it keeps of each real row, for search --rank: codes "
+            "(nothing), scale (2 bytes), int8 or float16 (1 or 2 bytes a bit).",
+        ),
     ] = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove the photos of this folder that are gone.")
@@ -71,7 +80,9 @@ def index(
     """
     from h2q.cli._bulk import index_bulk, is_bulk_index
     from h2q.cli._skipped import end, list_skipped
+    from h2q.collections.records import check_keep
 
+    kept = None if keep is None else check_keep(keep)
     path = Path(source)
     if is_bulk_index(source, ray):
         if prune:
@@ -83,6 +94,7 @@ def index(
             collection,
             model=model,
             quantizer=quantizer,
+            keep=kept,
             prefix=prefix,
             key=key,
             journal=journal,
@@ -102,6 +114,7 @@ def index(
             collection,
             model,
             device,
+            kept,
             prefix=prefix,
             prune=prune,
             batch_size=batch_size,
@@ -114,7 +127,7 @@ def index(
             f"{source} is a file: --model, --prune and --prefix are for folders"
         )
     else:
-        report = _rows(path, collection, quantizer, key)
+        report = _rows(path, collection, quantizer, kept, key)
     list_skipped(report.skipped)
     if json:
         _console.print_json({"collection": collection, **report.to_dict()})
@@ -123,7 +136,9 @@ def index(
     end(report.skipped)
 
 
-def _photos(folder: Path, uri: str, model: Path | None, device: str, **options: Any) -> IndexReport:
+def _photos(
+    folder: Path, uri: str, model: Path | None, device: str, keep: Keep | None, **options: Any
+) -> IndexReport:
     from h2q.images import scan_folder
     from h2q.indexing.folder import check_some_images, index_folder
     from h2q.indexing.models import collection_and_encoder, exists
@@ -133,13 +148,18 @@ def _photos(folder: Path, uri: str, model: Path | None, device: str, **options: 
     # Before a collection is made: a mistyped folder should leave nothing behind.
     check_some_images(folder, scan_folder(folder, on_error=lambda error: None))
     with (
-        collection_and_encoder(uri, model=model, device=device) as (collection, encoder),
+        collection_and_encoder(uri, model=model, device=device, keep=keep) as (
+            collection,
+            encoder,
+        ),
         _console.progress("indexing") as advance,
     ):
         return index_folder(folder, collection, encoder, on_progress=advance, **options)
 
 
-def _rows(source: Path, uri: str, quantizer_path: Path | None, key: str | None) -> IndexReport:
+def _rows(
+    source: Path, uri: str, quantizer_path: Path | None, keep: Keep | None, key: str | None
+) -> IndexReport:
     from h2q import open_collection
     from h2q.codes import load_codes
     from h2q.indexing.embeddings import is_codes_file, load_embeddings
@@ -151,12 +171,12 @@ def _rows(source: Path, uri: str, quantizer_path: Path | None, key: str | None) 
         codes = load_codes(source)
         options: dict[str, Any] = {} if quantizer is None else {"quantizer": quantizer}
         with (
-            open_collection(uri, n_bits=codes.n_bits, **options) as collection,
+            open_collection(uri, n_bits=codes.n_bits, keep=keep, **options) as collection,
             _console.progress("indexing") as advance,
         ):
             return index_codes(codes, collection, on_progress=advance)
     embeddings = load_embeddings(source, key=key)
-    with open_collection(uri, quantizer=quantizer) as collection:
+    with open_collection(uri, quantizer=quantizer, keep=keep) as collection:
         coder = collection.quantizer
         if coder is None:
             raise InvalidInputError(

@@ -39,7 +39,17 @@ def search(
     ] = None,
     rank: Annotated[
         str | None,
-        typer.Option("--rank", help="asymmetric (default for photos and embeddings) or hamming."),
+        typer.Option(
+            "--rank",
+            help="hamming, asymmetric (default for photos and embeddings), calibrated, embedding "
+            "or cosine; the last three where the collection keeps enough (index --keep).",
+        ),
+    ] = None,
+    oversample: Annotated[
+        int | None,
+        typer.Option(
+            "--oversample", min=1, help="Items ranked for each one asked for, where not all are."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -56,15 +66,16 @@ def search(
     """[bold]Search[/] a collection for what is like a photo, an embedding or a stored item.
 
     Distances are Hamming distances in bits; scores, where the query is real-valued, are inner
-    products with the stored codes (higher is nearer).
+    products with the stored codes, or cosines by another --rank (higher is nearer).
     """
+    from h2q.collections.reranking import RANKS
     from h2q.indexing.searching import Searcher
 
     if (query is None) == (item_id is None):
         raise typer.BadParameter("give either a QUERY file or --id")
-    if rank not in (None, "hamming", "asymmetric"):
-        raise typer.BadParameter("is hamming or asymmetric", param_hint="--rank")
-    if radius is not None and rank == "asymmetric":
+    if rank is not None and rank not in RANKS:
+        raise typer.BadParameter(f"is one of {', '.join(RANKS)}", param_hint="--rank")
+    if radius is not None and rank not in (None, "hamming"):
         raise typer.BadParameter("--radius counts bits; it goes with --rank hamming")
     condition = parse_where(where or [])
     with Searcher(collection, model=model, device=device) as searcher:
@@ -74,7 +85,12 @@ def search(
             else searcher.file(cast(Path, query), key=key)
         )
         results = searcher.search(
-            queries, k=k, radius=radius, where=condition, rank=cast(Any, rank)
+            queries,
+            k=k,
+            radius=radius,
+            where=condition,
+            rank=cast(Any, rank),
+            oversample=oversample,
         )
     if out is not None:
         from h2q.indexing.sheets import draw_sheet

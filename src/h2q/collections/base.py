@@ -133,6 +133,10 @@ class Collection(Protocol):
         """Length of its codes in bits."""
 
     @property
+    def keep(self) -> Keep:
+        """What is kept of each item's real row beside its code."""
+
+    @property
     def quantizer(self) -> Quantizer | None:
         """The quantizer that made the codes, if it was given when the collection was made."""
 

@@ -34,6 +34,12 @@ class Encoder(Protocol):
     def encode(self, prepared: Sequence[Any], /) -> CodeArray:
         """Code what `prepare` made: packed, one row an image."""
 
+    def embed(self, prepared: Sequence[Any], /) -> NDArray[np.float32]:
+        """Embed what `prepare` made: rows before rotation, one an image."""
+
+    def rotate(self, rows: NDArray[np.float32], /) -> NDArray[np.float32]:
+        """Rotate rows: the signs are the codes."""
+
 
 class PhotoEncoder:
     """Images to embeddings and codes, in the same way whoever asks.

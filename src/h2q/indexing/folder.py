@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from h2q._typing import StrPath
+from h2q._typing import CodeArray, StrPath
+from h2q.codes import pack
 from h2q.collections.base import Collection
 from h2q.errors import CompatibilityError, ImageError, InvalidInputError
 from h2q.images import MAX_PIXELS, read_image, scan_folder
@@ -89,7 +91,8 @@ def index_folder(
     plan = make_plan(collection, files)
     report.unchanged = plan.unchanged
     report.skipped.extend(Skipped(path, reason) for path, reason in plan.unreadable)
-    _renew(collection, plan, report, batch_size)
+    if collection.keep == "codes":
+        _renew(collection, plan, report, batch_size)
     _encode(collection, encoder, plan, report, batch_size, max_pixels, on_progress)
     if prune:
         gone = list(vanished(collection, root, prefix.strip("/")))
@@ -159,6 +162,10 @@ def _encode(
 
     todo = [*plan.new, *plan.changed]
     is_new = {file.id for file in plan.new}
+    # A record cannot be read back, so where there are some, what only moved is encoded again.
+    moved = [] if collection.keep == "codes" else [file for file, _ in plan.moved]
+    is_moved = {file.id for file in moved}
+    todo += moved
     done = 0
     on_progress(done, len(todo))
     loaded = read_ahead(load, todo, ahead=2 * batch_size)
@@ -166,11 +173,25 @@ def _encode(
         photos = [result for result in part if isinstance(result, _Photo)]
         report.skipped.extend(result for result in part if isinstance(result, Skipped))
         if photos:
-            codes = encoder.encode([photo.prepared for photo in photos])
+            codes, rows = _coded(collection, encoder, [photo.prepared for photo in photos])
             ids = [photo.file.id for photo in photos]
-            collection.add(ids, codes, [photo.payload for photo in photos])
+            collection.add(ids, codes, [photo.payload for photo in photos], embeddings=rows)
             added = sum(item_id in is_new for item_id in ids)
+            renewed = sum(item_id in is_moved for item_id in ids)
             report.added += added
-            report.updated += len(ids) - added
+            report.renewed += renewed
+            report.updated += len(ids) - added - renewed
         done += len(part)
         on_progress(done, len(todo))
+
+
+def _coded(
+    collection: Collection, encoder: Encoder, prepared: list[Any]
+) -> tuple[CodeArray, NDArray[np.float32] | None]:
+    """Codes and, where the collection keeps something of them, the rows as it takes them."""
+    if collection.keep == "codes":
+        return encoder.encode(prepared), None
+    rows = encoder.embed(prepared)
+    rotated = encoder.rotate(rows)
+    # A collection with a quantizer of its own rotates; without one the model's rotation is it.
+    return pack(rotated), rotated if collection.quantizer is None else rows

@@ -10,14 +10,19 @@ from typing import Any, Literal
 from h2q import open_collection
 from h2q._lazy import require
 from h2q._typing import StrPath
-from h2q.collections.base import Collection
+from h2q.collections.base import Collection, Keep
 from h2q.errors import InvalidInputError
 from h2q.indexing.encoder import PhotoEncoder, load_hasher, model_file
 
 
 @contextlib.contextmanager
 def collection_and_encoder(
-    uri: str, *, model: StrPath | None = None, device: str = "auto", mode: Literal["a", "r"] = "a"
+    uri: str,
+    *,
+    model: StrPath | None = None,
+    device: str = "auto",
+    mode: Literal["a", "r"] = "a",
+    keep: Keep | None = None,
 ) -> Iterator[tuple[Collection, PhotoEncoder]]:
     """Open a collection of photos and its model.
 
@@ -34,6 +39,8 @@ def collection_and_encoder(
         Where the network runs.
     mode : {"a", "r"}
         "r" only reads.
+    keep : str, optional
+        What is kept of each real row, as `h2q.open_collection` takes it.
 
     Raises
     ------
@@ -46,10 +53,10 @@ def collection_and_encoder(
         # Loading first: a damaged model must not leave an empty collection behind.
         encoder = PhotoEncoder(load_hasher(model), device)
         options: dict[str, Any] = {"n_bits": encoder.n_bits, "model": model_file(model)}
-        with open_collection(uri, mode=mode, **options) as collection:
+        with open_collection(uri, mode=mode, keep=keep, **options) as collection:
             yield collection, encoder
         return
-    with open_collection(uri, mode=mode) as collection:
+    with open_collection(uri, mode=mode, keep=keep) as collection:
         yield collection, PhotoEncoder(kept_model(collection), device)
 
 

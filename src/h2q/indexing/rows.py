@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from h2q.codes import CodeFile
 from h2q.collections.base import Collection, Id
 from h2q.errors import CompatibilityError
@@ -39,8 +41,12 @@ def index_embeddings(
     for start in range(0, total, _BATCH):
         rows = slice(start, start + _BATCH)
         codes = quantizer.transform(embeddings.rows[rows])
+        kept = None
+        if collection.keep != "codes":  # rotated by the collection, where it has the quantizer
+            kept = np.asarray(embeddings.rows[rows], dtype=np.float32)
+            kept = kept if collection.quantizer is not None else quantizer.rotate(kept)
         payloads = [_payload(embeddings, place) for place in range(start, start + len(codes))]
-        _store(collection, embeddings.ids[rows], codes, payloads, report)
+        _store(collection, embeddings.ids[rows], codes, payloads, report, kept)
         on_progress(start + len(codes), total)
     return report
 
@@ -48,7 +54,13 @@ def index_embeddings(
 def index_codes(
     file: CodeFile, collection: Collection, *, on_progress: OnProgress = no_progress
 ) -> IndexReport:
-    """Store codes read from a file under their ids; without ids, under "0", "1", ..."""
+    """Store codes read from a file under their ids; without ids, under "0", "1", ...
+
+    Raises
+    ------
+    InvalidInputError
+        If the collection keeps something of the real rows, which a file of codes has not.
+    """
     _check_bits(collection, file.n_bits, "the file holds")
     report, total = IndexReport(), len(file.codes)
     ids: Sequence[Id] = file.ids if file.ids is not None else [str(i) for i in range(total)]
@@ -60,10 +72,15 @@ def index_codes(
 
 
 def _store(
-    collection: Collection, ids: Sequence[Id], codes: Any, payloads: Any, report: IndexReport
+    collection: Collection,
+    ids: Sequence[Id],
+    codes: Any,
+    payloads: Any,
+    report: IndexReport,
+    embeddings: Any = None,
 ) -> None:
     held = sum(item is not None for item in collection.get(ids))
-    collection.add(ids, codes, payloads)
+    collection.add(ids, codes, payloads, embeddings=embeddings)
     report.updated += held
     report.added += len(ids) - held
 

@@ -150,6 +150,7 @@ class Searcher:
         radius: int | None = None,
         where: Where | None = None,
         rank: Rank | None = None,
+        oversample: int | None = None,
     ) -> list[Result]:
         """Find the neighbours of each query.
 
@@ -162,8 +163,8 @@ class Searcher:
             All items within so many bits, inclusive.
         where : mapping, optional
             Only items whose payload meets this (`h2q.collections.filters`).
-        rank : {"hamming", "asymmetric"}, optional
-            By default the best the query allows.
+        rank, oversample : optional
+            As `h2q.collections.Collection.search` takes them.
         """
         import numpy as np
 
@@ -174,7 +175,9 @@ class Searcher:
         if radius is not None:
             found = self.collection.within(rows, radius, where=where)
         else:
-            found = self.collection.search(rows, k + spare, where=where, rank=rank)
+            found = self.collection.search(
+                rows, k + spare, where=where, rank=rank, oversample=oversample
+            )
         results = []
         for place, query in enumerate(queries):
             scores = None if found.scores is None else found.scores[place]
