@@ -9,7 +9,20 @@ import pytest
 
 from h2q import __version__
 
-VERBS = ["demo", "train", "embed", "fit", "encode", "index", "search", "eval", "info", "duplicates"]
+VERBS = [
+    "demo",
+    "train",
+    "embed",
+    "fit",
+    "encode",
+    "index",
+    "search",
+    "eval",
+    "info",
+    "duplicates",
+    "export",
+    "import",
+]
 
 
 def test_help_names_every_verb_and_exit_code(h2q: Callable[..., Any]) -> None:

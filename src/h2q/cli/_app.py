@@ -17,7 +17,9 @@ from h2q.cli.duplicates import duplicates
 from h2q.cli.embed import embed
 from h2q.cli.encode import encode
 from h2q.cli.evaluate import evaluate
+from h2q.cli.export import export
 from h2q.cli.fit import fit
+from h2q.cli.import_ import import_
 from h2q.cli.index import index
 from h2q.cli.info import info
 from h2q.cli.paper import paper
@@ -46,6 +48,7 @@ app = typer.Typer(
 _START = "Start here"
 _PHOTOS = "Photos: learn, index, search"
 _ARRAYS = "Embeddings: quantize, encode, judge"
+_OTHERS = "Other libraries"
 
 
 def _add(function: Callable[..., None], panel: str, *lines: str, name: str | None = None) -> None:
@@ -104,6 +107,21 @@ _add(
     "h2q eval --model runs/photos --data folder:photos",
     "h2q eval photos.h2q",
     name="eval",
+)
+_add(
+    export,
+    _OTHERS,
+    "h2q export photos.h2q codes.parquet",
+    "h2q export photos.h2q codes.faiss --set index=hnsw --set m=16",
+    "h2q export photos.h2q raw.lsh.faiss",
+    "h2q export --list",
+)
+_add(
+    import_,
+    _OTHERS,
+    "h2q import codes.parquet --collection photos.h2q",
+    "h2q import theirs.u8bin --bits 64 --collection items.h2q",
+    name="import",
 )
 app.add_typer(paper, name="paper", rich_help_panel="Research")
 

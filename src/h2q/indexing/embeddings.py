@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from h2q._files import written_whole
 from h2q._typing import FloatArray, StrPath
 from h2q.errors import FormatError, InvalidInputError
+from h2q.interchange.bigann import load_rows
 
 _FORMAT: Final = "h2q-embeddings"
 _FORMAT_VERSION: Final = 1
@@ -91,7 +92,7 @@ def save_embeddings(path: StrPath, embeddings: Embeddings) -> Path:
 
 
 def load_embeddings(path: StrPath, *, key: str | None = None) -> Embeddings:
-    """Read a `.npy` (memory-mapped) or `.npz` file of embeddings.
+    """Read a `.npy` or `.fbin` (memory-mapped) or `.npz` file of embeddings.
 
     Parameters
     ----------
@@ -109,6 +110,9 @@ def load_embeddings(path: StrPath, *, key: str | None = None) -> Embeddings:
         If there is no such array, several could be meant, or ids, labels and split do not fit it.
     """
     path = Path(path)
+    if path.suffix == ".fbin" and path.is_file():
+        rows = _check_rows(load_rows(path), str(path))
+        return Embeddings(rows, [str(i) for i in range(len(rows))])
     try:
         loaded = np.load(path, allow_pickle=False, mmap_mode="r")
         if isinstance(loaded, np.ndarray):

@@ -1,0 +1,59 @@
+"""`h2q import`: codes from another library's file into a collection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from h2q.cli import _console
+from h2q.cli._help import Json
+
+
+def import_(
+    source: Annotated[Path, typer.Argument(help="The file of codes; its suffix tells the format.")],
+    collection: Annotated[
+        str, typer.Option("--collection", "-c", help="The collection; made if it is absent.")
+    ],
+    format: Annotated[
+        str | None, typer.Option("--format", "-f", help="The format (h2q export --list).")
+    ] = None,
+    bits: Annotated[
+        int | None,
+        typer.Option("--bits", "-b", min=1, help="Bits a code, where the file does not say it."),
+    ] = None,
+    bit_order: Annotated[
+        str | None,
+        typer.Option(
+            "--bit-order", help="msb (default) or lsb, of a file of bytes that does not say it."
+        ),
+    ] = None,
+    quantizer: Annotated[
+        Path | None,
+        typer.Option("--quantizer", help="What made the codes; a new collection keeps it."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """[bold]Import[/] codes that faiss, usearch, pandas, PostgreSQL, ... hold into a collection.
+
+    Ids and payloads come along where the file, or those beside it, have them. Items with the same
+    id are replaced.
+    """
+    from h2q import open_collection
+    from h2q.indexing.imports import import_codes
+    from h2q.indexing.quantizers import load_quantizer
+    from h2q.interchange import read_codes
+
+    stream = read_codes(source, format, n_bits=bits, bit_order=bit_order)
+    coder = None if quantizer is None else load_quantizer(quantizer)
+    with (
+        open_collection(collection, n_bits=stream.n_bits, quantizer=coder) as opened,
+        _console.progress("importing") as advance,
+    ):
+        report = import_codes(stream, opened, on_progress=advance)
+    if json:
+        _console.print_json({"collection": collection, "n_bits": stream.n_bits, **report.to_dict()})
+        return
+    updated = f", {report.updated:,} updated" if report.updated else ""
+    _console.out().print(f"{report.added:,} added{updated} -> {collection}", markup=False)
