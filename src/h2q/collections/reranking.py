@@ -119,9 +119,10 @@ def rerank(
         signs; for "calibrated", the cosine of the rotated query and the row, estimated from
         code and scale (`calibrated_scores`); for "embedding" and "cosine", their cosine.
     """
-    distances = np.bitwise_count(codes ^ queries.codes[number]).sum(axis=1, dtype=np.int32)
+    code = queries.codes[number]
     age = np.arange(len(codes)) if ages is None else ages
     if rank == "hamming" or queries.rows is None:
+        distances = _distances(code, codes)
         order = np.lexsort((age, distances))[:k]
         return Ranked(order, distances[order], None)
     row = queries.rows[number]
@@ -134,9 +135,18 @@ def rerank(
     else:
         scores = cosines(row, decode_rows(records, keep, n_bits))
     # Compared as they are returned: what has an equal score is a tie.
-    keys = (age, -scores, distances) if rank == "embedding" else (age, -scores)
-    order = np.lexsort(keys)[:k]
-    return Ranked(order, distances[order], scores[order])
+    if rank == "embedding":
+        order = np.lexsort((age, -scores, _distances(code, codes)))[:k]
+    else:
+        kept = np.arange(len(scores))
+        if len(scores) > 4 * k:  # sorting all would cost more than scoring them
+            kept = np.flatnonzero(scores >= -np.partition(-scores, k - 1)[k - 1])
+        order = kept[np.lexsort((age[kept], -scores[kept]))[:k]]
+    return Ranked(order, _distances(code, codes[order]), scores[order])
+
+
+def _distances(code: CodeArray, codes: CodeArray) -> NDArray[np.int32]:
+    return np.bitwise_count(codes ^ code).sum(axis=1, dtype=np.int32)
 
 
 def asymmetric_scores(row: NDArray[np.float32], codes: CodeArray) -> NDArray[np.float32]:
