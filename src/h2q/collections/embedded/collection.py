@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from h2q._typing import Array, StrPath
 from h2q.codes import check_codes, code_width
@@ -27,22 +23,22 @@ from h2q.collections.base import (
     Where,
 )
 from h2q.collections.embedded import artifacts, checking, items, schema, searching
-from h2q.collections.embedded.connection import Mode, reading, writing
+from h2q.collections.embedded.connection import Mode
 from h2q.collections.embedded.faults import reported
-from h2q.collections.embedded.mirror import Mirror
+from h2q.collections.embedded.index_spec import IndexSpec
 from h2q.collections.embedded.record_mirror import RecordMirror
-from h2q.collections.embedded.view import View
+from h2q.collections.embedded.session import Session
 from h2q.collections.filters import Condition, compile_where
 from h2q.collections.records import check_keep, record_width
-from h2q.collections.reranking import check_rank, shortlist_length
-from h2q.errors import CollectionError, InvalidInputError
+from h2q.collections.reranking import DEFAULT_OVERSAMPLE, check_rank, shortlist_length
+from h2q.errors import InvalidInputError
 
 _EVERYTHING = Condition("1", ())
 #: Ranks that need no more than the codes in memory.
 _CODES_SUFFICE = ("hamming", "asymmetric")
 
 
-class EmbeddedCollection:
+class EmbeddedCollection(Session):
     """A collection kept in one SQLite file; open it with `h2q.open_collection`.
 
     SQLite, in WAL mode, is the truth. The codes are mirrored in memory when first searched and
@@ -53,25 +49,21 @@ class EmbeddedCollection:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path, mode: Mode, meta: dict[str, str]
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        mode: Mode,
+        meta: dict[str, str],
+        spec: IndexSpec,
     ) -> None:
-        self._connection = connection
-        self._path = path
-        self._mode = mode
+        super().__init__(connection, path, mode, int(meta["n_bits"]), spec)
         self._meta = meta
         self._n_bits = int(meta["n_bits"])
         self._width = code_width(self._n_bits)
         self._keep = check_keep(meta["keep"])
-        self._mirror = Mirror(self._width)
         self._records = RecordMirror(record_width(self._keep, self._n_bits))
-        self._lock = threading.RLock()
 
     # What it is
-
-    @property
-    def uri(self) -> str:
-        """Path of the file."""
-        return str(self._path)
 
     @property
     def n_bits(self) -> int:
@@ -125,6 +117,7 @@ class EmbeddedCollection:
             created_by=self._meta.get("created_by", "unknown"),
             fingerprints=self.fingerprints,
             keep=self._keep,
+            index=self._spec.kind,
         )
 
     # Writing
@@ -184,12 +177,16 @@ class EmbeddedCollection:
         """Find the `k` best items for each query.
 
         "hamming", "asymmetric" and "embedding" are exact; "calibrated" and "cosine" order the
-        shortlist of the highest asymmetric scores. See `h2q.collections.Collection.search`.
+        shortlist of the highest asymmetric scores. With index="ivf" or "hnsw", "hamming" finds most
+        of the nearest, and the others order its `oversample * k` (10 by default) nearest. See
+        `h2q.collections.Collection.search`.
         """
         k = inputs.as_count(k, "k", least=1)
         asked = inputs.as_queries(queries, self._n_bits, self.quantizer)
         ranking = check_rank(rank, asked, self._keep)
         shortlist = shortlist_length(k, oversample)
+        if self._spec.kind in ("ivf", "hnsw"):  # whose time grows with it
+            shortlist = k * (oversample or DEFAULT_OVERSAMPLE)
         condition = None if where is None else compile_where(where)
         with self._view(condition, alone=ranking in _CODES_SUFFICE) as view:
             return searching.neighbours(
@@ -268,49 +265,5 @@ class EmbeddedCollection:
         with self._snapshot() as connection:
             return items.has(connection, item_id)
 
-    # Opening and closing
-
-    def close(self) -> None:
-        """Release the file. Closing twice is harmless."""
-        with self._lock:
-            self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __repr__(self) -> str:
         return f"EmbeddedCollection({self.uri!r}, n_bits={self._n_bits}, mode={self._mode!r})"
-
-    @contextmanager
-    def _view(self, condition: Condition | None, alone: bool = True) -> Iterator[View]:
-        """Give the newest state, in a snapshot; without one where `alone` it is all one needs."""
-        with self._lock, reported(self._path):
-            if alone and (view := self._mirror.unchanged(self._connection, condition)) is not None:
-                yield view
-                return
-            with reading(self._connection):
-                yield self._mirror.view(self._connection, condition)
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, reported(self._path), reading(self._connection):
-            yield self._connection
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        if self._mode == "r":
-            raise CollectionError(
-                f"{self._path}: opened for reading (mode='r'); open it with mode='a' to write"
-            )
-        with self._lock, reported(self._path):
-            self._mirror.written()
-            with writing(self._connection):
-                yield self._connection

@@ -64,6 +64,17 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
+def writing_at_once(connection: sqlite3.Connection) -> Iterator[None]:
+    """As `writing`, but raises at once where another connection is writing."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        with writing(connection):
+            yield
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(1000 * _PATIENCE_S)}")
+
+
+@contextmanager
 def reading(connection: sqlite3.Connection) -> Iterator[None]:
     """One snapshot: everything read inside is of the same moment. Writers are not held up."""
     connection.execute("BEGIN")

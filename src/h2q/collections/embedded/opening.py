@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from h2q.collections.embedded import artifacts, schema
 from h2q.collections.embedded.collection import EmbeddedCollection
 from h2q.collections.embedded.connection import Mode, connect, connect_new, writing
 from h2q.collections.embedded.faults import reported
+from h2q.collections.embedded.index_spec import IndexSpec
 from h2q.collections.wanted import Wanted, as_wanted, check_fit
 from h2q.errors import CollectionError, InvalidInputError
 
@@ -32,8 +34,8 @@ def open_embedded(
     """Open the collection in the file `path`; see `h2q.open_collection`."""
     if mode not in ("a", "r"):
         raise InvalidInputError(f"mode is 'a' (read and write) or 'r' (read), got {mode!r}")
-    if index not in (None, "flat") or index_options:
-        raise InvalidInputError(f"an embedded collection has index='flat' alone, got {index!r}")
+    if index is not None or not path.exists():
+        IndexSpec().changed(index, index_options)  # refuses what is unknown, before a file is made
     wanted = as_wanted(n_bits, quantizer, model, keep)
     with reported(path):
         if path.is_dir():
@@ -58,10 +60,31 @@ def open_embedded(
                 keep=meta["keep"],
                 fingerprints=artifacts.fingerprints(connection),
             )
+            spec = _index_spec(connection, path, meta, mode, index, index_options)
         except BaseException:
             connection.close()
             raise
-    return EmbeddedCollection(connection, path, mode, meta)
+    return EmbeddedCollection(connection, path, mode, meta, spec)
+
+
+def _index_spec(
+    connection: sqlite3.Connection,
+    path: Path,
+    meta: Mapping[str, str],
+    mode: Mode,
+    index: IndexKind | None,
+    options: Mapping[str, int] | None,
+) -> IndexSpec:
+    """Return the index to use, and state it in the file where that states another."""
+    if index == "flat":
+        spec = IndexSpec().changed(index, options)
+    else:
+        spec = IndexSpec.from_json(meta.get("index"), path).changed(index, options)
+    text = spec.to_json()
+    if mode == "a" and text != meta.get("index", IndexSpec().to_json()):
+        with writing(connection):
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('index', ?)", (text,))
+    return spec
 
 
 def _create(path: Path, wanted: Wanted) -> None:

@@ -21,7 +21,7 @@ RecordsOf = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 
 def nearest(
     view: View,
-    records_of: RecordsOf,
+    records_of: RecordsOf | None,
     queries: Queries,
     rank: Rank,
     k: int,
@@ -34,10 +34,13 @@ def nearest(
 
     "embedding" is exact: its shortlist is all items no farther, by Hamming distance, than the
     k-th nearest. "calibrated" and "cosine" order the `shortlist` items of the highest asymmetric
-    score.
+    score. Where the view is approximate, every rank orders its `shortlist` nearest items by Hamming
+    distance.
     """
     table = view.table
-    if rank == "embedding" or queries.rows is None:
+    if view.approximate or queries.rows is None:
+        candidates = [hit.positions for hit in view.nearest(queries.codes, shortlist)]
+    elif rank == "embedding":
         found = hamming_scan.nearest(table, queries.codes, shortlist)
         candidates = [_with_all_ties(table, queries, i, hit, k) for i, hit in enumerate(found)]
     else:
@@ -50,7 +53,7 @@ def nearest(
             queries,
             number,
             table.codes[oldest_first],
-            records_of(table.rows[oldest_first]),
+            None if records_of is None else records_of(table.rows[oldest_first]),
             keep=keep,
             n_bits=n_bits,
             k=k,

@@ -42,12 +42,12 @@ def neighbours(
     """
     if rank == "hamming" or queries.rows is None:
         return by_distance(view, view.nearest(queries.codes, k))
-    if rank == "asymmetric":
+    if rank == "asymmetric" and not view.approximate:
         hits = view.asymmetric.nearest(queries.rows, k)
         distances = _distances(view, queries, hits)
         return Neighbours(_ids(view, hits), distances, [hit.values for hit in hits])
-    if records_of is None:
-        raise ValueError(f"the {rank} ranking needs the records")
+    if rank == "asymmetric":
+        records_of = None
     hits, measured = reranked.nearest(
         view, records_of, queries, rank, k, shortlist=shortlist, keep=keep, n_bits=n_bits
     )

@@ -3,23 +3,55 @@
 from __future__ import annotations
 
 from h2q._typing import CodeArray
-from h2q.collections.embedded import hamming_scan
+from h2q.collections.embedded import approximate_scan, hamming_scan
 from h2q.collections.embedded.asymmetric_scan import AsymmetricScan
 from h2q.collections.embedded.hits import Hits
+from h2q.collections.embedded.radius_index import RadiusIndex
+from h2q.collections.embedded.row_index import RowIndex
 from h2q.collections.embedded.table import CodeTable
 
 
 class View:
-    """A table and what is derived from it, made when first used."""
+    """A table and what is derived from it, made when first used.
 
-    def __init__(self, table: CodeTable) -> None:
+    Parameters
+    ----------
+    table : CodeTable
+    index : RowIndex, optional
+        Of this table, where the collection has one.
+    """
+
+    def __init__(self, table: CodeTable, index: RowIndex | None = None) -> None:
         self.table = table
         self.asymmetric = AsymmetricScan(table)
+        self._index = index
+        self._by_radius = None
+        if index is not None and index.spec.kind == "mih":
+            self._by_radius = RadiusIndex(index)
+
+    @property
+    def approximate(self) -> bool:
+        """Whether `nearest` may miss items: shortlists are its, then, too."""
+        return self._index is not None and self._by_radius is None
+
+    def prepare(self) -> None:
+        """Make the index now, where there is one."""
+        if self._index is not None:
+            self._index.follow(self.table)
 
     def nearest(self, codes: CodeArray, k: int) -> list[Hits]:
         """Return the `k` nearest items by Hamming distance of each query."""
+        if self._index is not None and self._by_radius is None and self._index.follow(self.table):
+            return approximate_scan.nearest(self._index, self.table, codes, k)
         return hamming_scan.nearest(self.table, codes, k)
 
     def within(self, codes: CodeArray, radius: int) -> list[Hits]:
         """Return all items at a distance of at most `radius` from each query, nearest first."""
+        if (
+            self._index is not None
+            and self._by_radius is not None
+            and self._index.follow(self.table)
+            and self._by_radius.worthwhile(self.table, radius)
+        ):
+            return self._by_radius.within(self.table, codes, radius)
         return hamming_scan.within(self.table, codes, radius)

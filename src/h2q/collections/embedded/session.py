@@ -1,0 +1,146 @@
+"""A collection file that is open: its snapshots and transactions, and the copy in memory."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from h2q.codes import code_width
+from h2q.collections.embedded import items
+from h2q.collections.embedded.code_cache import LEAST_CACHED
+from h2q.collections.embedded.connection import Mode, reading, writing
+from h2q.collections.embedded.faults import reported
+from h2q.collections.embedded.index_spec import IndexSpec
+from h2q.collections.embedded.mirror import Mirror
+from h2q.collections.embedded.row_index import RowIndex
+from h2q.collections.embedded.view import View
+from h2q.collections.filters import Condition
+from h2q.errors import CollectionError
+
+#: Of the items: the files beside the collection are written anew after a search, or when it is
+#: closed, once more than this share is not in them.
+_LAG_SEARCHING: Final = 1 / 4
+_LAG_CLOSING: Final = 1 / 16
+
+
+class Session:
+    """What every call on an open collection goes through; one thread at a time.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        Of the file; closed with the session.
+    path : path
+    mode : {"a", "r"}
+    n_bits : int
+        Length of the codes.
+    spec : IndexSpec
+        The index that finds them.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, mode: Mode, n_bits: int, spec: IndexSpec
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._mode: Mode = mode
+        self._spec = spec
+        # An index is only made where it can be kept for the next time.
+        index = None if spec.kind == "flat" else RowIndex(spec, may_build=mode == "a")
+        self._mirror = Mirror(path, code_width(n_bits), index)
+        self._lock = threading.RLock()
+        self._opened_at: items.State | None = None
+        self._closed = False
+
+    @property
+    def uri(self) -> str:
+        """Path of the file."""
+        return str(self._path)
+
+    def optimize(self) -> None:
+        """Build the index where there is one, and write the files that open the collection fast.
+
+        Searches do the same when it is due; this does it now, and for any size. With mode="r"
+        nothing is written.
+        """
+        with self._lock, reported(self._path):
+            with reading(self._connection):
+                self._mirror.view(self._connection).prepare()
+            if self._mode == "a":
+                self._mirror.save(self._connection, 0.0, least=1)
+
+    def close(self) -> None:
+        """Release the file. Closing twice is harmless.
+
+        Where many items were added, what opens the collection fast is written first.
+        """
+        with self._lock:
+            if not self._closed and self._mode == "a":
+                self._save_before_closing()
+            self._release()
+
+    def _release(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._connection.close()
+
+    def _save_before_closing(self) -> None:
+        try:
+            with reading(self._connection):
+                state = items.read_state(self._connection)
+                before = self._opened_at or state
+                if not self._mirror.loaded and state.last_row - before.last_row < LEAST_CACHED:
+                    return
+                self._mirror.refresh(self._connection)
+            self._mirror.save(self._connection, _LAG_CLOSING)
+        except sqlite3.Error:  # a damaged or a full disk: whoever reads on is told
+            return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._release()
+
+    @contextmanager
+    def _view(self, condition: Condition | None, alone: bool = True) -> Iterator[View]:
+        """Give the newest state, in a snapshot; without one where `alone` it is all one needs."""
+        with self._lock, reported(self._path):
+            if alone and (view := self._mirror.unchanged(self._connection, condition)) is not None:
+                yield view
+            else:
+                with reading(self._connection):
+                    yield self._mirror.view(self._connection, condition)
+            if self._mode == "a":
+                self._mirror.save(self._connection, _LAG_SEARCHING)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, reported(self._path), reading(self._connection):
+            yield self._connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        if self._mode == "r":
+            raise CollectionError(
+                f"{self._path}: opened for reading (mode='r'); open it with mode='a' to write"
+            )
+        with self._lock, reported(self._path):
+            self._mirror.written()
+            with writing(self._connection):
+                if self._opened_at is None:
+                    self._opened_at = items.read_state(self._connection)
+                yield self._connection
