@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from array_api_compat import array_namespace, device
+from numpy.typing import NDArray
 
 from h2q._typing import Array, RandomState
 from h2q.errors import InvalidInputError
@@ -46,6 +47,11 @@ def solve(
     poor local optima. At small beta the objective is smooth and has few. Each stage starts where
     the one before ended.
 
+    The first start is the identity: what was trained towards signs, by tanh or a penalty, is near
+    its optimum already. But where columns are uncorrelated, as after PCA, the identity is a saddle
+    and may hold on to its start; so a random start runs beside it through the stages below
+    beta = 4, which are cheap, and the better of the two goes on.
+
     A step is R <- polar(z' W (tanh(beta z R) - c beta z R)). With c = 0 it never lowers the
     objective, which is convex in R. The term with c is the gradient of sum w |v|^2, which is the
     same for every rotation: leaving it out moves no fixed point and lengthens the steps. So does
@@ -65,7 +71,9 @@ def solve(
     random_state : int, numpy Generator, numpy RandomState or None
         Draws the starts and the rows of the early stages.
     n_init : int, optional
-        Random starts, the one with the least loss kept. Default 1.
+        Starts, the identity and random ones. The one with the least loss after the stages below
+        beta = 4 goes on. Default 2; with 1 the result hangs on `random_state` only through the
+        rows of the early stages.
     betas : sequence of float
         Sharpness of each stage; `math.inf` makes sign steps, those of ITQ.
     n_steps, n_sign_steps : int
@@ -80,7 +88,7 @@ def solve(
     -------
     SolverResult
         ``history["loss"]``: mean of e_i ** (1 + `emphasis`) over all rows, e_i the mean of
-        (|v_ij| - 1)^2 over j, after each stage of the start kept.
+        (|v_ij| - 1)^2 over j, after each stage of the start that went on.
 
     Raises
     ------
@@ -98,26 +106,33 @@ def solve(
             f"solver 'graduated' minimises only the objective 'l2', got {objective!r}; "
             "use solver='sgd' for the others"
         )
-    starts = 1 if n_init is None else n_init
+    starts = 2 if n_init is None else n_init
     counts = {"n_init": starts, "n_steps": n_steps, "n_sign_steps": n_sign_steps}
     _check(counts if early_rows is None else counts | {"early_rows": early_rows}, betas, emphasis)
     xp = array_namespace(z)
     generator = as_generator(random_state)
     k = z.shape[1]
-    results = []
-    for _ in range(starts):
-        rotation = like(random_orthogonal(k, generator), z)
+    n_rows = z.shape[0] if early_rows is None else max(early_rows, 16 * k)
+    n_early = sum(1 for beta in betas if beta < _LATE)
+
+    def follow(rotation: Array, stages: Sequence[float]) -> tuple[Array, list[float]]:
         losses = []
-        for beta in betas:
-            rows = z
-            if early_rows is not None and beta < _LATE:
-                rows = _sample(z, max(early_rows, 16 * k), generator)
+        for beta in stages:
+            rows = _sample(z, n_rows, generator) if beta < _LATE else z
             steps = n_sign_steps if math.isinf(beta) else n_steps
             rotation = _stage(rows, rotation, beta, steps, emphasis)
-            errors = _row_errors(z @ rotation)
-            losses.append(float(xp.mean(errors ** (1.0 + emphasis))))
-        results.append(SolverResult(polar_factor(rotation), {"loss": losses}))
-    return min(results, key=lambda result: result.history["loss"][-1])
+            losses.append(float(xp.mean(_row_errors(z @ rotation) ** (1.0 + emphasis))))
+        return rotation, losses
+
+    begun = [follow(like(start, z), betas[:n_early]) for start in _starts(k, starts, generator)]
+    rotation, losses = min(begun, key=lambda each: each[1][-1]) if n_early else begun[0]
+    rotation, late = follow(rotation, betas[n_early:])
+    return SolverResult(polar_factor(rotation), {"loss": [*losses, *late]})
+
+
+def _starts(k: int, count: int, generator: np.random.Generator) -> list[NDArray[np.float64]]:
+    """Identity first, random ones after it."""
+    return [np.eye(k), *(random_orthogonal(k, generator) for _ in range(count - 1))]
 
 
 def _check(counts: dict[str, int], betas: Sequence[float], emphasis: float) -> None:
