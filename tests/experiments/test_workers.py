@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from h2q.evaluation import mean_average_precision
-from h2q.experiments import Grid, JobFolder, Source, make_grid, read_results, run_grid
+from h2q.experiments import Grid, JobFolder, Source, make_grid, provenance, read_results, run_grid
 from h2q.experiments.workers import Summary
 
 pytest.importorskip("lightning", reason="training needs the extra 'train'")
@@ -74,6 +74,24 @@ def test_another_quantization_is_judged_from_the_same_embeddings(finished: Path)
     }
     assert before.items() < after.items()
     assert {name for name, _, _ in after} == {"none", "itq", "random"}
+
+
+def test_what_another_source_judged_is_judged_again_without_training(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = {r.value for r in read_results(finished) if r.metric == "training_seconds"}
+    known = provenance.source_digest
+    monkeypatch.setattr(
+        "h2q.experiments.jobs.source_digest",
+        lambda rooms=provenance.ALL: known(rooms) if rooms != provenance.ALL else "a later source",
+    )
+    monkeypatch.setattr("h2q.experiments.workers.source_digest", lambda: "a later source")
+    assert run_grid(TINY, finished) == Summary(kept=1)
+    assert run_grid(TINY, finished, refresh=True) == Summary(done=1)
+    results = [r for r in read_results(finished) if r.quantization in TINY.quantizations]
+    assert {r.source_digest for r in results} == {"a later source"}
+    assert {r.value for r in results if r.metric == "training_seconds"} == trained
+    assert run_grid(TINY, finished, refresh=True) == Summary(kept=1)
 
 
 def test_a_job_that_fails_is_told_and_does_not_stop_the_others(tmp_path: Path) -> None:

@@ -26,11 +26,16 @@ _IN_FLIGHT: Final = 2  # jobs waiting a CPU of the cluster: no node idles, a kil
 
 
 def outcomes(
-    address: str, jobs: list[Job], folder: JobFolder, machine: str | None = None
+    address: str,
+    jobs: list[Job],
+    folder: JobFolder,
+    machine: str | None = None,
+    digest: str | None = None,
 ) -> Iterator[tuple[Job, Literal["done", "held", "failed"]]]:
     """Do `jobs` on the cluster at `address`, yielding each with its outcome as it ends.
 
-    A job whose node dies is done again on another (Ray's own retries).
+    A job whose node dies is done again on another (Ray's own retries). With a `digest`, results of
+    another source do not count as done; on a cluster no embeddings are kept, so that trains again.
 
     Raises
     ------
@@ -38,11 +43,11 @@ def outcomes(
         If no cluster answers at `address`.
     """
     with connected(address) as ray:
-        yield from _share_out(ray, jobs, folder, machine)
+        yield from _share_out(ray, jobs, folder, machine, digest)
 
 
 def _share_out(
-    ray: Any, jobs: list[Job], folder: JobFolder, machine: str | None
+    ray: Any, jobs: list[Job], folder: JobFolder, machine: str | None, digest: str | None
 ) -> Iterator[tuple[Job, Literal["done", "held", "failed"]]]:
     remote = ray.remote(num_cpus=1, max_retries=3)(_on_node)
     stored: dict[int, tuple[Dataset, Any]] = {}  # holding the data set keeps its id its own
@@ -61,7 +66,9 @@ def _share_out(
                 dataset = open_for(job.training, job.dataset, job.backbone)
                 if id(dataset) not in stored:
                     stored[id(dataset)] = (dataset, ray.put(dataset))
-                task = remote.remote(job, folder.missing(job), stored[id(dataset)][1], machine)
+                task = remote.remote(
+                    job, folder.missing(job, digest), stored[id(dataset)][1], machine
+                )
                 flying[task] = (job, stack)
             if not flying:
                 continue

@@ -108,9 +108,20 @@ class JobFolder:
         path = self.file_of(job)
         return read_results(path) if path.exists() else []
 
-    def missing(self, job: Job) -> tuple[str, ...]:
-        """Quantizations of `job` that have no results yet."""
-        done = {result.quantization for result in self.kept(job)}
+    def missing(self, job: Job, digest: str | None = None) -> tuple[str, ...]:
+        """Quantizations of `job` that have no results yet.
+
+        Parameters
+        ----------
+        job : Job
+        digest : str, optional
+            Results of another source count as none, except those of a training with a penalty,
+            whose embeddings are not kept.
+        """
+        results = self.kept(job)
+        if digest is not None and self.embeddings_of(job) is not None:
+            results = [result for result in results if result.source_digest == digest]
+        done = {result.quantization for result in results}
         return tuple(name for name in job.quantizations if name not in done)
 
     def add(self, job: Job, results: Iterable[Result]) -> None:

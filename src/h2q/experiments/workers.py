@@ -19,7 +19,7 @@ from h2q.experiments.data import open_for
 from h2q.experiments.folder import JobFolder
 from h2q.experiments.grid import Grid
 from h2q.experiments.jobs import Job, make_jobs, run_job
-from h2q.experiments.provenance import machine_class
+from h2q.experiments.provenance import machine_class, source_digest
 from h2q.experiments.storage import read_results, write_results
 
 Outcome = Literal["done", "kept", "held", "failed"]
@@ -62,6 +62,7 @@ def run_grid(
     workers: int = 1,
     ray: str | None = None,
     machine: str | None = None,
+    refresh: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
     """Do every job of a grid that the folder has no results of; gather all results in one file.
@@ -80,6 +81,9 @@ def run_grid(
         Address of a Ray cluster to work on instead ("auto", "HOST:PORT", "ray://HOST:PORT").
     machine : str, optional
         What results say they ran on; cores and accelerator, if not given.
+    refresh : bool
+        Judge again what another version of this source judged, from the kept embeddings; what was
+        trained with a penalty stays as it is.
     progress : callable, optional
         Called with each job and its outcome.
 
@@ -93,7 +97,8 @@ def run_grid(
     folder = JobFolder(out)
     folder.plan(jobs)
     summary = Summary()
-    for job, outcome in _outcomes(jobs, folder, workers, ray, machine or machine_class()):
+    digest = source_digest() if refresh else None
+    for job, outcome in _outcomes(jobs, folder, workers, ray, machine or machine_class(), digest):
         summary = summary.plus(outcome)
         if progress is not None:
             progress(job, outcome)
@@ -103,34 +108,39 @@ def run_grid(
 
 
 def _outcomes(
-    jobs: list[Job], folder: JobFolder, workers: int, ray: str | None, machine: str
+    jobs: list[Job],
+    folder: JobFolder,
+    workers: int,
+    ray: str | None,
+    machine: str,
+    digest: str | None,
 ) -> Iterator[tuple[Job, Outcome]]:
     todo = []
     for job in jobs:
-        if folder.missing(job):
+        if folder.missing(job, digest):
             todo.append(job)
         else:
             yield job, "kept"
     if ray is not None:
         from h2q.experiments.cluster import outcomes
 
-        yield from outcomes(ray, todo, folder, machine)
+        yield from outcomes(ray, todo, folder, machine, digest)
     elif workers == 1 or len(todo) <= 1:
         for job in todo:
-            yield job, work(folder.path, job, machine)
+            yield job, work(folder.path, job, machine, digest)
     else:
-        yield from _pool(todo, folder, workers, machine)
+        yield from _pool(todo, folder, workers, machine, digest)
 
 
 def _pool(
-    jobs: list[Job], folder: JobFolder, workers: int, machine: str
+    jobs: list[Job], folder: JobFolder, workers: int, machine: str, digest: str | None
 ) -> Iterator[tuple[Job, Outcome]]:
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))  # inherited by what is spawned
     try:
         context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
         with ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool:
-            futures = {pool.submit(work, folder.path, job, machine): job for job in jobs}
+            futures = {pool.submit(work, folder.path, job, machine, digest): job for job in jobs}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
@@ -162,8 +172,10 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def work(path: Path, job: Job, machine: str) -> Outcome:
+def work(path: Path, job: Job, machine: str, digest: str | None = None) -> Outcome:
     """Do one job of the folder at `path`, unless it is done or another worker holds it.
+
+    With a `digest`, results of another source do not count as done.
 
     What goes wrong in a job is written to the folder and does not stop the other jobs.
     """
@@ -171,7 +183,7 @@ def work(path: Path, job: Job, machine: str) -> Outcome:
     with folder.claim(job) as ours:
         if not ours:
             return "held"
-        missing = folder.missing(job)
+        missing = folder.missing(job, digest)
         if not missing:
             return "kept"
         try:

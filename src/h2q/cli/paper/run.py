@@ -65,6 +65,10 @@ def run(
     machine: Annotated[
         str | None, typer.Option("--machine", help="What the results say they ran on.")
     ] = None,
+    refresh: Annotated[
+        bool,
+        typer.Option("--refresh", help="Judge again what another version judged; trains nothing."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Train, quantize and judge every combination; [bold]resumable[/], and only what is missing.
@@ -97,7 +101,15 @@ def run(
                 _console.note(f"{outcome}: {job.training.title}")
             show(next(ends), total)
 
-        summary = run_grid(chosen, out, workers=workers, ray=ray, machine=machine, progress=ended)
+        summary = run_grid(
+            chosen,
+            out,
+            workers=workers,
+            ray=ray,
+            machine=machine,
+            refresh=refresh,
+            progress=ended,
+        )
     if json:
         _console.print_json({"out": str(out), **summary.__dict__})
     else:
