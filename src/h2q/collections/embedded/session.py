@@ -11,8 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from h2q.codes import code_width
-from h2q.collections.embedded import items
-from h2q.collections.embedded.code_cache import LEAST_CACHED
+from h2q.collections.embedded import code_cache, items
 from h2q.collections.embedded.connection import Mode, reading, writing
 from h2q.collections.embedded.faults import reported
 from h2q.collections.embedded.index_spec import IndexSpec
@@ -93,8 +92,8 @@ class Session:
         try:
             with reading(self._connection):
                 state = items.read_state(self._connection)
-                before = self._opened_at or state
-                if not self._mirror.loaded and state.last_row - before.last_row < LEAST_CACHED:
+                added = state.last_row - (self._opened_at or state).last_row
+                if not self._mirror.loaded and added < code_cache.LEAST_CACHED:
                     return
                 self._mirror.refresh(self._connection)
             self._mirror.save(self._connection, _LAG_CLOSING)
