@@ -6,16 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sentence_transformers.util import quantization
 
 from h2q.codes import pack
 from h2q.errors import InvalidInputError
 from h2q.interchange import read_codes, stream_of_codes, write_codes
 from h2q.interchange.sentence_transformers import from_precision, to_precision
 from tests.interchange.samples import check_neighbours
-
-quantization = pytest.importorskip(
-    "sentence_transformers.util.quantization", reason="sentence-transformers is not installed"
-)
 
 
 @pytest.mark.parametrize("precision", ["ubinary", "binary"])

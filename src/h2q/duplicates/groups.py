@@ -123,7 +123,8 @@ def find_groups(
 
     Grouping is by chaining (single linkage): with radius 2, codes at 0, 2 and 4 bits from the
     first are one group, though the ends are 4 bits apart. Use a small radius, or `near_pairs`,
-    where that matters. Memory stays within a few hundred bytes a row however many pairs there are.
+    where that matters. Memory is bounded by the number of rows,
+    however many pairs there are.
 
     Parameters
     ----------
