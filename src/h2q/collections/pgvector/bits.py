@@ -1,0 +1,44 @@
+"""Packed codes as PostgreSQL's `bit(n)`, in its binary form: the number of bits, then the bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from psycopg.abc import Buffer
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+
+from h2q._typing import CodeArray
+
+_BIT_OID: Final = 1560
+_LENGTH_BYTES: Final = 4
+
+
+class Bits(NamedTuple):
+    """A code as a parameter of a statement."""
+
+    code: bytes
+    n_bits: int
+
+
+class _BitsDumper(Dumper):
+    format = Format.BINARY
+    oid = _BIT_OID
+
+    def dump(self, obj: Bits) -> Buffer:
+        return obj.n_bits.to_bytes(_LENGTH_BYTES, "big") + obj.code
+
+
+def register_bits(connection: psycopg.Connection[Any]) -> None:
+    """Let statements of this connection take `Bits`."""
+    connection.adapters.register_dumper(Bits, _BitsDumper)
+
+
+def codes_of(values: Iterable[bytes], width: int) -> CodeArray:
+    """Codes (n, width), uint8, of `bit(n)` values as a binary result has them."""
+    data: NDArray[np.uint8] = np.frombuffer(b"".join(values), dtype=np.uint8)
+    return data.reshape(-1, _LENGTH_BYTES + width)[:, _LENGTH_BYTES:]
