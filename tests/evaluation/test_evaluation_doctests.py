@@ -8,7 +8,9 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("module", ["average_precision", "code_statistics", "report"])
+@pytest.mark.parametrize(
+    "module", ["average_precision", "code_statistics", "quantization_error", "report"]
+)
 def test_examples(module):
     failed, attempted = doctest.testmod(importlib.import_module(f"h2q.evaluation.{module}"))
     assert attempted > 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,25 @@ def test_radius_aware_map_is_the_mean_over_radii():
     costs = np.array([1, 7, 22])  # buckets of 6 bits within radius 0, 1, 2
     costly = radius_aware_map(q, d, ql, dl, max_radius=2, lookup_cost=True)
     assert costly == pytest.approx((curve.precision[:3] / costs).mean())
+
+
+@pytest.mark.parametrize("lookup_cost", [False, True])
+@pytest.mark.parametrize("max_radius", [0, 3, 6])
+def test_radius_aware_map_by_its_definition(max_radius, lookup_cost):
+    """Query by query and radius by radius; what lies within 0 of a query may be nothing."""
+    q, d, ql, dl = small()
+    total, empty = 0.0, 0
+    for row, label in zip(hamming_distances(pack(q), pack(d)), ql, strict=True):
+        for radius in range(max_radius + 1):
+            inside = [i for i, distance in enumerate(row) if distance <= radius]
+            empty += not inside
+            if inside:
+                buckets = sum(math.comb(6, r) for r in range(radius + 1)) if lookup_cost else 1
+                total += sum(dl[i] == label for i in inside) / (len(inside) * buckets)
+    assert empty
+    want = total / (max_radius + 1) / len(q)
+    got = radius_aware_map(q, d, ql, dl, max_radius=max_radius, lookup_cost=lookup_cost)
+    assert got == pytest.approx(want, rel=1e-12)
 
 
 def test_curve_over_k_has_sane_ends():

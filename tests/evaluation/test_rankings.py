@@ -10,12 +10,12 @@ from h2q.codes import hamming_distances, pack
 from h2q.errors import InvalidInputError
 from h2q.evaluation import (
     RANKINGS,
+    _backend,
     average_precision,
     evaluate,
     mean_average_precision,
     precision_recall_curve,
 )
-from h2q.evaluation import ranking as ranking_module
 from tests.evaluation.brute import ap, expected
 
 
@@ -128,7 +128,7 @@ def test_packed_codes_give_what_real_rows_give():
 def test_blocks_do_not_change_anything(monkeypatch):
     q, d, ql, dl = data(n_query=9)
     whole = evaluate(q, d, ql, dl, k=[20, None])
-    monkeypatch.setattr(ranking_module, "_BLOCK_PAIRS", 2 * len(d))
+    monkeypatch.setattr(_backend, "BLOCK_PAIRS", 2 * len(d))
     blocks = evaluate(q, d, ql, dl, k=[20, None])
     for ranking in RANKINGS:
         for metric, value in whole[ranking].items():

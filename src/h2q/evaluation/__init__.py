@@ -16,6 +16,7 @@ from h2q.evaluation.lookup import (
     radius_aware_map,
 )
 from h2q.evaluation.neighbours import neighbour_recall
+from h2q.evaluation.quantization_error import QuantizationErrors, quantization_errors
 from h2q.evaluation.ranking import RANKINGS, Ranking
 from h2q.evaluation.report import Evaluation, evaluate
 
@@ -25,6 +26,7 @@ __all__ = [
     "Curve",
     "Evaluation",
     "Normalisation",
+    "QuantizationErrors",
     "Ranking",
     "WithoutRelevant",
     "average_precision",
@@ -36,6 +38,7 @@ __all__ = [
     "precision_recall_by_radius",
     "precision_recall_curve",
     "precision_within_radius",
+    "quantization_errors",
     "radius_aware_map",
     "recall_at_k",
 ]

@@ -16,106 +16,119 @@ x lie uniformly among the m, so the formula holds with t = m and r = x, and AP i
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.special import digamma
-
-from h2q.evaluation._ties import Ints, TieGroups
-
-Floats = NDArray[np.float64]
+from h2q._typing import Array
+from h2q.evaluation._backend import NUMPY, Backend
+from h2q.evaluation._ties import TieGroups
 
 
 def expected_average_precision(
-    groups: TieGroups, cuts: Ints, divisor: Floats | None = None
-) -> Floats:
+    groups: TieGroups, cuts: Array, divisor: Array | None = None
+) -> Array:
     """Return the expected AP of each query.
 
     Parameters
     ----------
     groups : TieGroups
         Covers at least `cuts` items of each query.
-    cuts : ndarray of int64, shape (b,)
+    cuts : array of int64, shape (b,)
         Number of retrieved items of each query that count.
-    divisor : ndarray of float64, shape (b,), optional
+    divisor : array of float64, shape (b,), optional
         What the sum of precisions is divided by; without it, the number of relevant items among
         the first `cuts` (which is random where a tie is cut).
 
     Returns
     -------
-    ndarray of float64, shape (b,)
+    array of float64, shape (b,)
         Zero where the divisor is zero.
     """
+    backend, xp = groups.backend, groups.backend.xp
     # Groups without a relevant item only move the ranks, which `before` holds already.
-    some = np.flatnonzero(groups.relevant)
+    some = backend.flatnonzero(groups.relevant)
     rows, t, r = groups.rows[some], groups.totals[some], groups.relevant[some]
     n_before, r_before = groups.before[some], groups.relevant_before[some]
-    m = np.clip(cuts[rows] - n_before, 0, t)
-    whole = m == t
+    m = backend.clip(cuts[rows] - n_before, t)
 
-    def total(which: NDArray[np.bool_], values: Floats) -> Floats:
-        sums = np.bincount(rows[which], weights=values, minlength=groups.n_queries)
-        return sums.astype(np.float64)  # the empty sum is of integers
+    def real(which: Array, *values: Array) -> list[Array]:
+        return [xp.astype(value[which], xp.float64) for value in values]
+
+    def precisions(which: Array, counted: Array) -> Array:
+        summed = precision_sum(*real(which, t, r, counted, n_before, r_before), backend=backend)
+        return backend.segment_sums(summed, rows[which], groups.n_queries)
 
     if divisor is not None:
-        counted = m > 0
-        sums = total(
-            counted,
-            precision_sum(*(v[counted].astype(np.float64) for v in (t, r, m, n_before, r_before))),
-        )
-        return _ratio(sums, divisor)
-    sums = total(
-        whole, precision_sum(*(v[whole].astype(np.float64) for v in (t, r, t, n_before, r_before)))
-    )
-    result = _ratio(sums, total(whole, r[whole].astype(np.float64)))
-    cut = np.flatnonzero(~whole & (m > 0))  # at most one group a query
+        return ratio(precisions(m > 0, m), divisor, backend)
+    whole = m == t
+    sums = precisions(whole, t)
+    found = backend.segment_sums(r[whole], rows[whole], groups.n_queries)
+    result = ratio(sums, found, backend)
+    cut = backend.flatnonzero(~whole & (m > 0))  # at most one group a query
     if len(cut):
-        result[rows[cut]] = _mean_over_cut(
-            sums[rows[cut]], *(v[cut] for v in (t, r, m, n_before, r_before))
-        )
+        at = rows[cut]
+        parts = real(cut, t, r, m, n_before, r_before)
+        result[at] = _mean_over_cut(sums[at], *parts, backend=backend)
     return result
 
 
-def precision_sum(t: Floats, r: Floats, m: Floats, n_before: Floats, r_before: Floats) -> Floats:
+def precision_sum(
+    t: Array, r: Array, m: Array, n_before: Array, r_before: Array, *, backend: Backend = NUMPY
+) -> Array:
     """Return the expected sum of precisions at the relevant ones of a group's first `m` items.
 
     Parameters
     ----------
-    t, r : ndarray
+    t, r : array of float64
         Items and relevant items in the group; t >= 1.
-    m : ndarray
+    m : array of float64
         Positions that count, 1 to t.
-    n_before, r_before : ndarray
+    n_before, r_before : array of float64
         Items and relevant items ranked above the group.
+    backend : Backend
+        Of the arrays.
     """
-    slope = np.where(t > 1, (r - 1) / np.maximum(t - 1, 1), 0.0)
-    harmonic = digamma(n_before + m + 1) - digamma(n_before + 1)
+    xp = backend.xp
+    slope = xp.where(t > 1, (r - 1) / xp.where(t > 1, t - 1, 1.0), 0.0)
+    harmonic = backend.digamma(n_before + m + 1) - backend.digamma(n_before + 1)
     # sum over i of (a + slope (i - 1)) / (N + i), with a = R + 1
     sums = slope * m + (r_before + 1 - slope * (n_before + 1)) * harmonic
-    return np.asarray(r / t * sums)
+    return r / t * sums
 
 
 def _mean_over_cut(
-    sums: Floats, t: Ints, r: Ints, m: Ints, n_before: Ints, r_before: Ints
-) -> Floats:
+    sums: Array,
+    t: Array,
+    r: Array,
+    m: Array,
+    n_before: Array,
+    r_before: Array,
+    *,
+    backend: Backend,
+) -> Array:
     """Average AP over the number of relevant items that a cut leaves of a group."""
+    xp = backend.xp
     # Outside mean +- 4.6 sqrt(m) lies less than 1e-17 of the probability (Hoeffding 1963).
-    mean, reach = m * r / t, np.ceil(4.6 * np.sqrt(m)) + 1
-    low = np.maximum(np.maximum(0, m - (t - r)), np.floor(mean - reach)).astype(np.int64)
-    high = np.minimum(np.minimum(m, r), np.ceil(mean + reach)).astype(np.int64)
-    x = (low[:, None] + np.arange((high - low).max() + 1)).astype(np.float64)
-    t_, r_, m_, n_, k_ = (v[:, None].astype(np.float64) for v in (t, r, m, n_before, r_before))
+    mean, reach = m * r / t, xp.ceil(4.6 * xp.sqrt(m)) + 1
+    low = xp.maximum(backend.clip(m - (t - r), m), xp.floor(mean - reach))
+    high = xp.minimum(xp.minimum(m, r), xp.ceil(mean + reach))
+    span = backend.arange(int(xp.max(high - low)) + 1)
+    x = low[:, None] + xp.astype(span, xp.float64)
+    t_, r_, m_, n_, k_ = (v[:, None] for v in (t, r, m, n_before, r_before))
     # log P(x + 1) - log P(x), summed from `low`: no factorials, so nothing to cancel.
     step = x[:, :-1]
     inside = step < high[:, None]
-    rise = (r_ - step) * (m_ - step) / ((step + 1) * np.maximum(t_ - r_ - m_ + step + 1, 1))
-    log_p = np.zeros_like(x)
-    np.cumsum(np.log(np.where(inside, rise, 1.0)), axis=1, out=log_p[:, 1:])
-    log_p[x > high[:, None]] = -np.inf
-    p = np.exp(log_p - log_p.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
-    in_cut = precision_sum(m_, x, m_, n_, k_)
-    return np.asarray((p * _ratio(sums[:, None] + in_cut, k_ + x)).sum(axis=1))
+    others = t_ - r_ - m_ + step + 1
+    rise = (r_ - step) * (m_ - step) / ((step + 1) * xp.where(others > 1, others, 1.0))
+    steps = xp.log(xp.where(inside, rise, 1.0))
+    log_p = xp.concat([x[:, :1] * 0.0, backend.cumsum(steps, axis=1)], axis=1)
+    log_p = xp.where(x > high[:, None], -float("inf"), log_p)
+    p = xp.exp(log_p - xp.max(log_p, axis=1, keepdims=True))
+    p = p / xp.sum(p, axis=1, keepdims=True)
+    in_cut = precision_sum(m_, x, m_, n_, k_, backend=backend)
+    return xp.sum(p * ratio(sums[:, None] + in_cut, k_ + x, backend), axis=1)
 
 
-def _ratio(a: Floats, b: Floats) -> Floats:
-    return np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=b > 0)
+def ratio(a: Array, b: Array, backend: Backend = NUMPY) -> Array:
+    """Return a / b in float64, and 0 where b is not positive."""
+    xp = backend.xp
+    a, b = xp.astype(a, xp.float64, copy=False), xp.astype(b, xp.float64, copy=False)
+    positive = b > 0
+    return xp.where(positive, a / xp.where(positive, b, 1.0), 0.0)

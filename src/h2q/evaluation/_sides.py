@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import Array, CodeArray
-from h2q.codes import check_codes, pack, unpack_signs
 from h2q.errors import InvalidInputError
-from h2q.evaluation._labels import as_numpy
+from h2q.evaluation._backend import NUMPY, Backend
 
 #: Rows converted to float64 at a time where the whole would be large.
 _CHUNK = 4096
@@ -28,14 +27,17 @@ class Side:
 
     Attributes
     ----------
-    codes : ndarray of uint8, shape (n, ceil(n_bits / 8))
+    codes : array of uint8, shape (n, ceil(n_bits / 8))
         Packed codes.
-    rows : ndarray, shape (n, n_bits), or None
+    rows : array, shape (n, n_bits), or None
         The real rows the codes were made from, if they were given.
+    backend : Backend
+        Of the arrays.
     """
 
     codes: CodeArray
-    rows: NDArray[Any] | None
+    rows: Array | None
+    backend: Backend = NUMPY
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -45,7 +47,7 @@ class Side:
         """The real rows at length 1, made when a ranking first needs them."""
         if self.rows is None:
             raise ValueError("there are codes only")
-        return UnitRows(self.rows)
+        return UnitRows(self.rows, backend=self.backend)
 
 
 class UnitRows:
@@ -53,35 +55,40 @@ class UnitRows:
 
     Parameters
     ----------
-    rows : ndarray, shape (n, k)
+    rows : array, shape (n, k)
     length : float, optional
         What length 1 stands for, the same for all rows; by default each row's own length.
+    backend : Backend
+        Of the rows.
     """
 
-    def __init__(self, rows: NDArray[Any], length: float | None = None) -> None:
+    def __init__(self, rows: Array, length: float | None = None, backend: Backend = NUMPY) -> None:
+        xp = backend.xp
         if length is None:
-            norms = np.concatenate(
-                [np.linalg.norm(rows[s].astype(np.float64), axis=1) for s in _chunks(len(rows))]
-            )
+            norms = xp.concat([backend.norms(rows[s]) for s in _chunks(len(rows))])
         else:
-            norms = np.full(len(rows), length)
-        self._scale = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)[:, None]
-        self._rows = rows if rows.size > _KEEP else rows * self._scale
-        self._scaled = rows.size <= _KEEP
+            norms = backend.empty((len(rows),))
+            norms[:] = length
+        has_length = norms > 0
+        scale = xp.where(has_length, 1.0 / xp.where(has_length, norms, 1.0), 0.0)
+        self._backend, self._scale = backend, scale[:, None]
+        self._scaled = int(np.prod(rows.shape)) <= _KEEP
+        self._rows = rows * self._scale if self._scaled else rows
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def take(self, rows: slice) -> NDArray[np.float64]:
-        """Return the unit rows of a slice."""
-        part = self._rows[rows].astype(np.float64, copy=False)
+    def take(self, rows: slice) -> Array:
+        """Return the unit rows of a slice, float64."""
+        xp = self._backend.xp
+        part = xp.astype(self._rows[rows], xp.float64, copy=False)
         return part if self._scaled else part * self._scale[rows]
 
-    def similarities(self, query: NDArray[np.float64]) -> NDArray[np.float64]:
+    def similarities(self, query: Array) -> Array:
         """Return the inner products of `query` (b, d) with every row, shape (b, n)."""
         if self._scaled:
-            return np.asarray(query @ self._rows.T)
-        out = np.empty((len(query), len(self)))
+            return query @ self._rows.T
+        out = self._backend.empty((len(query), len(self)))
         for part in _chunks(len(self)):
             out[:, part] = query @ self.take(part).T
         return out
@@ -100,32 +107,39 @@ class DistinctCodes:
 
     Parameters
     ----------
-    codes : ndarray of uint8, shape (n, ceil(n_bits / 8))
+    codes : array of uint8, shape (n, ceil(n_bits / 8))
     n_bits : int
     decoder : Decoder, optional
-        Gives what a code stands for, instead of its signs.
+        Gives what a code stands for, instead of its signs. It decodes numpy codes, once.
+    backend : Backend
+        Of the codes.
     """
 
-    def __init__(self, codes: CodeArray, n_bits: int, decoder: Decoder | None = None) -> None:
-        distinct, inverse = np.unique(as_items(codes), return_inverse=True)
+    def __init__(
+        self,
+        codes: CodeArray,
+        n_bits: int,
+        decoder: Decoder | None = None,
+        backend: Backend = NUMPY,
+    ) -> None:
+        distinct, inverse, _ = backend.unique_codes(codes)
         self._inverse = inverse if len(distinct) < len(codes) else None
-        packed = (
-            codes
-            if self._inverse is None
-            else distinct.view(np.uint8).reshape(len(distinct), codes.shape[1])
-        )
+        packed = codes if self._inverse is None else distinct
         if decoder is None:
-            self._rows = UnitRows(unpack_signs(packed, n_bits))
+            self._rows = UnitRows(backend.signs(packed, n_bits), backend=backend)
         else:  # how long a decoded row is says how sure it is
-            self._rows = UnitRows(decoder.decode(packed), length=n_bits**0.5)
+            decoded = backend.asarray(decoder.decode(backend.to_numpy(packed)))
+            self._rows = UnitRows(decoded, n_bits**0.5, backend)
 
-    def similarities(self, query: NDArray[np.float64]) -> NDArray[np.float64]:
+    def similarities(self, query: Array) -> Array:
         """Return the products of real unit `query` rows and what the codes stand for, (b, n)."""
         scores = self._rows.similarities(query)
         return scores if self._inverse is None else scores[:, self._inverse]
 
 
-def prepare(query: Array, database: Array, n_bits: int | None) -> tuple[Side, Side, int]:
+def prepare(
+    query: Array, database: Array, n_bits: int | None, backend: Backend = NUMPY
+) -> tuple[Side, Side, int]:
     """Check the two sides and pack their codes.
 
     Parameters
@@ -134,6 +148,8 @@ def prepare(query: Array, database: Array, n_bits: int | None) -> tuple[Side, Si
         Real rows (their signs are the codes), or packed codes, which need `n_bits`.
     n_bits : int or None
         Length of the codes; k where a side is real.
+    backend : Backend
+        Where the two sides are brought.
 
     Returns
     -------
@@ -145,41 +161,41 @@ def prepare(query: Array, database: Array, n_bits: int | None) -> tuple[Side, Si
     InvalidInputError
         For empty sides, NaN or infinite rows, or sides of different lengths.
     """
-    arrays = {"query": as_numpy(query), "database": as_numpy(database)}
+    xp = backend.xp
+    arrays = {"query": backend.asarray(query), "database": backend.asarray(database)}
     for name, array in arrays.items():
-        if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "fiub":
+        shape = tuple(array.shape)
+        if (
+            array.ndim != 2
+            or 0 in shape
+            or not xp.isdtype(array.dtype, ("bool", "integral", "real floating"))
+        ):
             raise InvalidInputError(
                 f"{name}: expected real rows (n, k) or packed uint8 codes, "
-                f"got {array.dtype} of shape {array.shape}"
+                f"got {array.dtype} of shape {shape}"
             )
-        if array.dtype == np.uint8:
+        if array.dtype == xp.uint8:
             continue
         if n_bits is None:
-            n_bits = array.shape[1]
-        if array.shape[1] != n_bits:
-            raise InvalidInputError(f"{name} has {array.shape[1]} columns, expected {n_bits}")
-        if array.dtype.kind == "f" and not all(
-            np.isfinite(array[s]).all() for s in _chunks(len(array))
+            n_bits = shape[1]
+        if shape[1] != n_bits:
+            raise InvalidInputError(f"{name} has {shape[1]} columns, expected {n_bits}")
+        if xp.isdtype(array.dtype, "real floating") and not all(
+            bool(xp.all(xp.isfinite(array[s]))) for s in _chunks(len(array))
         ):
             raise InvalidInputError(f"{name} has rows with NaN or infinity; remove or repair them")
     if n_bits is None:
         raise InvalidInputError("packed codes on both sides need n_bits, the length of a code")
     if n_bits > _MAX_BITS:
         raise InvalidInputError(f"codes of {n_bits} bits are longer than {_MAX_BITS}")
-    return _side(arrays["query"], n_bits), _side(arrays["database"], n_bits), n_bits
+    query_side, database_side = (_side(array, n_bits, backend) for array in arrays.values())
+    return query_side, database_side, n_bits
 
 
-def _side(array: NDArray[Any], n_bits: int) -> Side:
-    if array.dtype == np.uint8:
-        return Side(check_codes(array, n_bits), None)
-    return Side(pack(array), array)
-
-
-def as_items(codes: CodeArray) -> NDArray[Any]:
-    """View each code as one item, so that `numpy.unique` sorts whole codes."""
-    codes = np.ascontiguousarray(codes)
-    width = codes.shape[1]
-    return codes.view(f"u{width}" if width in (1, 2, 4, 8) else f"V{width}").ravel()
+def _side(array: Array, n_bits: int, backend: Backend) -> Side:
+    if array.dtype == backend.xp.uint8:
+        return Side(backend.check_codes(array, n_bits), None, backend)
+    return Side(backend.pack(array), array, backend)
 
 
 def _chunks(n: int) -> list[slice]:

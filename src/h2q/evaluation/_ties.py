@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-#: Similarities in [-1, 1] are compared on a grid of this step (6e-14): far finer than float32, and
-#: coarse enough that equal items tie however the matrix product was blocked.
-_GRID = 2.0**44
-_SIMILARITY_BITS = 47
-#: Sorts behind every key.
-OUTSIDE = 1 << 61
-
-Ints = NDArray[np.int64]
+from h2q._typing import Array
+from h2q.evaluation._backend import NUMPY, SIMILARITY_BITS, Backend
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,137 +17,106 @@ class TieGroups:
     ----------
     n_queries : int
         Number of queries, b.
-    rows : ndarray of int64, shape (g,)
+    rows : array of int64, shape (g,)
         Query of each group, ascending; the groups of a query are in rank order.
-    totals, relevant : ndarray of int64, shape (g,)
+    totals, relevant : array of int64, shape (g,)
         Items, and relevant items, in each group. A group may be empty.
+    backend : Backend
+        Of the arrays.
     """
 
     n_queries: int
-    rows: Ints
-    totals: Ints
-    relevant: Ints
+    rows: Array
+    totals: Array
+    relevant: Array
+    backend: Backend = NUMPY
 
     @cached_property
-    def before(self) -> Ints:
+    def before(self) -> Array:
         """Items ranked above each group."""
         return self._exclusive_sum(self.totals)
 
     @cached_property
-    def relevant_before(self) -> Ints:
+    def relevant_before(self) -> Array:
         """Relevant items ranked above each group."""
         return self._exclusive_sum(self.relevant)
 
-    def expected_relevant(self, cuts: Ints) -> NDArray[np.float64]:
+    def expected_relevant(self, cuts: Array) -> Array:
         """Return the expected number of relevant items among the first of each query.
 
         Parameters
         ----------
-        cuts : ndarray of int64, shape (c,) or (b, c)
+        cuts : array of int64, shape (c,) or (b, c)
             Cut-offs, the same for all queries or one row a query; at most as many as the groups
             hold.
 
         Returns
         -------
-        ndarray of float64, shape (b, c)
+        array of float64, shape (b, c)
         """
         # Within a group of ties every position is relevant with the same probability, so the
         # expectation is linear there; all queries are interpolated on one common axis.
-        ends = np.cumsum(self.totals)
-        found = np.cumsum(self.relevant)
+        backend, xp = self.backend, self.backend.xp
+        ends, found = backend.cumsum(self.totals), backend.cumsum(self.relevant)
         first = self._first()
         start = (ends - self.totals)[first][:, None]
         offset = (found - self.relevant)[first][:, None]
-        at = start + np.broadcast_to(cuts, (self.n_queries, np.shape(cuts)[-1]))
-        axis = np.concatenate([[0], ends])
-        return np.asarray(np.interp(at, axis, np.concatenate([[0], found])) - offset)
+        cuts = backend.asarray(cuts)
+        at = start + xp.broadcast_to(cuts, (self.n_queries, cuts.shape[-1]))
+        zero = ends[:1] * 0
+        axis, values = xp.concat([zero, ends]), xp.concat([zero, found])
+        return backend.interp(at, axis, values) - offset
 
-    def _first(self) -> NDArray[np.intp]:
-        return np.searchsorted(self.rows, np.arange(self.n_queries))
+    def _first(self) -> Array:
+        return self.backend.searchsorted(self.rows, self.backend.arange(self.n_queries))
 
-    def _exclusive_sum(self, values: Ints) -> Ints:
-        sums = np.cumsum(values) - values
+    def _exclusive_sum(self, values: Array) -> Array:
+        sums = self.backend.cumsum(values) - values
         return sums - sums[self._first()][self.rows]
 
 
 def groups_by_distance(
-    distances: NDArray[np.integer[Any]], relevant: NDArray[np.bool_], n_bits: int
+    distances: Array, relevant: Array, n_bits: int, backend: Backend = NUMPY
 ) -> TieGroups:
     """Group by Hamming distance: n_bits + 1 groups a query, empty ones included.
 
     Parameters
     ----------
-    distances : ndarray of int, shape (b, n)
+    distances : array of int, shape (b, n)
         Hamming distances, 0 to n_bits.
-    relevant : ndarray of bool, shape (b, n)
+    relevant : array of bool, shape (b, n)
     n_bits : int
+    backend : Backend
     """
-    b = len(distances)
     width = n_bits + 1
-    # A counting sort: one bin a query, distance and relevance.
-    bins = distances.astype(np.int64)
-    bins <<= 1
-    bins |= relevant
-    bins += np.arange(b, dtype=np.int64)[:, None] * (2 * width)
-    counts = np.bincount(bins.ravel(), minlength=2 * width * b).reshape(b * width, 2)
+    counts = backend.count_by_distance(distances, relevant, width)
     return TieGroups(
-        n_queries=b,
-        rows=np.repeat(np.arange(b, dtype=np.int64), width),
-        totals=counts.sum(axis=1),
+        n_queries=len(distances),
+        rows=backend.repeat(backend.arange(len(distances)), width),
+        totals=counts[:, 0] + counts[:, 1],
         relevant=counts[:, 1],
+        backend=backend,
     )
 
 
-def sort_keys(similarities: NDArray[np.float64]) -> Ints:
-    """Turn similarities into integers that sort best first.
-
-    Parameters
-    ----------
-    similarities : ndarray of float64, shape (b, n)
-        In [-1, 1], higher is better; overwritten.
-    """
-    np.subtract(1.0, similarities, out=similarities)
-    similarities *= _GRID
-    np.rint(similarities, out=similarities)
-    np.maximum(similarities, 0.0, out=similarities)
-    return similarities.astype(np.int64)
-
-
-def add_distances(keys: Ints, distances: NDArray[np.integer[Any]]) -> Ints:
+def add_distances(keys: Array, distances: Array, backend: Backend = NUMPY) -> Array:
     """Rank by Hamming distance first, and by `keys` among the items at the same distance."""
-    combined = distances.astype(np.int64)
-    combined <<= _SIMILARITY_BITS
+    combined = backend.xp.astype(distances, backend.xp.int64)
+    combined <<= SIMILARITY_BITS
     combined += keys
     return combined
 
 
-def groups_by_key(keys: Ints, relevant: NDArray[np.bool_], top: int) -> TieGroups:
+def groups_by_key(keys: Array, relevant: Array, top: int, backend: Backend = NUMPY) -> TieGroups:
     """Group by equal keys: the groups that the best `top` items of each query fall into.
 
     Parameters
     ----------
-    keys : ndarray of int64, shape (b, n)
-        From `sort_keys`; overwritten.
-    relevant : ndarray of bool, shape (b, n)
+    keys : array of int64, shape (b, n)
+        From `Backend.sort_keys`; overwritten.
+    relevant : array of bool, shape (b, n)
     top : int
         At least this many items are covered; the last group is complete, so it may cover more.
+    backend : Backend
     """
-    b, n = keys.shape
-    keys <<= 1
-    keys |= relevant  # the relevance travels in the lowest bit, so one plain sort does it all
-    if top < n:
-        keys.partition(top - 1, axis=1)
-    head = np.sort(keys[:, :top], axis=1)
-    scores = head >> 1
-    last = np.ones((b, top), dtype=np.bool_)
-    np.not_equal(scores[:, 1:], scores[:, :-1], out=last[:, :-1])
-    ends = np.flatnonzero(last)
-    rows = ends // top
-    totals = np.diff(ends, prepend=-1)
-    found = np.diff(np.cumsum(head & 1)[ends], prepend=0)
-    if top < n:  # the last group may reach beyond `top`: count the whole of it
-        final = np.searchsorted(rows, np.arange(b), side="right") - 1
-        best = (scores[:, -1:] << 1) | 1
-        found[final] = np.count_nonzero(keys == best, axis=1)
-        totals[final] = found[final] + np.count_nonzero(keys == best - 1, axis=1)
-    return TieGroups(b, rows, totals, found)
+    return TieGroups(len(keys), *backend.best_groups(keys, relevant, top), backend=backend)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from h2q._typing import Array
 from h2q.errors import InvalidInputError
+from h2q.evaluation._backend import backend_for
 from h2q.evaluation._labels import SharedLabel
 from h2q.evaluation._per_query import (
     Normalisation,
@@ -14,7 +15,6 @@ from h2q.evaluation._per_query import (
     block_average_precision,
     check_k,
     check_lengths,
-    count_relevant,
     mean_over_queries,
 )
 from h2q.evaluation._sides import Decoder
@@ -40,7 +40,7 @@ def average_precision(
     ----------
     query, database : array, shape (nq, n_bits) and (n, n_bits), or (.., ceil(n_bits / 8)) of uint8
         Rotated real rows (a bit is 1 where the value is positive), or packed codes with `n_bits`.
-        numpy, or torch on any device.
+        numpy, or torch on any device; the work is done where they are.
     query_labels, database_labels : array
         Integer classes (n,), or multi-hot 0/1 (n, c). Relevant means sharing a label.
     ranking : {"hamming", "asymmetric", "embedding", "cosine", "decoded"}
@@ -69,24 +69,46 @@ def average_precision(
         For inputs that do not match, NaN, a ranking that needs real rows where there are codes, or
         both of k and radius.
     """
+    return _scores(
+        query, database, query_labels, database_labels, ranking, k, radius, n_bits, normalisation,
+        decoder,
+    )[0]  # fmt: skip
+
+
+def _scores(
+    query: Array,
+    database: Array,
+    query_labels: Array,
+    database_labels: Array,
+    ranking: Ranking,
+    k: int | None,
+    radius: int | None,
+    n_bits: int | None,
+    normalisation: Normalisation,
+    decoder: Decoder | None,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return AP, and the number of relevant items, of each query."""
     check_k(k)
     if k is not None and radius is not None:
         raise InvalidInputError("give k or radius, not both")
     if radius is not None and radius < 0:
         raise InvalidInputError(f"radius must be 0 or more, got {radius}")
-    relevance = SharedLabel(query_labels, database_labels)
+    backend = backend_for(query, database)
+    relevance = SharedLabel(query_labels, database_labels, backend)
     retrieval = Retrieval(query, database, relevance, n_bits, decoder)
     check_lengths(retrieval, query_labels, database_labels)
-    result = np.empty(len(retrieval))
+    result = backend.empty((len(retrieval),))
+    n_relevant = backend.empty((len(retrieval),), integer=True)
     for block in retrieval.blocks([ranking], k, radius=radius):
         cuts = len(retrieval.database) if k is None else k
+        n_relevant[block.rows] = block.n_relevant
         result[block.rows] = block_average_precision(
             block.groups[ranking],
             block,
             cuts if block.within is None else block.within,
             normalisation,
         )
-    return result
+    return backend.to_numpy(result), backend.to_numpy(n_relevant)
 
 
 def mean_average_precision(
@@ -128,17 +150,8 @@ def mean_average_precision(
     >>> mean_average_precision(query, database, np.array([0]), np.array([0, 1, 1]))
     0.75
     """
-    scores = average_precision(
-        query,
-        database,
-        query_labels,
-        database_labels,
-        ranking=ranking,
-        k=k,
-        radius=radius,
-        n_bits=n_bits,
-        normalisation=normalisation,
-        decoder=decoder,
-    )
-    n_relevant = count_relevant(query_labels, database_labels)
+    scores, n_relevant = _scores(
+        query, database, query_labels, database_labels, ranking, k, radius, n_bits, normalisation,
+        decoder,
+    )  # fmt: skip
     return mean_over_queries(scores, n_relevant, without_relevant)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import Array
-from h2q.evaluation._sides import as_items, prepare
+from h2q.evaluation._backend import backend_for
+from h2q.evaluation._sides import prepare
 
 
 @dataclass(frozen=True)
@@ -71,21 +72,23 @@ def code_statistics(codes: Array, n_bits: int | None = None) -> CodeStatistics:
     >>> s.distinct, s.imbalance, s.correlation, s.code_entropy
     (4, 0.0, 0.0, 2.0)
     """
-    side, _, n_bits = prepare(codes, codes, n_bits)
+    backend = backend_for(codes)
+    xp = backend.xp
+    side, _, n_bits = prepare(codes, codes, n_bits, backend)
     n = len(side)
-    ones = np.zeros(n_bits)
-    both = np.zeros((n_bits, n_bits))
+    together = backend.zeros((n_bits, n_bits))
     for start in range(0, n, 1 << 14):
-        bits = np.unpackbits(side.codes[start : start + (1 << 14)], axis=1, count=n_bits)
-        part = bits.astype(np.float32)  # counts up to 2**24 are exact in float32
-        ones += part.sum(axis=0)
-        both += part.T @ part
+        bits = backend.unpack(side.codes[start : start + (1 << 14)], n_bits)
+        part = xp.astype(bits, xp.float32)  # counts up to 2**24 are exact in float32
+        together += part.T @ part
+    both = backend.to_numpy(together)
+    ones = both.diagonal()
     p = ones / n
     varies = (ones > 0) & (ones < n)
     spread = np.sqrt(p * (1 - p))[varies]
     covariance = (both / n - np.outer(p, p))[np.ix_(varies, varies)]
     pairs = np.abs(covariance / np.outer(spread, spread))[np.triu_indices(len(spread), 1)]
-    counts = np.unique(as_items(side.codes), return_counts=True)[1].astype(np.float64)
+    counts = backend.to_numpy(backend.unique_codes(side.codes)[2]).astype(np.float64)
     q = counts / n
     return CodeStatistics(
         n_codes=n,

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from h2q._typing import Array
 from h2q.errors import InvalidInputError
+from h2q.evaluation._backend import backend_for
+from h2q.evaluation._expectation import ratio
 from h2q.evaluation._labels import SharedLabel
-from h2q.evaluation._per_query import check_lengths, ratio
+from h2q.evaluation._per_query import check_lengths
 from h2q.evaluation.ranking import Ranking, Retrieval
 
 
@@ -57,19 +59,23 @@ def precision_recall_curve(
         Expected over ties; the mean over queries at each k (a query with nothing relevant has
         precision and recall 0).
     """
-    retrieval = Retrieval(query, database, SharedLabel(query_labels, database_labels), n_bits)
+    backend = backend_for(query, database)
+    relevance = SharedLabel(query_labels, database_labels, backend)
+    retrieval = Retrieval(query, database, relevance, n_bits)
     check_lengths(retrieval, query_labels, database_labels)
     n = len(retrieval.database)
     cutoffs = default_cutoffs(n) if at is None else np.asarray(at, dtype=np.int64)
     if cutoffs.ndim != 1 or cutoffs.size == 0 or cutoffs.min() < 1:
         raise InvalidInputError(f"cut-offs k must be 1 or more, got {at}")
     cutoffs = np.minimum(cutoffs, n)
-    precision, recall = np.zeros(len(cutoffs)), np.zeros(len(cutoffs))
+    xp, cuts = backend.xp, backend.asarray(cutoffs)
+    precision, recall = backend.zeros(cutoffs.shape), backend.zeros(cutoffs.shape)
     for block in retrieval.blocks([ranking], int(cutoffs.max())):
-        found = block.groups[ranking].expected_relevant(cutoffs)
-        precision += (found / cutoffs).sum(axis=0)
-        recall += ratio(found, block.n_relevant[:, None]).sum(axis=0)
-    return Curve(cutoffs, precision / len(retrieval), recall / len(retrieval))
+        found = block.groups[ranking].expected_relevant(cuts)
+        precision = precision + xp.sum(ratio(found, cuts, backend), axis=0)
+        recall = recall + xp.sum(ratio(found, block.n_relevant[:, None], backend), axis=0)
+    nq = len(retrieval)
+    return Curve(cutoffs, backend.to_numpy(precision) / nq, backend.to_numpy(recall) / nq)
 
 
 def precision_at_k(

@@ -7,8 +7,10 @@ from scipy.special import comb
 
 from h2q._typing import Array
 from h2q.errors import InvalidInputError
+from h2q.evaluation._backend import backend_for
+from h2q.evaluation._expectation import ratio
 from h2q.evaluation._labels import SharedLabel
-from h2q.evaluation._per_query import by_radius, check_lengths, ratio
+from h2q.evaluation._per_query import by_radius, check_lengths
 from h2q.evaluation.curves import Curve
 from h2q.evaluation.ranking import Retrieval
 
@@ -31,15 +33,19 @@ def precision_recall_by_radius(
     Curve
         `cutoffs` are the radii.
     """
-    retrieval = Retrieval(query, database, SharedLabel(query_labels, database_labels), n_bits)
+    backend = backend_for(query, database)
+    relevance = SharedLabel(query_labels, database_labels, backend)
+    retrieval = Retrieval(query, database, relevance, n_bits)
     check_lengths(retrieval, query_labels, database_labels)
-    precision, recall = np.zeros(retrieval.n_bits + 1), np.zeros(retrieval.n_bits + 1)
+    xp = backend.xp
+    precision = recall = backend.zeros((retrieval.n_bits + 1,))
     for block in retrieval.blocks([], by_distance=True):
         within, found = by_radius(block, retrieval.n_bits)
-        precision += ratio(found, within).sum(axis=0)
-        recall += ratio(found, block.n_relevant[:, None]).sum(axis=0)
+        precision = precision + xp.sum(ratio(found, within, backend), axis=0)
+        recall = recall + xp.sum(ratio(found, block.n_relevant[:, None], backend), axis=0)
     radii = np.arange(retrieval.n_bits + 1, dtype=np.int64)
-    return Curve(radii, precision / len(retrieval), recall / len(retrieval))
+    nq = len(retrieval)
+    return Curve(radii, backend.to_numpy(precision) / nq, backend.to_numpy(recall) / nq)
 
 
 def precision_within_radius(
@@ -75,8 +81,16 @@ def radius_aware_map(
 ) -> float:
     """Mean over the radii 0..max_radius of the precision within that radius (RAMAP).
 
-    After Jiang, Li and Li, "On the evaluation metric for hashing" (arXiv 1905.10951). Unlike mAP
-    it has no ties and rewards codes that separate at small radii, where hash lookup is cheap.
+    The metric of Jiang, Li and Li, "On the evaluation metric for hashing" (arXiv 1905.10951), for
+    hash lookup. Unlike mAP it has no ties and rewards codes that separate at small radii, where
+    lookup is cheap. The definition used: the RAAP of a query is the sum over r = 0..R of
+
+        (relevant items within r) / (items within r)        (0 where nothing lies within r)
+
+    divided by R + 1, and RAMAP is its mean over the queries; R = n_bits by default, and with
+    `lookup_cost` each term is also divided by C(n_bits, 0) + ... + C(n_bits, r). The article's own
+    text was not at hand: this agrees with its abstract and, as a test does by brute force, with
+    the definition in a public third-party implementation of it.
 
     Parameters
     ----------

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from h2q._typing import Array
 from h2q.errors import InvalidInputError
-from h2q.evaluation._labels import as_numpy
+from h2q.evaluation._backend import NUMPY, Backend, backend_for
 from h2q.evaluation._sides import UnitRows
 from h2q.evaluation.ranking import Ranking, Retrieval
 
@@ -21,15 +18,21 @@ class TrueNeighbours:
         Real embeddings, before any projection or quantization.
     k : int
         Number of true neighbours; which of several equally near rows counts is arbitrary.
+    backend : Backend
+        Where the embeddings are brought.
     """
 
-    def __init__(self, query: Array, database: Array, k: int) -> None:
-        arrays = [as_numpy(query), as_numpy(database)]
+    def __init__(self, query: Array, database: Array, k: int, backend: Backend = NUMPY) -> None:
+        xp, arrays = backend.xp, [backend.asarray(query), backend.asarray(database)]
         for name, array in zip(("query", "database"), arrays, strict=True):
-            if array.ndim != 2 or array.dtype.kind != "f" or not np.isfinite(array).all():
+            if (
+                array.ndim != 2
+                or not xp.isdtype(array.dtype, "real floating")
+                or not bool(xp.all(xp.isfinite(array)))
+            ):
                 raise InvalidInputError(
                     f"{name} embeddings must be finite real rows (n, d), "
-                    f"got {array.dtype} of shape {array.shape}"
+                    f"got {array.dtype} of shape {tuple(array.shape)}"
                 )
         if arrays[0].shape[1] != arrays[1].shape[1]:
             raise InvalidInputError(
@@ -37,8 +40,8 @@ class TrueNeighbours:
             )
         if not 1 <= k <= len(arrays[1]):
             raise InvalidInputError(f"k must be 1 to {len(arrays[1])}, got {k}")
-        self.k = k
-        self._query, self._database = UnitRows(arrays[0]), UnitRows(arrays[1])
+        self.k, self._backend = k, backend
+        self._query, self._database = (UnitRows(array, backend=backend) for array in arrays)
 
     def __len__(self) -> int:
         return len(self._query)
@@ -48,13 +51,10 @@ class TrueNeighbours:
         """Rows of the database."""
         return len(self._database)
 
-    def block(self, rows: slice) -> NDArray[np.bool_]:
+    def block(self, rows: slice) -> Array:
         """Return which database rows are true neighbours of the queries `rows`, shape (b, n)."""
         similarities = self._database.similarities(self._query.take(rows))
-        nearest = np.argpartition(similarities, -self.k, axis=1)[:, -self.k :]
-        relevant = np.zeros(similarities.shape, dtype=np.bool_)
-        np.put_along_axis(relevant, nearest, True, axis=1)
-        return relevant
+        return self._backend.nearest(similarities, self.k)
 
 
 def neighbour_recall(
@@ -93,16 +93,19 @@ def neighbour_recall(
     """
     if shortlist < 1:
         raise InvalidInputError(f"shortlist must be 1 or more, got {shortlist}")
+    backend = backend_for(query, database)
     truth = TrueNeighbours(
         query if query_embeddings is None else query_embeddings,
         database if database_embeddings is None else database_embeddings,
         k,
+        backend,
     )
     retrieval = Retrieval(query, database, truth, n_bits)
     if len(truth) != len(retrieval) or truth.n_database != len(retrieval.database):
         raise InvalidInputError("embeddings and codes differ in number of rows")
-    cut = np.array([min(shortlist, len(retrieval.database))], dtype=np.int64)
-    found = 0.0
-    for block in retrieval.blocks([ranking], int(cut[0])):
-        found += float(block.groups[ranking].expected_relevant(cut).sum())
-    return found / (k * len(retrieval))
+    shortlist = min(shortlist, len(retrieval.database))
+    cut = backend.arange(1) + shortlist
+    found: Array = 0.0
+    for block in retrieval.blocks([ranking], shortlist):
+        found = found + backend.xp.sum(block.groups[ranking].expected_relevant(cut))
+    return float(found) / (k * len(retrieval))

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal, TypeAlias, get_args
 
 from h2q._typing import Array
-from h2q.codes import hamming_distances
 from h2q.errors import InvalidInputError
+from h2q.evaluation._backend import OUTSIDE, Backend, backend_for
 from h2q.evaluation._labels import Relevance
 from h2q.evaluation._sides import Decoder, DistinctCodes, prepare
-from h2q.evaluation._ties import (
-    OUTSIDE,
-    TieGroups,
-    add_distances,
-    groups_by_distance,
-    groups_by_key,
-    sort_keys,
-)
+from h2q.evaluation._ties import TieGroups, add_distances, groups_by_distance, groups_by_key
 
 #: `hamming`: distance of the codes. `asymmetric`: real query against +-1 codes. `embedding`:
 #: distance of the codes, its ties broken by the distance of the normalised real rows (the
@@ -30,9 +20,6 @@ from h2q.evaluation._ties import (
 Ranking: TypeAlias = Literal["hamming", "asymmetric", "embedding", "cosine", "decoded"]
 #: Those that need nothing but the items: all except `decoded`.
 RANKINGS: tuple[Ranking, ...] = ("hamming", "asymmetric", "embedding", "cosine")
-
-#: Query-item pairs worked on at a time; some ten arrays of 8 bytes a pair live at once.
-_BLOCK_PAIRS = 1 << 21
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,21 +30,21 @@ class Block:
     ----------
     rows : slice
         Which queries.
-    n_relevant : ndarray of int64, shape (b,)
+    n_relevant : array of int64, shape (b,)
         Relevant items in the whole database.
     groups : dict of str to TieGroups
         By ranking.
     by_distance : TieGroups or None
         Groups of equal Hamming distance, n_bits + 1 a query, where they were made.
-    within : ndarray of int64, shape (b,), or None
+    within : array of int64, shape (b,), or None
         Items within the radius, where one is set.
     """
 
     rows: slice
-    n_relevant: NDArray[np.int64]
+    n_relevant: Array
     groups: dict[str, TieGroups]
     by_distance: TieGroups | None
-    within: NDArray[np.int64] | None
+    within: Array | None
 
 
 class Retrieval:
@@ -83,7 +70,8 @@ class Retrieval:
         n_bits: int | None = None,
         decoder: Decoder | None = None,
     ) -> None:
-        self.query, self.database, self.n_bits = prepare(query, database, n_bits)
+        self.backend: Backend = backend_for(query, database)
+        self.query, self.database, self.n_bits = prepare(query, database, n_bits, self.backend)
         self.relevance = relevance
         self._decoder = decoder
         self._distinct: dict[str, DistinctCodes] = {}
@@ -136,11 +124,13 @@ class Retrieval:
                 )
         for name, decoder in (("asymmetric", None), ("decoded", self._decoder)):
             if name in rankings and name not in self._distinct:
-                self._distinct[name] = DistinctCodes(self.database.codes, self.n_bits, decoder)
+                self._distinct[name] = DistinctCodes(
+                    self.database.codes, self.n_bits, decoder, self.backend
+                )
         n = len(self.database)
         top = n if top is None else min(top, n)
         # A ranking kept whole holds a group for each pair, so it gets smaller blocks.
-        size = max(1, _BLOCK_PAIRS // (2 if top > n // 4 else 1) // n)
+        size = max(1, self.backend.block_pairs() // (2 if top > n // 4 else 1) // n)
         for start in range(0, len(self), size):
             rows = slice(start, min(start + size, len(self)))
             yield self._rank(rows, rankings, top, by_distance, radius)
@@ -153,38 +143,40 @@ class Retrieval:
         by_distance: bool,
         radius: int | None,
     ) -> Block:
+        backend, xp = self.backend, self.backend.xp
         relevant = self.relevance.block(rows)
         groups: dict[str, TieGroups] = {}
         distances = histogram = within = None
         if by_distance or radius is not None or {"hamming", "embedding"} & set(rankings):
-            distances = hamming_distances(self.query.codes[rows], self.database.codes)
+            distances = backend.distances(self.query.codes[rows], self.database.codes, self.n_bits)
         if distances is not None and (by_distance or "hamming" in rankings):
-            histogram = groups_by_distance(distances, relevant, self.n_bits)
+            histogram = groups_by_distance(distances, relevant, self.n_bits, backend)
             if "hamming" in rankings:
                 groups["hamming"] = histogram
         if distances is not None and radius is not None:
-            within = np.count_nonzero(distances <= radius, axis=1).astype(np.int64)
+            within = xp.sum(distances <= radius, axis=1)
         wanted = set(rankings)
         for name in wanted & set(self._distinct):
-            keys = sort_keys(self._distinct[name].similarities(self.query.unit.take(rows)))
-            groups[name] = _grouped(keys, relevant, top, distances, radius)
+            keys = backend.sort_keys(self._distinct[name].similarities(self.query.unit.take(rows)))
+            groups[name] = _grouped(keys, relevant, top, distances, radius, backend)
         if {"embedding", "cosine"} & wanted:
-            keys = sort_keys(self.database.unit.similarities(self.query.unit.take(rows)))
+            keys = backend.sort_keys(self.database.unit.similarities(self.query.unit.take(rows)))
             if "embedding" in wanted and distances is not None:
-                ties_broken = add_distances(keys, distances)
-                groups["embedding"] = _grouped(ties_broken, relevant, top, None, None)
+                ties_broken = add_distances(keys, distances, backend)
+                groups["embedding"] = _grouped(ties_broken, relevant, top, None, None, backend)
             if "cosine" in wanted:
-                groups["cosine"] = _grouped(keys, relevant, top, distances, radius)
-        return Block(rows, relevant.sum(axis=1), groups, histogram, within)
+                groups["cosine"] = _grouped(keys, relevant, top, distances, radius, backend)
+        return Block(rows, xp.sum(relevant, axis=1), groups, histogram, within)
 
 
 def _grouped(
-    keys: NDArray[np.int64],
-    relevant: NDArray[np.bool_],
+    keys: Array,
+    relevant: Array,
     top: int,
-    distances: NDArray[np.integer[Any]] | None,
+    distances: Array | None,
     radius: int | None,
+    backend: Backend,
 ) -> TieGroups:
     if distances is not None and radius is not None:
         keys[distances > radius] = OUTSIDE
-    return groups_by_key(keys, relevant, top)
+    return groups_by_key(keys, relevant, top, backend)

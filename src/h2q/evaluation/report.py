@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from h2q._typing import Array
 from h2q.errors import InvalidInputError
+from h2q.evaluation._backend import backend_for
+from h2q.evaluation._expectation import ratio
 from h2q.evaluation._labels import SharedLabel
 from h2q.evaluation._per_query import (
     Normalisation,
@@ -130,7 +132,8 @@ def evaluate(
     >>> result["cosine"]["mAP@100"] > result["hamming"]["mAP@100"]
     True
     """
-    relevance = SharedLabel(query_labels, database_labels)
+    backend = backend_for(query, database)
+    relevance = SharedLabel(query_labels, database_labels, backend)
     retrieval = Retrieval(query, database, relevance, n_bits, decoder)
     check_lengths(retrieval, query_labels, database_labels)
     cutoffs = [k] if k is None or isinstance(k, int | np.integer) else list(k)
@@ -143,30 +146,40 @@ def evaluate(
     n, nq = len(retrieval.database), len(retrieval)
     top = n if None in cutoffs else min(n, max(c for c in cutoffs if c is not None))
 
-    scores = {name: np.empty((nq, len(cutoffs))) for name in names}
-    found = {name: np.empty((nq, len(cutoffs))) for name in names}
-    lookup = {metric: np.empty((nq, len(radii))) for metric in ("precision", "recall", "mAP")}
-    n_relevant = np.empty(nq, dtype=np.int64)
+    here_scores = {name: backend.empty((nq, len(cutoffs))) for name in names}
+    here_found = {name: backend.empty((nq, len(cutoffs))) for name in names}
+    measures = ("precision", "recall", "mAP")
+    here_lookup = {metric: backend.empty((nq, len(radii))) for metric in measures}
+    here_relevant = backend.empty((nq,), integer=True)
     cuts = np.array([n if c is None else min(c, n) for c in cutoffs], dtype=np.int64)
+    here_cuts = backend.asarray(cuts)
     for block in retrieval.blocks(names, top, by_distance=bool(radii)):
         rows = block.rows
-        n_relevant[rows] = block.n_relevant
+        here_relevant[rows] = block.n_relevant
         for name in names:
             groups = block.groups[name]
-            found[name][rows] = groups.expected_relevant(cuts)
-            for j, cut in enumerate(cuts):
-                scores[name][rows, j] = block_average_precision(groups, block, cut, normalisation)
+            here_found[name][rows] = groups.expected_relevant(here_cuts)
+            for j, cut in enumerate(cuts.tolist()):
+                here_scores[name][rows, j] = block_average_precision(
+                    groups, block, cut, normalisation
+                )
         if block.by_distance is not None:
             items, hits = by_radius(block, retrieval.n_bits)
             for j, radius in enumerate(radii):
                 within = items[:, radius]
-                lookup["precision"][rows, j] = hits[:, radius] / np.maximum(within, 1)
-                lookup["recall"][rows, j] = hits[:, radius] / np.maximum(block.n_relevant, 1)
-                lookup["mAP"][rows, j] = block_average_precision(
+                inside = hits[:, radius]
+                here_lookup["precision"][rows, j] = ratio(inside, within, backend)
+                here_lookup["recall"][rows, j] = ratio(inside, block.n_relevant, backend)
+                here_lookup["mAP"][rows, j] = block_average_precision(
                     block.by_distance, block, within, normalisation
                 )
         if progress is not None:
             progress(rows.stop, nq)
+
+    scores = {name: backend.to_numpy(values) for name, values in here_scores.items()}
+    found = {name: backend.to_numpy(values) for name, values in here_found.items()}
+    lookup = {metric: backend.to_numpy(values) for metric, values in here_lookup.items()}
+    n_relevant = backend.to_numpy(here_relevant)
 
     def mean_ap(values: NDArray[np.float64]) -> float:
         return mean_over_queries(values, n_relevant, without_relevant)
