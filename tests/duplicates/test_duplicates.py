@@ -134,6 +134,16 @@ def test_a_plan_for_many_codes_compares_few_pairs() -> None:
     assert 0.8 < compared / chosen.expected_pairs < 1.25
 
 
+def test_progress_only_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(join, "_BLOCK_PAIRS", 500)
+    told: list[tuple[int, int]] = []
+    codes = alike(3, 300, 32, 0.05)
+    find_groups(codes, 32, 32, on_progress=lambda *both: told.append(both))
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1]
+    assert len(told) > 50
+
+
 def test_orders_and_labels() -> None:
     codes = np.array([[7], [0b11110000], [0], [7], [0b11110001], [1], [7]], np.uint8)
     found = find_groups(codes, 8, 1)

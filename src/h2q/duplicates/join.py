@@ -12,6 +12,7 @@ from h2q.duplicates.plan import Key, make_plan
 
 #: Pairs compared at a time: the temporary arrays stay within some 100 MB.
 _BLOCK_PAIRS: Final = 1 << 20
+_STEPS: Final = 100  # of progress a key: a key of few bits takes long
 # Odd, from the golden ratio: keys of several words are mixed to one word by it.
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 
@@ -39,21 +40,32 @@ def close_pairs(
     n_bits : int
     radius : int
     on_progress : callable
-        Told how many keys of how many are done.
+        Told how much of how much is done.
     """
     if radius < 1 or len(words) < 2:
         return
     keys = make_plan(words, n_bits, radius).keys
+    total = len(keys) * _STEPS
     for done, key in enumerate(keys):
-        on_progress(done, len(keys))
-        yield from _pairs_of_key(words, key, radius)
-    on_progress(len(keys), len(keys))
+
+        def within_key(share: float, done: int = done) -> None:
+            on_progress(int((done + share) * _STEPS), total)
+
+        yield from _pairs_of_key(words, key, radius, within_key)
+    on_progress(total, total)
 
 
-def _pairs_of_key(words: NDArray[np.uint64], key: Key, radius: int) -> Iterator[CodePairs]:
+def _pairs_of_key(
+    words: NDArray[np.uint64],
+    key: Key,
+    radius: int,
+    on_share: Callable[[float], None] = lambda share: None,
+) -> Iterator[CodePairs]:
+    on_share(0.0)
     order, ends = _runs(words, key.mask)
     columns = [words[order, word] for word in range(words.shape[1])]  # contiguous: quick to gather
     for left, right in _expand(ends):
+        on_share(int(left[-1]) / len(ends) if len(left) else 1.0)
         found = np.bitwise_count(columns[0][left] ^ columns[0][right]).astype(np.uint16)
         for column in columns[1:]:
             found += np.bitwise_count(column[left] ^ column[right])
