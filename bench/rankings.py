@@ -39,7 +39,7 @@ from h2q.collections.base import Keep, Rank
 from h2q.collections.inputs import Queries
 from h2q.collections.records import encode_records, record_width
 from h2q.collections.reranking import rerank
-from h2q.quantization import HouseholderQuantizer
+from h2q.quantization import HouseholderQuantizer, ITQQuantizer, RandomRotationQuantizer
 
 #: Rank, what it is given to rank by.
 RANKS: tuple[tuple[Rank, Keep], ...] = (
@@ -49,8 +49,15 @@ RANKS: tuple[tuple[Rank, Keep], ...] = (
     ("embedding", "int8"),
     ("cosine", "int8"),
 )
-#: The last is RaBitQ's estimator on what "calibrated" keeps.
-COLUMNS = (*(rank for rank, _ in RANKS), "t / c", "RaBitQ, random", "RaBitQ, ours")
+#: After the ranks: RaBitQ's estimator on what "calibrated" keeps; the same with what centring took
+#: away put back; faiss's RaBitQ.
+COLUMNS = (
+    *(rank for rank, _ in RANKS),
+    "t / c",
+    "t / c, uncentred",
+    "RaBitQ, random",
+    "RaBitQ, ours",
+)
 Rows = NDArray[np.float32]
 
 
@@ -121,13 +128,30 @@ def orders(case: Case) -> dict[str, NDArray[np.int64]]:
         found[rank] = np.stack(
             [rerank(rank, asked, i, codes, records, **options).order for i in range(len(query))]
         )
-    scores = query @ np.where(rows > 0, 1, -1).T / np.abs(rows).mean(axis=1)
+    scores = query @ np.where(rows > 0, 1, -1).T / np.abs(rows).mean(axis=1) / case.n_bits
     found["t / c"] = np.argsort(-scores, axis=1, kind="stable")
+    if quantizer.mean_ is not None:
+        uncentred = with_the_mean(scores, case, quantizer)
+        found["t / c, uncentred"] = np.argsort(-uncentred, axis=1, kind="stable")
     turn = np.linalg.qr(np.random.default_rng(1).standard_normal((case.n_bits, case.n_bits)))[0]
     turn = turn.astype(np.float32)
     found["RaBitQ, random"] = rabitq(rows @ turn, query @ turn)
     found["RaBitQ, ours"] = rabitq(rows, query)
     return found
+
+
+def with_the_mean(cosines: NDArray[Any], case: Case, quantizer: Any) -> NDArray[Any]:
+    """Cosines of the rows as they are in the file from those of the centred, projected ones.
+
+    Needs three more numbers an item: two lengths and the product with the mean.
+    """
+    mean, axes = np.asarray(quantizer.mean_), np.asarray(quantizer.components_)
+    length = np.linalg.norm(case.database, axis=1)
+    shrunk = np.linalg.norm((case.database - mean) @ axes.T, axis=1)
+    asked = np.linalg.norm((case.query - mean) @ axes.T, axis=1)[:, None]
+    offset = (case.query @ mean)[:, None] + case.database @ mean - mean @ mean
+    products: NDArray[Any] = (cosines * asked * shrunk + offset) / length
+    return products
 
 
 def rabitq(rows: Rows, query: Rows) -> NDArray[np.int64]:
@@ -162,23 +186,49 @@ def accuracy(all_cases: list[Case]) -> None:
     lines = []
     for case in all_cases:
         found = orders(case)
+        columns = [c for c in COLUMNS if c in found]
         if case.relevant is not None:
-            measured = {"mAP": {c: average_precision(found[c], case.relevant) for c in COLUMNS}}
+            measured = {"mAP": {c: average_precision(found[c], case.relevant) for c in columns}}
         else:
             measured = {
-                f"10@{top}": {c: shares(found[c], case, top) for c in COLUMNS} for top in (10, 100)
+                f"10@{top}": {c: shares(found[c], case, top) for c in columns} for top in (10, 100)
             }
         for what, values in measured.items():
             gain = values["calibrated"] - values["asymmetric"]
             error = gain.std(ddof=1) / np.sqrt(len(gain))
             lines.append(
                 f"| {case.name} | {case.n_bits} | {what} | "
-                + " | ".join(f"{values[c].mean():.1f}" for c in COLUMNS)
+                + " | ".join(f"{values[c].mean():.1f}" if c in values else "" for c in COLUMNS)
                 + f" | {gain.mean():+.2f} ± {error:.2f} |"
             )
             print(lines[-1], flush=True)
     head = ("embeddings", "bits", "measure", *COLUMNS, "calibrated − asymmetric")
     print(f"\n| {' | '.join(head)} |\n|{'---|' * len(head)}\n" + "\n".join(lines))
+
+
+def sweep(all_cases: list[Case]) -> None:
+    """Print what other angles would do, and other rotations: the mean gain over "asymmetric"."""
+    cosines = (0.3, 0.4, 0.5, 0.6, 0.7)
+    print(f"\n| rotation | measure | {' | '.join(map(str, cosines))} | t / c |\n|{'---|' * 8}")
+    for kind in (HouseholderQuantizer, ITQQuantizer, RandomRotationQuantizer):
+        gains: dict[str, list[list[float]]] = {}
+        for case in all_cases:
+            quantizer = kind(n_bits=case.n_bits, random_state=0).fit(case.train)
+            query, rows = (np.asarray(quantizer.rotate(x)) for x in (case.query, case.database))
+            t = query @ np.where(rows > 0, 1, -1).T / case.n_bits
+            c = np.abs(rows).mean(axis=1)
+            sides = np.sqrt(np.clip(1 - t * t, 0, None)) * np.sqrt(np.clip(1 - c * c, 0, None))
+            forms = [t, *(t * c + cosine * sides for cosine in cosines), t / c]
+            ranked = [np.argsort(-scores, axis=1, kind="stable") for scores in forms]
+            if case.relevant is not None:
+                found = {"mAP": [average_precision(o, case.relevant).mean() for o in ranked]}
+            else:
+                found = {f"10@{m}": [shares(o, case, m).mean() for o in ranked] for m in (10, 100)}
+            for what, values in found.items():
+                gains.setdefault(what, []).append([v - values[0] for v in values[1:]])
+        for what, values in gains.items():
+            means = " | ".join(f"{v:+.2f}" for v in np.mean(values, axis=0))
+            print(f"| {kind.__name__} | {what} ({len(values)} cases) | {means} |", flush=True)
 
 
 def bytes_an_item(n_bits: int) -> None:
@@ -255,12 +305,15 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--database", type=int, default=5000, help="rows at most")
     parser.add_argument("--n", type=int, default=200_000, help="items of the timing; 0: no timing")
+    parser.add_argument("--sweep", action="store_true", help="try other angles and rotations")
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     faiss.omp_set_num_threads(1)
     found = list(cases(options.folder, options.bits, options.queries, options.database))
     accuracy(found)
+    if options.sweep:
+        sweep(found)
     widest = max(found, key=lambda case: (case.n_bits == 64, case.n_bits))
     bytes_an_item(widest.n_bits)
     if options.n:
