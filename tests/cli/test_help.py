@@ -20,6 +20,8 @@ VERBS = [
     "eval",
     "info",
     "duplicates",
+    "backup",
+    "compact",
     "export",
     "import",
 ]

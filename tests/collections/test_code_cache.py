@@ -266,6 +266,26 @@ def test_no_room_for_a_cache_loses_nothing(path, model):
     assert cache_of(path).exists()
 
 
+def test_a_cache_that_cannot_be_written_is_not_tried_at_every_search(path, model, monkeypatch):
+    cache_of(path).unlink()
+    tried: list[int] = []
+
+    def no_room(*_: object) -> None:
+        tried.append(1)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, open_collection(path) as collection:
+        patch.setattr(array_file, "write", no_room)
+        for _ in range(5):
+            collection.search(np.zeros(3, np.uint8), 1)
+        assert len(tried) == 1
+        collection.optimize()  # asked for, it is
+        assert len(tried) == 2
+        fill(collection, N, N, 1)
+        collection.search(np.zeros(3, np.uint8), 1)
+        assert len(tried) == 3
+
+
 def test_a_full_disk_loses_nothing(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

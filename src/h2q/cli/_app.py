@@ -12,6 +12,8 @@ from h2q._version import __version__
 from h2q.cli import _console
 from h2q.cli._exit import exit_codes
 from h2q.cli._help import EXIT_CODES, examples, prose
+from h2q.cli.backup import backup
+from h2q.cli.compact import compact
 from h2q.cli.demo import demo
 from h2q.cli.duplicates import duplicates
 from h2q.cli.embed import embed
@@ -58,7 +60,9 @@ def _add(function: Callable[..., None], panel: str, *lines: str, name: str | Non
 
 
 _add(demo, _START, "h2q demo --out build/demo")
-_add(info, _START, "h2q info photos.h2q", "h2q info runs/cats --json")
+_add(
+    info, _START, "h2q info photos.h2q", "h2q info runs/cats --json", "h2q info photos.h2q --check"
+)
 _add(
     train,
     _PHOTOS,
@@ -72,6 +76,7 @@ _add(
     "h2q index ~/Pictures --collection photos.h2q --model runs/photos",
     "h2q index ~/Pictures --collection photos.h2q --prune",
     "h2q index embeddings.npz --collection items.h2q --quantizer rotation.safetensors",
+    "h2q index s3://bucket/photos --collection photos.h2q --model runs/photos --ray auto",
 )
 _add(
     search,
@@ -87,19 +92,33 @@ _add(
     "h2q duplicates photos.h2q --radius 0 --where label=cats --json",
 )
 _add(
+    backup,
+    _PHOTOS,
+    "h2q backup photos.h2q backup/photos.h2q",
+    "h2q backup photos.h2q backup/photos.h2q --overwrite",
+)
+_add(compact, _PHOTOS, "h2q compact photos.h2q")
+_add(
     embed,
     _ARRAYS,
     "h2q embed photos/ --model runs/photos --out photos.npz",
     "h2q embed digits --model runs/digits --out digits.npz",
+    "h2q embed s3://bucket/photos --model runs/photos --out rows/ --format parquet --ray auto",
 )
 _add(
     fit,
     _ARRAYS,
     "h2q fit photos.npz --bits 64 --out rotation.safetensors",
     "h2q fit photos.npz --quantizer itq --seed 1 --out itq.safetensors",
+    "h2q fit 'shards/*.npy' --bits 64 --out rotation.safetensors",
     "h2q fit photos.npz --solver sgd --objective min_entry --out paper.safetensors",
 )
-_add(encode, _ARRAYS, "h2q encode photos.npz --quantizer rotation.safetensors --out codes.npz")
+_add(
+    encode,
+    _ARRAYS,
+    "h2q encode photos.npz --quantizer rotation.safetensors --out codes.npz",
+    "h2q encode 'shards/*.npy' --quantizer rotation.safetensors --out codes/ --ray auto",
+)
 _add(
     evaluate,
     _ARRAYS,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from h2q.cli import _console
+from h2q.cli._embedded import open_file
 from h2q.cli._help import Json
 
 
@@ -15,12 +17,20 @@ def info(
         str,
         typer.Argument(help="A collection, quantizer, model, run folder, codes or embeddings."),
     ],
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Read a collection's whole file, and fail if it is damaged."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Say what a file of h2q is: a collection, quantizer, model, run, codes or embeddings."""
     from h2q.reports.describe import describe
 
     facts = describe(path)
+    if check:
+        with open_file(Path(path), mode="r") as collection:
+            collection.check()
+        facts["checked"] = "sound"
     if json:
         _console.print_json(facts)
         return

@@ -33,6 +33,7 @@ class CodeCache:
         self._file = DerivedFile(collection, "cache")
         self._width = width
         self._saved = _NOTHING
+        self._tried = _NOTHING
 
     def load(self, connection: sqlite3.Connection, state: State) -> tuple[State, TableArrays]:
         """Return the items of an earlier state, mapped into memory: none where there is no cache.
@@ -47,7 +48,7 @@ class CodeCache:
         if found is not None and found[0].removed >= state.forgotten:
             known, _, arrays = found
             if arrays["codes"].shape == (known.count, self._width):
-                self._saved = known
+                self._saved = self._tried = known
                 ids = IdArrays(arrays["id_values"], arrays["id_lengths"], arrays["id_text"])
                 return known, TableArrays(arrays["rows"], arrays["codes"], IdColumn(ids))
         self._saved = _NOTHING
@@ -55,9 +56,14 @@ class CodeCache:
         return _NOTHING, TableArrays(np.empty(0, np.int64), nothing, IdColumn())
 
     def due(self, state: State, share: float) -> bool:
-        """Whether writing it anew saves time to those who open the collection next."""
-        last, removed = state.last_row - self._saved.last_row, state.removed - self._saved.removed
-        return last + removed > share * state.count
+        """Whether more than a share of the items has changed since it was written.
+
+        Where the last attempt failed it counts, too, unless `share` is 0: a full disk is not tried
+        again with every search.
+        """
+        last = self._tried if share else self._saved
+        changed = state.last_row - last.last_row + state.removed - last.removed
+        return changed > share * state.count
 
     def bind(self, connection: sqlite3.Connection) -> str:
         """Announce a new cache to the collection, in the caller's transaction."""
@@ -74,5 +80,5 @@ class CodeCache:
             "id_lengths": lengths,
             "id_text": text,
         }
-        if self._file.write(token, state, arrays):
-            self._saved = state
+        self._tried = state
+        self._saved = state if self._file.write(token, state, arrays) else _NOTHING

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from h2q.collections.base import (
     Rank,
     Where,
 )
-from h2q.collections.embedded import artifacts, checking, items, schema, searching
+from h2q.collections.embedded import artifacts, backup, checking, items, schema, searching
 from h2q.collections.embedded.connection import Mode
 from h2q.collections.embedded.faults import reported
 from h2q.collections.embedded.index_spec import IndexSpec
@@ -30,7 +30,7 @@ from h2q.collections.embedded.record_mirror import RecordMirror
 from h2q.collections.embedded.session import Session
 from h2q.collections.filters import Condition, compile_where
 from h2q.collections.records import check_keep, record_width
-from h2q.collections.reranking import DEFAULT_OVERSAMPLE, check_rank, shortlist_length
+from h2q.collections.reranking import check_rank
 from h2q.errors import InvalidInputError
 
 _EVERYTHING = Condition("1", ())
@@ -164,6 +164,37 @@ class EmbeddedCollection(Session):
             self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def backup(
+        self,
+        path: StrPath,
+        *,
+        overwrite: bool = False,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Copy the collection, as it is now, to another file: whole or not at all.
+
+        Searches and writers, of this process and of others, go on meanwhile; what they write is
+        not in the copy.
+
+        Parameters
+        ----------
+        path : path
+            The copy.
+        overwrite : bool
+            Whether `path` may be a file that is then replaced.
+        on_progress : callable, optional
+            Told, now and then, the pages copied and all there are. If it raises, the copy is given
+            up and `path` is as it was.
+
+        Raises
+        ------
+        CollectionError
+            If `path` exists and is not to be replaced, or cannot be written.
+        """
+        with self._snapshot():  # raises where the collection is closed
+            pass
+        backup.backup(self._path, Path(path), overwrite=overwrite, on_progress=on_progress)
+
     # Searching
 
     def search(
@@ -184,9 +215,6 @@ class EmbeddedCollection(Session):
         k = inputs.as_count(k, "k", least=1)
         asked = inputs.as_queries(queries, self._n_bits, self.quantizer)
         ranking = check_rank(rank, asked, self._keep)
-        shortlist = shortlist_length(k, oversample)
-        if self._spec.kind in ("ivf", "hnsw"):  # whose time grows with it
-            shortlist = k * (oversample or DEFAULT_OVERSAMPLE)
         condition = None if where is None else compile_where(where)
         with self._view(condition, alone=ranking in _CODES_SUFFICE) as view:
             return searching.neighbours(
@@ -194,7 +222,7 @@ class EmbeddedCollection(Session):
                 asked,
                 ranking,
                 k,
-                shortlist=shortlist,
+                oversample=oversample,
                 records_of=partial(self._records.of, self._connection),
                 keep=self._keep,
                 n_bits=self._n_bits,

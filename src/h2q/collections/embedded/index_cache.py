@@ -24,6 +24,7 @@ class IndexCache:
         self.index = index
         self._file = DerivedFile(collection, "index")
         self._saved = 0
+        self._tried = 0
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Read the index, where there is one that belongs to the snapshot and is not here yet."""
@@ -31,11 +32,12 @@ class IndexCache:
             return
         found = self._file.read(connection)
         if found is not None and self.index.restore(found[1], found[2]):
-            self._saved = len(self.index)
+            self._saved = self._tried = len(self.index)
 
     def due(self, state: State, share: float) -> bool:
-        """Whether it has grown by more than a share of the items."""
-        return abs(len(self.index) - self._saved) > share * state.count
+        """Whether it has changed by more than a share of the items; as `CodeCache.due`."""
+        last = self._tried if share else self._saved
+        return abs(len(self.index) - last) > share * state.count
 
     def bind(self, connection: sqlite3.Connection) -> str:
         """Announce a new file to the collection, in the caller's transaction."""
@@ -43,6 +45,6 @@ class IndexCache:
 
     def save(self, token: str, state: State, table: CodeTable) -> None:
         """Write the index, if that is possible."""
-        arrays = self.index.arrays()
-        if self._file.write(token, state, arrays, self.index.facts()):
-            self._saved = len(self.index)
+        written = self._file.write(token, state, self.index.arrays(), self.index.facts())
+        self._tried = len(self.index)
+        self._saved = self._tried if written else 0

@@ -38,7 +38,7 @@ def nearest(
     distance.
     """
     table = view.table
-    if view.approximate or queries.rows is None:
+    if view.approximate() or queries.rows is None:
         candidates = [hit.positions for hit in view.nearest(queries.codes, shortlist)]
     elif rank == "embedding":
         found = hamming_scan.nearest(table, queries.codes, shortlist)

@@ -10,6 +10,7 @@ from h2q.collections.embedded import reranked
 from h2q.collections.embedded.hits import Hits
 from h2q.collections.embedded.view import View
 from h2q.collections.inputs import Queries
+from h2q.collections.reranking import DEFAULT_OVERSAMPLE, shortlist_length
 
 
 def neighbours(
@@ -18,7 +19,7 @@ def neighbours(
     rank: Rank,
     k: int,
     *,
-    shortlist: int,
+    oversample: int | None,
     records_of: reranked.RecordsOf | None,
     keep: Keep,
     n_bits: int,
@@ -32,17 +33,20 @@ def neighbours(
     rank : str
         As `check_rank` returned it.
     k : int
-    shortlist : int
-        Items found by a cheaper rank, where this one orders a shortlist.
+    oversample : int, optional
+        Items of a shortlist for each item asked for, where the rank orders one.
     records_of : callable, optional
         Records of rows; needed by ranks that need more than codes.
     keep : str
         What the records are.
     n_bits : int
     """
+    shortlist = shortlist_length(k, oversample)
     if rank == "hamming" or queries.rows is None:
         return by_distance(view, view.nearest(queries.codes, k))
-    if rank == "asymmetric" and not view.approximate:
+    if view.approximate():  # its time grows with the shortlist
+        shortlist = k * (oversample or DEFAULT_OVERSAMPLE)
+    elif rank == "asymmetric":
         hits = view.asymmetric.nearest(queries.rows, k)
         distances = _distances(view, queries, hits)
         return Neighbours(_ids(view, hits), distances, [hit.values for hit in hits])

@@ -29,10 +29,11 @@ class View:
         if index is not None and index.spec.kind == "mih":
             self._by_radius = RadiusIndex(index)
 
-    @property
     def approximate(self) -> bool:
-        """Whether `nearest` may miss items: shortlists are its, then, too."""
-        return self._index is not None and self._by_radius is None
+        """Whether `nearest` may miss items: then it is what finds shortlists, too."""
+        if self._index is None or self._by_radius is not None:
+            return False
+        return self._index.follow(self.table)
 
     def prepare(self) -> None:
         """Make the index now, where there is one."""
@@ -41,7 +42,7 @@ class View:
 
     def nearest(self, codes: CodeArray, k: int) -> list[Hits]:
         """Return the `k` nearest items by Hamming distance of each query."""
-        if self._index is not None and self._by_radius is None and self._index.follow(self.table):
+        if self._index is not None and self.approximate():
             return approximate_scan.nearest(self._index, self.table, codes, k)
         return hamming_scan.nearest(self.table, codes, k)
 

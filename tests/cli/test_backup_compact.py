@@ -1,0 +1,79 @@
+"""`h2q backup`, `h2q compact` and `h2q info --check` on a real collection."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from h2q import open_collection
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "photos.h2q"
+    codes = np.random.default_rng(0).integers(0, 256, (5000, 8), dtype=np.uint8)
+    with open_collection(path, n_bits=64, index="hnsw") as collection:
+        collection.add(range(5000), codes, [{"text": "x" * 100}] * 5000)
+        collection.delete(range(4000))
+    return path
+
+
+def test_backup(h2q: Run, path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "copy.h2q"
+    outcome = h2q("backup", path, out, "--json")
+    assert outcome.code == 0, outcome
+    assert json.loads(outcome.out) == {
+        "copy": str(out),
+        "count": 1000,
+        "size_bytes": out.stat().st_size,
+    }
+    again = h2q("backup", path, out)
+    assert again.code == 1
+    assert "--overwrite" in again.err
+    outcome = h2q("backup", path, out, "--overwrite")
+    assert outcome.code == 0
+    assert outcome.out == ""
+    assert "1,000 items" in outcome.err
+
+
+def test_compact(h2q: Run, path: Path) -> None:
+    outcome = h2q("compact", path, "--json")
+    assert outcome.code == 0, outcome
+    facts = json.loads(outcome.out)
+    assert facts["bytes_after"] == path.stat().st_size < 0.5 * facts["bytes_before"]
+    with open_collection(path, mode="r") as collection:
+        assert len(collection) == 1000
+        collection.check()
+    assert Path(f"{path}.cache").exists()
+
+
+def test_info_checks_the_whole_file(h2q: Run, path: Path) -> None:
+    facts = json.loads(h2q("info", path, "--check", "--json").out)
+    assert (facts["checked"], facts["index"], facts["count"]) == ("sound", "hnsw", 1000)
+    assert "checked" not in json.loads(h2q("info", path, "--json").out)
+    h2q("compact", path)  # else the damage may be to what is free
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 4096] = b"\xff" * 4096
+    path.write_bytes(data)
+    outcome = h2q("info", path, "--check")
+    assert outcome.code == 1
+    assert "damaged" in outcome.err
+
+
+@pytest.mark.parametrize("args", [["backup", "URI", "copy.h2q"], ["compact", "URI"]])
+def test_servers_and_missing_files_are_refused(h2q: Run, tmp_path: Path, args: list[str]) -> None:
+    for uri, words in (
+        ("postgresql://h/db", "not a file"),
+        (str(tmp_path / "absent.h2q"), "no such collection"),
+    ):
+        outcome = h2q(*(uri if arg == "URI" else arg for arg in args))
+        assert outcome.code == 1
+        assert words in outcome.err
+    assert list(tmp_path.iterdir()) == []
