@@ -146,7 +146,8 @@ def rerank(
 
 
 def _distances(code: CodeArray, codes: CodeArray) -> NDArray[np.int32]:
-    return np.bitwise_count(codes ^ code).sum(axis=1, dtype=np.int32)
+    distances: NDArray[np.int32] = np.bitwise_count(codes ^ code).sum(axis=1, dtype=np.int32)
+    return distances
 
 
 def asymmetric_scores(row: NDArray[np.float32], codes: CodeArray) -> NDArray[np.float32]:
