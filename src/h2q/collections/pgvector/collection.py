@@ -190,12 +190,8 @@ class PgvectorCollection:
         return ranked(ranking, asked, found, keep=keep, n_bits=n_bits, k=k)
 
     def _plan(self, *, ties: bool) -> searching.Plan:
-        has_index = self._made.index == "hnsw"
-        if self._index is None:
-            return searching.Plan(by_index=False, has_index=has_index, ties=ties)
-        return searching.Plan(
-            by_index=True, has_index=has_index, ef_search=self._index.ef_search, ties=ties
-        )
+        ef_search = 0 if self._index is None else self._index.ef_search
+        return searching.Plan(self._index is not None, ef_search, ties)
 
     def within(self, queries: Array, radius: int, where: Where | None = None) -> Neighbours:
         """Find all items at a Hamming distance of at most `radius` bits (inclusive), exactly.

@@ -74,9 +74,14 @@ def remove(connection: Connection, table: Table, ids: Sequence[Id]) -> int:
 
 
 def _take_rows(connection: Connection, table: Table, n: int) -> int:
-    """Lock other writers out; return the row number after which `n` are now ours."""
+    """Lock other writers out; return the row number after which `n` are now ours.
+
+    The rest of the transaction finds items by the index of ids: to look for thousands of ids the
+    server would rather read the whole table, which takes longer the larger it is.
+    """
     row = connection.execute(
-        "UPDATE h2q_collections SET last_row = last_row + %s WHERE name = %s RETURNING last_row",
+        "UPDATE h2q_collections SET last_row = last_row + %s WHERE name = %s "
+        "RETURNING last_row, set_config('enable_seqscan', 'off', true)",
         (n, table.name),
         prepare=True,
     ).fetchone()

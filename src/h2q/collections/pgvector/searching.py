@@ -31,12 +31,11 @@ _Rows: TypeAlias = list[tuple[Any, ...]]
 class Plan(NamedTuple):
     """How items are found.
 
-    `by_index`: by the HNSW index, which looks at `ef_search` candidates. `has_index`: there is one,
-    which an exact search must not use. `ties`: also all items as near as the farthest one found.
+    `by_index`: by the HNSW index, which looks at `ef_search` candidates. `ties`: in an exact
+    search also all items as near as the farthest one found.
     """
 
     by_index: bool
-    has_index: bool
     ef_search: int = 0
     ties: bool = False
 
@@ -130,10 +129,12 @@ def _found(
 
 
 def _exact(table: Table, columns: SQL, condition: Condition, plan: Plan) -> Composed:
-    return SQL("SELECT {}, {} AS distance FROM {} WHERE {} ORDER BY distance{}").format(
+    # The operator <~> by the name of its function: no index is ever used for that, also not one
+    # that another client has just made.
+    return SQL(
+        "SELECT {}, hamming_distance(code, %s) AS distance FROM {} WHERE {} ORDER BY distance{}"
+    ).format(
         columns,
-        # An index serves the operator alone: as a part of a sum it is computed for every item.
-        SQL("(code <~> %s) + 0" if plan.has_index else "code <~> %s"),
         table.sql,
         condition.sql,
         SQL(" FETCH FIRST %s ROWS WITH TIES" if plan.ties else ", row_number LIMIT %s"),
