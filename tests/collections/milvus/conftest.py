@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.collections.milvus.server import MilvusServer, started_or_skipped
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+    """One server for all tests that do no harm to it."""
+    server = started_or_skipped(tmp_path_factory.mktemp("milvus"))
+    with server.running():
+        yield server
+
+
+@pytest.fixture
+def new_address(server: MilvusServer) -> Callable[[], str]:
+    """Makes addresses of collections that do not exist."""
+    return lambda: f"milvus://{server.address}/t_{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def address(new_address: Callable[[], str]) -> str:
+    return new_address()
