@@ -27,6 +27,8 @@ _LEAST_SCANNED: Final = 4096
 _TAIL_SHARE: Final = 1 / 256
 #: Scores computed at a time: the temporary arrays stay within some 100 MB.
 _BLOCK_SCORES: Final = 1 << 22
+#: Candidates of which it is worth finding the k-th before they are sorted.
+_LEAST_PARTITIONED: Final = 1024
 #: A shortlist that must exceed this share of the codes is dearer than scoring them all.
 _LONGEST_SHARE: Final = 1 / 16
 
@@ -82,16 +84,18 @@ class AsymmetricScan:
         tables = byte_tables(rows, self._table.width)
         if scan is None:
             return _best(*self._scored_from(tables, 0), k)
+        codes = self._table.codes
         hits: dict[int, Hits] = {}
         pending = np.arange(len(rows))
         while len(pending) and shortlist <= max(len(scan) * _LONGEST_SHARE, _LEAST_SCANNED):
             positions, bounds = scan.search(rows[pending], min(shortlist, len(scan)))
-            scores = scores_of_each(tables[pending], self._table.codes[positions])
+            given = tables if len(pending) == len(tables) else tables[pending]
+            scores = scores_of_each(given, codes[positions])
             scores[positions < 0] = -np.inf
             if self._table.dead:
                 scores[~self._table.alive[positions]] = -np.inf
-            if len(scan) < len(self._table.codes):
-                later, later_scores = self._scored_from(tables[pending], len(scan))
+            if len(scan) < len(codes):
+                later, later_scores = self._scored_from(given, len(scan))
                 positions = np.concatenate([positions, later], axis=1)
                 scores = np.concatenate([scores, later_scores], axis=1)
             block = _best(positions, scores, k)
@@ -118,10 +122,14 @@ def _best(positions: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> 
     """Return the `k` best of each query, equal scores by position; -inf is no candidate."""
     hits = []
     for position, score in zip(positions, scores, strict=True):
-        kept = np.flatnonzero(score > -np.inf)
-        if len(kept) > 4 * k:
-            least = -np.partition(-score[kept], k - 1)[k - 1]
-            kept = kept[score[kept] >= least]
-        order = kept[np.lexsort((position[kept], -score[kept]))[:k]]
+        if len(score) > max(4 * k, _LEAST_PARTITIONED):
+            kept = np.flatnonzero(score > -np.inf)
+            if len(kept) > k:
+                kept = kept[score[kept] >= -np.partition(-score[kept], k - 1)[k - 1]]
+            order = kept[np.lexsort((position[kept], -score[kept]))[:k]]
+        else:
+            order = np.lexsort((position, -score))[:k]
+            if len(order) and score[order[-1]] == -np.inf:
+                order = order[score[order] > -np.inf]
         hits.append(Hits(position[order], score[order]))
     return hits
