@@ -566,6 +566,36 @@ class CollectionConformance:
             for seed in (0, 1)
         ]
 
+    @pytest.fixture
+    def decoder(self) -> Any:
+        rows = np.random.default_rng(4).standard_normal((60, 20))
+        return quantization.CodeDecoder(0.2).fit(rows)
+
+    @pytest.mark.parametrize("k", [1, 10, 10 * N])
+    def test_search_by_decoded_codes(self, address, decoder, k):
+        model = DictModel(20)
+        codes = random_codes(N, 20, seed=5)
+        codes[N // 2 :] = codes[: N - N // 2]  # equal codes tie
+        with self.open(address, n_bits=20, decoder=decoder) as collection:
+            for each in (collection, model):
+                each.add(range(N), codes)
+        with self.open(address) as again:
+            queries = exact_rows(np.random.default_rng(6), 5, 20)
+            found = again.search(queries, k, rank="decoded")
+            decoded = decoder.decode(codes).astype(float) / np.sqrt(20)
+            for i, row in enumerate(queries):
+                scores = (decoded * (row / np.linalg.norm(row))).sum(axis=1).astype(np.float32)
+                best = np.lexsort((np.arange(N), -scores))[:k]
+                assert np.allclose(found.scores[i], scores[best], atol=1e-6)
+                assert found.ids[i] == best.tolist()
+
+    def test_decoded_needs_a_decoder_and_real_queries(self, address, filled, decoder):
+        with pytest.raises(InvalidInputError, match="decoder="):
+            filled[0].search(np.ones((1, 20)), 1, rank="decoded")
+        filled[0].close()
+        with pytest.raises(CompatibilityError, match="without a decoder"):
+            self.open(address, decoder=decoder)
+
     def test_keeps_its_quantizer_and_rotates_by_it(self, address, quantizers):
         quantizer = quantizers[0]
         rows = np.random.default_rng(1).standard_normal((50, 24)).astype(np.float32)

@@ -19,7 +19,7 @@ Payload: TypeAlias = Mapping[str, Any]
 #: A condition on payloads; the forms are those of `h2q.collections.filters`.
 Where: TypeAlias = Mapping[str, Any]
 #: How `search` orders; `Collection.search` says what each means.
-Rank: TypeAlias = Literal["hamming", "asymmetric", "calibrated", "embedding", "cosine"]
+Rank: TypeAlias = Literal["hamming", "asymmetric", "decoded", "calibrated", "embedding", "cosine"]
 #: What is kept of an item's real row beside its code: nothing, its scale (2 bytes), or all of it
 #: in 1 or 2 bytes a bit (`h2q.collections.records`).
 Keep: TypeAlias = Literal["codes", "scale", "int8", "float16"]
@@ -89,7 +89,7 @@ class CollectionInfo:
     created_by : str
         Version of h2q that made it.
     fingerprints : dict
-        Of each artifact kept with the codes (`"quantizer"`, `"model"`): SHA-256 in hex.
+        Of each artifact kept (`"quantizer"`, `"model"`, `"decoder"`): SHA-256 in hex.
     keep : str
         What is kept of each real row beside its code.
     index : str
@@ -121,6 +121,18 @@ class Quantizer(Protocol):
         """Return the quantizer as the content of a file."""
 
 
+class Decoder(Protocol):
+    """The part of a `h2q.CodeDecoder` a collection uses."""
+
+    n_bits_: int
+
+    def decode(self, codes: CodeArray) -> NDArray[np.float32]:
+        """Return the expected row (n, n_bits) of each code."""
+
+    def to_bytes(self) -> bytes:
+        """Return the decoder as the content of a file."""
+
+
 class Collection(Protocol):
     """Ids, codes and payloads that can be searched; made by `h2q.open_collection`."""
 
@@ -141,8 +153,12 @@ class Collection(Protocol):
         """The quantizer that made the codes, if it was given when the collection was made."""
 
     @property
+    def decoder(self) -> Decoder | None:
+        """What tells rows from codes, if it was given when the collection was made."""
+
+    @property
     def fingerprints(self) -> dict[str, str]:
-        """Fingerprint (hex) of each artifact kept with the codes: `"quantizer"`, `"model"`."""
+        """Fingerprint (hex) of each artifact kept: `"quantizer"`, `"model"`, `"decoder"`."""
 
     def model_bytes(self) -> bytes | None:
         """Return the model file kept with the codes, or None."""
@@ -213,6 +229,8 @@ class Collection(Protocol):
 
             - "hamming": the distance of the codes.
             - "asymmetric": the inner product of the rotated query and the code as signs.
+            - "decoded": the inner product of the unit rotated query and the row expected behind
+              the code; needs a collection made with a decoder (`h2q.CodeDecoder`).
             - "calibrated": the cosine of the rotated query and the item's row, estimated from
               the code and the row's scale; needs a collection that keeps "scale", "int8" or
               "float16".

@@ -118,7 +118,7 @@ def _on_key(key: str, wanted: object) -> Node:
     parts = []
     for operator, operand in wanted.items():
         if operator not in _OPERATORS:
-            known = ", ".join(_OPERATORS)
+            known = ", ".join(map(str, _OPERATORS))
             raise InvalidInputError(f"unknown operator {operator!r} for {key!r}; there are {known}")
         parts.append(_OPERATORS[operator](path, operand))
     if not parts:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from h2q._typing import Array, CodeArray
 from h2q.codes import check_codes, pack
-from h2q.collections.base import Id, Keep, Payload, Quantizer
+from h2q.collections.base import Decoder, Id, Keep, Payload, Quantizer
 from h2q.collections.records import encode_records, record_width
 from h2q.errors import InvalidInputError
 
@@ -105,16 +105,21 @@ class Queries:
     codes : ndarray of shape (nq, ceil(n_bits / 8)), uint8
     rows : ndarray of shape (nq, n_bits), float32, or None
         Rotated real rows; None where the queries came as codes.
+    decoder : Decoder or None
+        The collection's.
     """
 
     codes: CodeArray
     rows: NDArray[np.float32] | None
+    decoder: Decoder | None = None
 
     def __len__(self) -> int:
         return len(self.codes)
 
 
-def as_queries(queries: Array, n_bits: int, quantizer: Quantizer | None) -> Queries:
+def as_queries(
+    queries: Array, n_bits: int, quantizer: Quantizer | None, decoder: Decoder | None = None
+) -> Queries:
     """Tell codes from real rows, and rotate the latter."""
     given = _to_numpy(queries)
     if given.ndim == 1:
@@ -126,7 +131,7 @@ def as_queries(queries: Array, n_bits: int, quantizer: Quantizer | None) -> Quer
             f"queries are packed codes (uint8) or real rows (floating), got {given.dtype}"
         )
     rows = _as_rotated(given, n_bits, quantizer, "queries", "query")
-    return Queries(pack(rows), rows)
+    return Queries(pack(rows), rows, decoder)
 
 
 def as_records(

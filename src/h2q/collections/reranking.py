@@ -50,6 +50,11 @@ def check_rank(rank: str | None, queries: Queries, keep: Keep) -> Rank:
             f"the {known} ranking needs real queries, got packed codes; pass the rows that were "
             "coded (rotated where the collection has no quantizer) or rank='hamming'"
         )
+    if known == "decoded" and queries.decoder is None:
+        raise InvalidInputError(
+            "the decoded ranking needs a collection made with a decoder (h2q.CodeDecoder); make "
+            "another with open_collection(..., decoder=...) and add the items"
+        )
     if keep not in _NEEDS.get(known, (keep,)):
         enough = " or ".join(f"keep={each!r}" for each in _NEEDS[known])
         raise InvalidInputError(
@@ -116,7 +121,8 @@ def rerank(
     -------
     Ranked
         The scores are, for "asymmetric", the inner product of the rotated query with the code as
-        signs; for "calibrated", the cosine of the rotated query and the row, estimated from
+        signs; for "decoded", that of the unit query with the row expected behind the code, over
+        sqrt(n_bits); for "calibrated", the cosine of the rotated query and the row, estimated from
         code and scale (`calibrated_scores`); for "embedding" and "cosine", their cosine.
     """
     code = queries.codes[number]
@@ -128,6 +134,8 @@ def rerank(
     row = queries.rows[number]
     if rank == "asymmetric":
         scores = asymmetric_scores(row, codes)
+    elif rank == "decoded" and queries.decoder is not None:
+        scores = products(row, queries.decoder.decode(codes))
     elif records is None:
         raise ValueError(f"the {rank} ranking needs the records")
     elif rank == "calibrated":
@@ -180,10 +188,24 @@ def calibrated_scores(
 
 def cosines(row: NDArray[np.float32], rows: NDArray[np.float64]) -> NDArray[np.float32]:
     """Cosine of a row (n_bits,) with each of `rows` (c, n_bits)."""
+    lengths = np.sqrt(np.square(rows).sum(axis=1))
+    cosine: NDArray[np.float32] = (_unit_products(row, rows) / lengths).astype(np.float32)
+    return cosine
+
+
+def products(row: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Inner product of a row (n_bits,) at length 1 with each of `rows` (c, n_bits) / sqrt(n_bits).
+
+    The length of a row of `rows` counts: it says how sure the row is.
+    """
+    product = _unit_products(row, rows.astype(np.float64)) / np.sqrt(row.shape[0])
+    scores: NDArray[np.float32] = product.astype(np.float32)
+    return scores
+
+
+def _unit_products(row: NDArray[np.float32], rows: NDArray[np.float64]) -> NDArray[np.float64]:
     query = row.astype(np.float64)
     query /= np.sqrt(np.square(query).sum())
-    # Not a matrix product: equal rows must have equal cosines wherever they stand.
-    products = (rows * query).sum(axis=1)
-    lengths = np.sqrt(np.square(rows).sum(axis=1))
-    cosine: NDArray[np.float32] = (products / lengths).astype(np.float32)
-    return cosine
+    # Not a matrix product: equal rows must have equal products wherever they stand.
+    total: NDArray[np.float64] = (rows * query).sum(axis=1)
+    return total

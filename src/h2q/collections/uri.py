@@ -10,7 +10,7 @@ from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from h2q._typing import StrPath
-from h2q.collections.base import Collection, IndexKind, Keep, Quantizer
+from h2q.collections.base import Collection, Decoder, IndexKind, Keep, Quantizer
 from h2q.collections.embedded import open_embedded
 from h2q.errors import InvalidInputError
 
@@ -29,6 +29,7 @@ def open_collection(
     n_bits: int | None = None,
     quantizer: Quantizer | None = None,
     model: StrPath | bytes | None = None,
+    decoder: Decoder | None = None,
     mode: Literal["a", "r"] = "a",
     keep: Keep | None = None,
     index: IndexKind | None = None,
@@ -50,6 +51,8 @@ def open_collection(
     model : path or bytes, optional
         The model file (`h2q.learning.Hasher.save`) that makes the codes. It is kept in the
         collection; a quantizer inside it is not applied to queries, which its `forward` rotates.
+    decoder : h2q.CodeDecoder, optional
+        Fitted on rotated rows. It is kept in the collection, for the rank "decoded".
     mode : {"a", "r"}
         "a" reads and writes, "r" only reads (also from a read-only folder).
     keep : {"codes", "scale", "int8", "float16"}, optional
@@ -70,8 +73,8 @@ def open_collection(
     Raises
     ------
     CompatibilityError
-        If it exists and was made with another code length, quantizer, model, `keep` or format
-        version.
+        If it exists and was made with another code length, quantizer, model, decoder, `keep` or
+        format version.
     FormatError
         If the file is not a collection, or is damaged.
     CollectionError
@@ -96,6 +99,7 @@ def open_collection(
             n_bits=n_bits,
             quantizer=quantizer,
             model=model,
+            decoder=decoder,
             mode=mode,
             keep=keep,
             index=index,
@@ -107,6 +111,7 @@ def open_collection(
         n_bits=n_bits,
         quantizer=quantizer,
         model=model,
+        decoder=decoder,
         mode=mode,
         keep=keep,
         index=index,

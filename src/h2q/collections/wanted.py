@@ -8,7 +8,7 @@ from pathlib import Path
 
 from h2q._typing import StrPath
 from h2q.codes import code_width
-from h2q.collections.base import Keep, Quantizer
+from h2q.collections.base import Decoder, Keep, Quantizer
 from h2q.collections.records import check_keep
 from h2q.collections.sources import Source, bits_of_model, fingerprint
 from h2q.errors import CompatibilityError, InvalidInputError
@@ -21,9 +21,9 @@ class Wanted:
     Attributes
     ----------
     n_bits : dict
-        The code length by whom it is stated: "n_bits", "quantizer", "model".
+        The code length by whom it is stated: "n_bits", "quantizer", "model", "decoder".
     sources : dict
-        The artifacts' contents: "quantizer", "model".
+        The artifacts' contents: "quantizer", "model", "decoder".
     keep : str or None
         What is to be kept of each real row.
     """
@@ -38,6 +38,7 @@ def as_wanted(
     quantizer: Quantizer | None,
     model: StrPath | bytes | None,
     keep: str | None,
+    decoder: Decoder | None = None,
 ) -> Wanted:
     """Check what was handed to `h2q.open_collection` and put it together.
 
@@ -55,6 +56,9 @@ def as_wanted(
     if quantizer is not None:
         wanted.sources["quantizer"] = quantizer.to_bytes()
         wanted.n_bits["quantizer"] = int(quantizer.n_bits_)
+    if decoder is not None:
+        wanted.sources["decoder"] = decoder.to_bytes()
+        wanted.n_bits["decoder"] = int(decoder.n_bits_)
     if model is not None:
         source = model if isinstance(model, bytes) else Path(model)
         wanted.sources["model"] = source
@@ -103,6 +107,6 @@ def check_fit(
             )
         if given != kept:
             raise CompatibilityError(
-                f"{where}: the codes were made with the {name} {kept[:12]}, the one given is "
+                f"{where}: the collection was made with the {name} {kept[:12]}, the one given is "
                 f"{given[:12]} (SHA-256); make another collection for it"
             )

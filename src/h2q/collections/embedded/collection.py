@@ -13,6 +13,7 @@ from h2q.collections import inputs
 from h2q.collections.base import (
     Batch,
     CollectionInfo,
+    Decoder,
     Id,
     Item,
     Keep,
@@ -77,7 +78,7 @@ class EmbeddedCollection(Session):
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
-        """Fingerprint (hex) of each artifact kept with the codes: `"quantizer"`, `"model"`."""
+        """Fingerprint (hex) of each artifact kept: `"quantizer"`, `"model"`, `"decoder"`."""
         with self._snapshot() as connection:
             return artifacts.fingerprints(connection)
 
@@ -92,6 +93,17 @@ class EmbeddedCollection(Session):
 
         quantizer: Quantizer = quantization.from_bytes(data)
         return quantizer
+
+    @cached_property
+    def decoder(self) -> Decoder | None:
+        """What tells rows from codes, or None."""
+        if "decoder" not in self.fingerprints:
+            return None
+        from h2q import quantization
+
+        with self._snapshot() as connection:
+            data = artifacts.read(connection, "decoder")
+        return None if data is None else quantization.CodeDecoder.from_bytes(data)
 
     def model_bytes(self) -> bytes | None:
         """Return the model file kept with the codes, or None."""
@@ -213,7 +225,7 @@ class EmbeddedCollection(Session):
         `h2q.collections.Collection.search`.
         """
         k = inputs.as_count(k, "k", least=1)
-        asked = inputs.as_queries(queries, self._n_bits, self.quantizer)
+        asked = inputs.as_queries(queries, self._n_bits, self.quantizer, self.decoder)
         ranking = check_rank(rank, asked, self._keep)
         condition = None if where is None else compile_where(where)
         with self._view(condition, alone=ranking in _CODES_SUFFICE) as view:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from h2q._typing import StrPath
 from h2q._version import __version__
-from h2q.collections.base import IndexKind, Keep, Quantizer
+from h2q.collections.base import Decoder, IndexKind, Keep, Quantizer
 from h2q.collections.embedded import artifacts, schema
 from h2q.collections.embedded.collection import EmbeddedCollection
 from h2q.collections.embedded.connection import Mode, connect, connect_new, writing
@@ -26,6 +26,7 @@ def open_embedded(
     n_bits: int | None = None,
     quantizer: Quantizer | None = None,
     model: StrPath | bytes | None = None,
+    decoder: Decoder | None = None,
     mode: Mode = "a",
     keep: Keep | None = None,
     index: IndexKind | None = None,
@@ -36,7 +37,7 @@ def open_embedded(
         raise InvalidInputError(f"mode is 'a' (read and write) or 'r' (read), got {mode!r}")
     if index is not None or not path.exists():
         IndexSpec().changed(index, index_options)  # refuses what is unknown, before a file is made
-    wanted = as_wanted(n_bits, quantizer, model, keep)
+    wanted = as_wanted(n_bits, quantizer, model, keep, decoder)
     with reported(path):
         if path.is_dir():
             raise CollectionError(f"{path}: a folder, where the file of a collection is needed")

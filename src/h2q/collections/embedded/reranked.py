@@ -33,9 +33,9 @@ def nearest(
     """Return the `k` best items of each query: with their scores, and with their distances.
 
     "embedding" is exact: its shortlist is all items no farther, by Hamming distance, than the
-    k-th nearest. "calibrated" and "cosine" order the `shortlist` items of the highest asymmetric
-    score. Where the view is approximate, every rank orders its `shortlist` nearest items by Hamming
-    distance.
+    k-th nearest. "decoded", "calibrated" and "cosine" order the `shortlist` items of the highest
+    asymmetric score. Where the view is approximate, every rank orders its `shortlist` nearest items
+    by Hamming distance.
     """
     table = view.table
     if view.approximate() or queries.rows is None:

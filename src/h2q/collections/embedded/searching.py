@@ -50,7 +50,7 @@ def neighbours(
         hits = view.asymmetric.nearest(queries.rows, k)
         distances = _distances(view, queries, hits)
         return Neighbours(_ids(view, hits), distances, [hit.values for hit in hits])
-    if rank == "asymmetric":
+    if rank in ("asymmetric", "decoded"):
         records_of = None
     hits, measured = reranked.nearest(
         view, records_of, queries, rank, k, shortlist=shortlist, keep=keep, n_bits=n_bits

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from h2q._lazy import require
 from h2q._typing import StrPath
-from h2q.collections.base import IndexKind, Keep, Quantizer
+from h2q.collections.base import Decoder, IndexKind, Keep, Quantizer
 
 if TYPE_CHECKING:
     from h2q.collections.pgvector.collection import PgvectorCollection
@@ -21,6 +21,7 @@ def open_pgvector(
     n_bits: int | None = None,
     quantizer: Quantizer | None = None,
     model: StrPath | bytes | None = None,
+    decoder: Decoder | None = None,
     mode: Literal["a", "r"] = "a",
     keep: Keep | None = None,
     index: IndexKind | None = None,
@@ -42,6 +43,7 @@ def open_pgvector(
         n_bits=n_bits,
         quantizer=quantizer,
         model=model,
+        decoder=decoder,
         mode=mode,
         keep=keep,
         index=index,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from h2q._typing import StrPath
-from h2q.collections.base import IndexKind, Keep, Quantizer
+from h2q.collections.base import Decoder, IndexKind, Keep, Quantizer
 from h2q.collections.pgvector import artifacts, hnsw, schema
 from h2q.collections.pgvector.address import parse_address
 from h2q.collections.pgvector.collection import PgvectorCollection
@@ -21,6 +21,7 @@ def open_checked(
     n_bits: int | None = None,
     quantizer: Quantizer | None = None,
     model: StrPath | bytes | None = None,
+    decoder: Decoder | None = None,
     mode: Literal["a", "r"] = "a",
     keep: Keep | None = None,
     index: IndexKind | None = None,
@@ -40,7 +41,7 @@ def open_checked(
         )
     if index == "flat" and index_options:
         raise InvalidInputError("index='flat' has no index_options; leave them out")
-    wanted = as_wanted(n_bits, quantizer, model, keep)
+    wanted = as_wanted(n_bits, quantizer, model, keep, decoder)
     address = parse_address(uri)
     link = Link(address, read_only=mode == "r", timeout=check_timeout(timeout))
     try:
