@@ -144,7 +144,7 @@ def test_photos_are_those_of_index_folder(photos: Path, model: bytes, tmp_path: 
     from h2q.learning import Hasher
 
     (photos / "dogs" / "broken.png").write_bytes(b"no picture")
-    made_with = {"n_bits": 16, "model": model}
+    made_with: dict[str, Any] = {"n_bits": 16, "model": model, "keep": "float16"}
     with (
         open_collection(str(tmp_path / "here.h2q"), **made_with) as here,
         open_collection(str(tmp_path / "bulk.h2q"), **made_with) as bulk,
@@ -158,6 +158,9 @@ def test_photos_are_those_of_index_folder(photos: Path, model: bytes, tmp_path: 
         report = bulk_index_photos(str(photos), bulk, model, **options)
         assert (report.unchanged, report.added, len(report.skipped)) == (32, 28, 1)
         assert sorted(contents(bulk)) == sorted(contents(here))
+        queries = np.random.default_rng(0).standard_normal((9, 16))
+        found, expected = (each.search(queries, 5, rank="cosine") for each in (bulk, here))
+        assert found.ids == expected.ids
         # Either way of indexing knows what the other has done.
         assert index_folder(photos, bulk, encoder).unchanged == 60
         assert bulk_index_photos(str(photos), here, model, **options).unchanged == 60
@@ -167,3 +170,32 @@ def test_photos_are_those_of_index_folder(photos: Path, model: bytes, tmp_path: 
         shutil.rmtree(photos)  # now the folder has merely moved
         moved = bulk_index_photos(str(tmp_path / "other"), here, model, **options)
         assert (moved.updated, moved.added) == (60, 0)
+
+
+@pytest.mark.parametrize("keep", ["scale", "int8", "float16"])
+@pytest.mark.parametrize("has_quantizer", [True, False])
+def test_what_is_kept_beside_the_codes(
+    shards: Path, quantizer: Any, tmp_path: Path, keep: Any, has_quantizer: bool
+) -> None:
+    made_with = {"quantizer": quantizer} if has_quantizer else {"n_bits": 16}
+    queries = rows_of(30, 20)
+    if not has_quantizer:
+        queries = quantizer.rotate(queries)
+    rank: Any = "calibrated" if keep == "scale" else "cosine"
+    with (
+        open_collection(str(tmp_path / "want.h2q"), keep=keep, **made_with) as want,
+        open_collection(str(tmp_path / "bulk.h2q"), keep=keep, **made_with) as bulk,
+    ):
+        for seed, name in enumerate(["a", "b", "more/c"]):
+            rows = rows_of(seed)
+            kept = rows if has_quantizer else quantizer.rotate(rows)
+            ids = [f"{name}:{i}" for i in range(500)]
+            want.add(ids, quantizer.transform(rows), embeddings=kept)
+        bulk_index_rows(
+            str(shards), bulk, journal=tmp_path / "units", quantizer=quantizer, unit_size=70
+        )
+        found, expected = bulk.search(queries, 10, rank=rank), want.search(queries, 10, rank=rank)
+        assert found.ids == expected.ids
+        assert found.scores is not None
+        assert expected.scores is not None
+        np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from h2q import CodeDecoder
 from h2q.codes import pack
 from h2q.errors import InvalidInputError
 from h2q.evaluation import (
@@ -158,6 +159,13 @@ def test_packed_codes_and_mixed_kinds(device: Any, data: list[np.ndarray]) -> No
         assert mean_average_precision(half, d, ql, dl) == pytest.approx(
             mean_average_precision(same, d, ql, dl), rel=1e-9
         )
+
+
+def test_decoded_codes(device: Any, data: list[np.ndarray]) -> None:
+    decoder = CodeDecoder(0.2).fit(data[1])
+    options: dict[str, Any] = {"ranking": "decoded", "decoder": decoder, "k": 30}
+    got = average_precision(*on(device, data), **options)
+    np.testing.assert_allclose(got, average_precision(*data, **options), rtol=1e-9)
 
 
 def test_wide_rows_in_chunks(

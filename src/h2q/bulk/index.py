@@ -89,7 +89,8 @@ def bulk_index_photos(
                 todo.append(file)
     task = Task(
         model=model,
-        want_rows=_keeps_rows(collection),
+        want_rows=collection.keep != "codes",
+        raw=collection.quantizer is not None,
         prefix=prefix,
         device=device,
         batch_size=batch_size,
@@ -151,12 +152,15 @@ def bulk_index_rows(
     prefix = prefix.strip("/")
     task = Task(
         quantizer=None if shards[0].kind == "codes" else quantizer.to_bytes(),
-        want_rows=_keeps_rows(collection),
+        want_rows=collection.keep != "codes",
+        raw=collection.quantizer is not None,
         prefix=prefix,
     )
     units = row_units(shards, unit_size)
     coder = "" if task.quantizer is None else hashlib.sha256(task.quantizer).hexdigest()
-    maker = {"collection": collection.uri, "n_bits": collection.n_bits, "quantizer": coder}
+    # An address may hold a password.
+    name = hashlib.sha256(collection.uri.encode()).hexdigest()
+    maker = {"collection": name, "n_bits": collection.n_bits, "quantizer": coder}
     book = Journal(journal, maker, prefix)
     finished = book.finished(units, collection)
     report = IndexReport(unchanged=sum(unit.size for unit in units if unit.number in finished))
@@ -202,14 +206,10 @@ def _root(source: str) -> str:
     return source.rstrip("/") if is_url(source) else str(Path(source).expanduser().resolve())
 
 
-def _keeps_rows(collection: Collection) -> bool:
-    return getattr(collection, "keep", "codes") != "codes"
-
-
 def _check_bits(shards: Sequence[Shard], collection: Collection, quantizer: Any) -> None:
     if shards[0].kind == "codes":
         n_bits, what = shards[0].n_bits, f"{shards[0].file.url} holds"
-        if _keeps_rows(collection):
+        if collection.keep != "codes":
             raise InvalidInputError(
                 f"the collection {collection.uri} keeps rows beside its codes, but "
                 f"{shards[0].file.url} holds codes alone; index the embeddings"

@@ -42,10 +42,10 @@ class Task:
     quantizer : bytes or None
         A quantizer file, for rows of embeddings; without one, rows are codes already.
     want_codes, want_rows : bool
-        What the result holds. Rows of photos are those before rotation if `raw`, else rotated;
-        rows of shards are as they were read.
+        What the result holds.
     raw : bool
-        See `want_rows`.
+        Rows are those before rotation, as a collection that has the quantizer takes them; else
+        they are rotated.
     prefix : str
         Goes before every id.
     device : str
@@ -107,7 +107,8 @@ class _RowWorker:
             coded = unit.shard.kind == "codes"
             arrays["codes"] = rows.values if coded else self._quantizer.transform(rows.values)
         if self._task.want_rows and unit.shard.kind == "embeddings":
-            arrays["rows"] = np.asarray(rows.values, dtype=np.float32)
+            values = rows.values if self._task.raw else self._quantizer.rotate(rows.values)
+            arrays["rows"] = np.asarray(values, dtype=np.float32)
         payloads = [rows.payload(place) for place in range(len(rows))]
         ids: Any = rows.ids
         if self._task.prefix:
