@@ -10,7 +10,7 @@ import pytest
 
 from h2q import open_collection
 from h2q.codes import pack
-from h2q.collections.milvus import paging, scanning, searching, writing
+from h2q.collections.milvus import paging, searching, writing
 from h2q.collections.milvus.server import TooLargeError
 from h2q.errors import CollectionError, CompatibilityError, FormatError, InvalidInputError
 from tests.collections.brute_collection import DictModel, exact_rows, same_content
@@ -106,19 +106,19 @@ def test_a_call_that_fails_midway_says_how_far_it_came(server, monkeypatch):
 
 
 def test_answers_larger_than_the_server_sends(server):
-    """200 MB of payloads, of which a server returns some 60 at once."""
+    """80 MB of payloads, of which a server returns some 60 at once."""
     with open_collection(f"milvus://{server.address}/large", n_bits=8) as collection:
-        payloads = [{"text": "x" * 65_000, "n": i} for i in range(1500)]
-        for start in range(0, 1500, 500):
-            part = slice(start, start + 500)
-            collection.add(range(1500)[part], random_codes(500, 8), payloads[part])
+        n = 1200
+        payloads = [{"text": "x" * 65_000, "n": i} for i in range(n)]
+        for start in range(0, n, 400):
+            part = slice(start, start + 400)
+            collection.add(range(n)[part], random_codes(400, 8), payloads[part])
         with pytest.raises(TooLargeError):
             collection._server.call(
-                "query", "large", filter="seq >= 0", output_fields=["payload"], limit=1500
+                "query", "large", filter="seq >= 0", output_fields=["payload"], limit=n
             )
         seen = [p["n"] for batch in collection.iterate(500) for p in batch.payloads]
-        assert seen == list(range(1500))
-        assert collection.count({"n": {"$exists": True}}) == 1500
+        assert seen == list(range(n))
 
 
 def test_items_too_large_are_refused_before_anything_is_sent(address):
@@ -181,7 +181,7 @@ def test_other_indexes_find_nearly_all(server, index):
         found, near = collection.search(queries, 10), collection.within(queries, 10)
         share = []
         for i, query in enumerate(queries):
-            ids, distances = model.nearest(query, 10)
+            _, distances = model.nearest(query, 10)
             share.append(np.mean(found.distances[i] == distances))
             wanted = model.within(query, 10)[0]
             assert set(near.ids[i]) <= set(wanted)
@@ -288,4 +288,3 @@ def test_a_search_is_split_where_a_server_sends_too_little(many, monkeypatch):
 def test_the_constants_are_within_the_limits_of_a_server():
     assert paging._PAGE <= searching.MOST == 16_384
     assert writing._MOST_BYTES < 64 << 20
-    assert scanning.scan
