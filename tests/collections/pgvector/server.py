@@ -38,8 +38,10 @@ class PostgresServer:
     that this user can reach. It ends with the process that started it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, fsync: bool = False) -> None:
         self.folder = folder
+        # What a killed process has written is safe without: that is for a loss of power.
+        self._fsync = fsync
         self.port = 0
         self._numbers = itertools.count()
         self._process: subprocess.Popen[bytes] | None = None
@@ -103,6 +105,7 @@ class PostgresServer:
         settings = {
             **_SETTINGS,
             "port": str(self.port),
+            "fsync": "on" if self._fsync else "off",
             "unix_socket_directories": str(self.folder),
         }
         with (self.folder / "log").open("ab") as log:
@@ -149,7 +152,8 @@ class PostgresServer:
         for each in family:
             each.kill()
         process.wait(60)
-        psutil.wait_procs(family[1:], 60)
+        while any(map(_runs, family[1:])):
+            time.sleep(0.01)
 
     def __enter__(self) -> Self:
         self.make()
@@ -164,6 +168,13 @@ class PostgresServer:
     ) -> None:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _is_root() -> bool:

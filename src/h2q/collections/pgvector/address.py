@@ -86,12 +86,22 @@ def _not_understood() -> InvalidInputError:
 
 
 def _as_name(name: str) -> str:
-    if not name or "\0" in name or len(name.encode(errors="replace")) > _LONGEST_NAME:
+    # psycopg takes a % for a parameter, also in the name of a table.
+    if (
+        not name
+        or "\0" in name
+        or "%" in name
+        or len(name.encode(errors="replace")) > _LONGEST_NAME
+    ):
         raise InvalidInputError(
-            f"the name of a collection has 1 to {_LONGEST_NAME} bytes, got {name!r}; give "
-            "?collection=NAME"
+            f"the name of a collection has 1 to {_LONGEST_NAME} bytes and no %, got {name!r}; "
+            "give ?collection=NAME"
         )
     return name
+
+
+def _quoted(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("/") else quote(host, safe="")
 
 
 def _shown(parameters: dict[str, str], name: str) -> str:
@@ -101,7 +111,7 @@ def _shown(parameters: dict[str, str], name: str) -> str:
     if len(ports) == 1:
         ports *= len(hosts)
     places = ",".join(
-        quote(host, safe="[]:") + (f":{port}" if port else "")
+        _quoted(host) + (f":{port}" if port else "")
         for host, port in zip_longest(hosts, ports, fillvalue="")
     )
     options = {k: v for k, v in parameters.items() if k not in _PLACE and k not in _SECRETS}

@@ -14,6 +14,7 @@ from h2q.collections import inputs
 from h2q.collections.base import (
     Batch,
     CollectionInfo,
+    Decoder,
     Id,
     IndexKind,
     Item,
@@ -78,7 +79,7 @@ class PgvectorCollection:
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
-        """Fingerprint (hex) of each artifact kept with the codes: `"quantizer"`, `"model"`."""
+        """Fingerprint (hex) of each artifact kept: `"quantizer"`, `"model"`, `"decoder"`."""
         with self._link.statements() as connection:
             return artifacts.fingerprints(connection, self._made.name)
 
@@ -93,6 +94,17 @@ class PgvectorCollection:
 
         quantizer: Quantizer = quantization.from_bytes(data)
         return quantizer
+
+    @cached_property
+    def decoder(self) -> Decoder | None:
+        """What tells rows from codes, or None."""
+        if "decoder" not in self.fingerprints:
+            return None
+        from h2q import quantization
+
+        with self._link.statements() as connection:
+            data = artifacts.read(connection, self._made.name, "decoder")
+        return None if data is None else quantization.CodeDecoder.from_bytes(data)
 
     def model_bytes(self) -> bytes | None:
         """Return the model file kept with the codes, or None."""
@@ -178,7 +190,7 @@ class PgvectorCollection:
         """
         k = inputs.as_count(k, "k", least=1)
         n_bits, keep = self._made.n_bits, self._made.keep
-        asked = inputs.as_queries(queries, n_bits, self.quantizer)
+        asked = inputs.as_queries(queries, n_bits, self.quantizer, self.decoder)
         ranking = check_rank(rank, asked, keep)
         length = shortlist_size(ranking, k, oversample)
         condition = compile_where(where)

@@ -101,8 +101,12 @@ def read(connection: Connection, name: str, shown: str) -> Made | None:
     FormatError, CompatibilityError
         If it is not one this h2q reads.
     """
-    known = connection.execute("SELECT to_regclass('h2q_collections') IS NOT NULL").fetchone()
-    if known is None or not known[0]:
+    # Not by to_regclass: it may remember from before a lock was waited for that there is none.
+    known = connection.execute(
+        "SELECT FROM pg_catalog.pg_class WHERE relname = 'h2q_collections' "
+        "AND pg_table_is_visible(oid)"
+    ).fetchone()
+    if known is None:
         return None
     try:
         row = connection.execute(
