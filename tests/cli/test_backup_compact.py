@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from h2q import open_collection
+from h2q.codes import save_codes
+from h2q.collections.embedded import code_cache
 
 Run = Callable[..., Any]
 
@@ -43,7 +45,8 @@ def test_backup(h2q: Run, path: Path, tmp_path: Path) -> None:
     assert "1,000 items" in outcome.err
 
 
-def test_compact(h2q: Run, path: Path) -> None:
+def test_compact(h2q: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code_cache, "LEAST_CACHED", 500)
     outcome = h2q("compact", path, "--json")
     assert outcome.code == 0, outcome
     facts = json.loads(outcome.out)
@@ -52,6 +55,22 @@ def test_compact(h2q: Run, path: Path) -> None:
         assert len(collection) == 1000
         collection.check()
     assert Path(f"{path}.cache").exists()
+
+
+def test_index_leaves_a_large_collection_fast_to_open(
+    h2q: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code_cache, "LEAST_CACHED", 500)
+    codes = np.random.default_rng(0).integers(0, 256, (2000, 8), dtype=np.uint8)
+    cache = tmp_path / "items.h2q.cache"
+    sizes = []
+    for n in (400, 1000, 1010, 2000):
+        save_codes(tmp_path / "codes.npz", codes[:n], 64, ids=np.arange(n))
+        outcome = h2q("index", tmp_path / "codes.npz", "-c", tmp_path / "items.h2q")
+        assert outcome.code == 0, outcome
+        sizes.append(cache.stat().st_size if cache.exists() else 0)
+    assert sizes[0] == 0 < sizes[1]
+    assert sizes[3] > 1.5 * sizes[1]
 
 
 def test_info_checks_the_whole_file(h2q: Run, path: Path) -> None:

@@ -39,6 +39,7 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "photos.h2q"
     with open_collection(path, n_bits=24) as collection:
         fill(collection, 0, N, 0)
+        collection.optimize()
     return path
 
 
@@ -99,10 +100,17 @@ def test_small_collections_have_none(tmp_path):
     with open_collection(tmp_path / "photos.h2q", n_bits=24) as collection:
         fill(collection, 0, 900, 0)
         collection.search(np.zeros(3, np.uint8), 1)
+        collection.optimize()
     assert [p.name for p in tmp_path.iterdir()] == ["photos.h2q"]
-    with open_collection(tmp_path / "photos.h2q") as collection:
-        collection.optimize()  # asked for, it is made
-    assert cache_of(tmp_path / "photos.h2q").exists()
+
+
+def test_adding_alone_does_not_wait_for_a_cache(tmp_path, model):
+    path = tmp_path / "photos.h2q"
+    with open_collection(path, n_bits=24) as collection:
+        fill(collection, 0, N, 0)
+    assert not cache_of(path).exists()
+    agrees(path, model, "a")
+    assert cache_of(path).exists()
 
 
 def test_a_reader_writes_nothing(path, model):
@@ -132,6 +140,7 @@ def test_a_cache_far_behind_is_written_anew(path, model, monkeypatch):
     with open_collection(path) as collection:
         for each in (collection, model):
             fill(each, N, 1000, 1)
+        collection.optimize()
     read = items_read(monkeypatch)
     agrees(path, model)
     assert sum(read) == 0
@@ -162,6 +171,7 @@ def test_a_cache_of_another_collection_is_not_believed(path, model, tmp_path):
     other = tmp_path / "other.h2q"
     with open_collection(other, n_bits=24) as collection:
         fill(collection, 0, N, 77)
+        collection.optimize()
     shutil.copy(f"{other}.cache", cache_of(path))
     agrees(path, model)
 
@@ -172,6 +182,7 @@ def test_a_cache_of_a_later_moment_is_not_believed(path, tmp_path, model):
     shutil.copy(path, copy)
     with open_collection(path) as collection:
         fill(collection, N, 1500, 1)
+        collection.optimize()
     later = cache_of(path).read_bytes()
     shutil.copy(copy, path)
     with open_collection(path) as collection:

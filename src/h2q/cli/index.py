@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from h2q.collections import Keep
     from h2q.indexing.report import IndexReport
 
+#: The cache of a collection is renewed where it lacks more than this share of the items.
+_LAG = 1 / 16
+
 
 def index(
     source: Annotated[
@@ -128,6 +131,8 @@ def index(
         )
     else:
         report = _rows(path, collection, quantizer, kept, key)
+    if report.added or report.updated:
+        _make_fast_to_open(collection)
     list_skipped(report.skipped)
     if json:
         _console.print_json({"collection": collection, **report.to_dict()})
@@ -185,6 +190,18 @@ def _rows(
             )
         with _console.progress("indexing") as advance:
             return index_embeddings(embeddings, collection, coder, on_progress=advance)
+
+
+def _make_fast_to_open(uri: str) -> None:
+    """Build the index of a file and the cache of a large one, that no search has to wait for it."""
+    from h2q import open_collection
+    from h2q.collections.embedded import EmbeddedCollection
+
+    if "://" in uri:  # servers keep their own indexes
+        return
+    with open_collection(uri) as collection:
+        if isinstance(collection, EmbeddedCollection):
+            collection.optimize(share=_LAG)
 
 
 def _summary(report: IndexReport, uri: str) -> str:

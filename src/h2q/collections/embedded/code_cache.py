@@ -56,14 +56,14 @@ class CodeCache:
         return _NOTHING, TableArrays(np.empty(0, np.int64), nothing, IdColumn())
 
     def due(self, state: State, share: float) -> bool:
-        """Whether more than a share of the items has changed since it was written.
+        """Whether there are many items and more than a share has changed since it was written.
 
         Where the last attempt failed it counts, too, unless `share` is 0: a full disk is not tried
         again with every search.
         """
         last = self._tried if share else self._saved
         changed = state.last_row - last.last_row + state.removed - last.removed
-        return changed > share * state.count
+        return state.count >= LEAST_CACHED and changed > share * state.count
 
     def bind(self, connection: sqlite3.Connection) -> str:
         """Announce a new cache to the collection, in the caller's transaction."""

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Final
 
-from h2q.collections.embedded import code_cache, items
+from h2q.collections.embedded import items
 from h2q.collections.embedded.code_cache import CodeCache
 from h2q.collections.embedded.connection import writing_at_once
 from h2q.collections.embedded.index_cache import IndexCache
@@ -82,7 +82,7 @@ class Mirror:
         """Whether items are in memory."""
         return self._state != _NOTHING
 
-    def save(self, connection: sqlite3.Connection, share: float, least: int | None = None) -> None:
+    def save(self, connection: sqlite3.Connection, share: float) -> None:
         """Write the files beside the collection where this saves time: outside of a transaction.
 
         Where that cannot be done (another connection is writing, the disk is full, the folder
@@ -93,11 +93,7 @@ class Mirror:
         connection : sqlite3.Connection
         share : float
             Only what has changed in more than this share of the items.
-        least : int
-            Only where there are as many items; `code_cache.LEAST_CACHED` by default.
         """
-        if self._state.count < (code_cache.LEAST_CACHED if least is None else least):
-            return
         due = [cache for cache in self._caches() if cache.due(self._state, share)]
         if not due:
             return

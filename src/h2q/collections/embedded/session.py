@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Final, Self
 
 from h2q.codes import code_width
-from h2q.collections.embedded import code_cache, items
 from h2q.collections.embedded.connection import Mode, reading, writing
 from h2q.collections.embedded.faults import reported
 from h2q.collections.embedded.index_spec import IndexSpec
@@ -53,7 +52,6 @@ class Session:
         index = None if spec.kind == "flat" else RowIndex(spec, may_build=mode == "a")
         self._mirror = Mirror(path, code_width(n_bits), index)
         self._lock = threading.RLock()
-        self._opened_at: items.State | None = None
         self._closed = False
 
     @property
@@ -61,22 +59,28 @@ class Session:
         """Path of the file."""
         return str(self._path)
 
-    def optimize(self) -> None:
+    def optimize(self, share: float = 0.0) -> None:
         """Build the index where there is one, and write the files that open the collection fast.
 
-        Searches do the same when it is due; this does it now, and for any size. With mode="r"
-        nothing is written.
+        The first search of an object that may write does the same; after adding many items this
+        spares it, and those who open the collection with mode="r", the wait. Small collections
+        need no such files, and with mode="r" none is written.
+
+        Parameters
+        ----------
+        share : float
+            Only what lacks more than this share of the items is written anew.
         """
         with self._lock, reported(self._path):
             with reading(self._connection):
                 self._mirror.view(self._connection).prepare()
             if self._mode == "a":
-                self._mirror.save(self._connection, 0.0, least=1)
+                self._mirror.save(self._connection, share)
 
     def close(self) -> None:
         """Release the file. Closing twice is harmless.
 
-        Where many items were added, what opens the collection fast is written first.
+        Where it was searched and much was written since, the files that open it fast are renewed.
         """
         with self._lock:
             if not self._closed and self._mode == "a":
@@ -89,12 +93,10 @@ class Session:
             self._connection.close()
 
     def _save_before_closing(self) -> None:
+        if not self._mirror.loaded:
+            return
         try:
             with reading(self._connection):
-                state = items.read_state(self._connection)
-                added = state.last_row - (self._opened_at or state).last_row
-                if not self._mirror.loaded and added < code_cache.LEAST_CACHED:
-                    return
                 self._mirror.refresh(self._connection)
             self._mirror.save(self._connection, _LAG_CLOSING)
         except sqlite3.Error:  # a damaged or a full disk: whoever reads on is told
@@ -140,6 +142,4 @@ class Session:
         with self._lock, reported(self._path):
             self._mirror.written()
             with writing(self._connection):
-                if self._opened_at is None:
-                    self._opened_at = items.read_state(self._connection)
                 yield self._connection
