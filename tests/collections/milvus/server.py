@@ -43,10 +43,16 @@ def missing() -> str | None:
 
 
 class MilvusServer:
-    """A server on `folder`; a killed one can be started again on the same data and port."""
+    """A server on `folder`; a killed one can be started again on the same data and port.
 
-    def __init__(self, folder: Path, *, authorization: bool = False) -> None:
+    Its program is unpacked, 250 MB, into `program`, which several may share.
+    """
+
+    def __init__(
+        self, folder: Path, program: Path | None = None, *, authorization: bool = False
+    ) -> None:
         self.folder = folder
+        self._program = folder if program is None else program
         self._authorization = authorization
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -68,7 +74,7 @@ class MilvusServer:
             # A socket stays in the namespace it was made in: the process inside accepts at ours.
             self._process = subprocess.Popen(
                 ["unshare", "-n", sys.executable, str(_SCRIPT), str(listener.fileno()),
-                 str(self.folder), str(int(self._authorization))],
+                 str(self.folder), str(self._program), str(int(self._authorization))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -113,11 +119,11 @@ class MilvusServer:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def started_or_skipped(folder: Path, *, authorization: bool = False) -> MilvusServer:
+def started_or_skipped(folder: Path, program: Path, *, authorization: bool = False) -> MilvusServer:
     """Start a server, or skip the test with the reason."""
     why = missing()
     if why is not None:
         pytest.skip(why)
-    server = MilvusServer(folder, authorization=authorization)
+    server = MilvusServer(folder, program, authorization=authorization)
     server.start()
     return server

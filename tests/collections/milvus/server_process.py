@@ -1,8 +1,8 @@
 """Runs inside the server's network namespace: the server, and a relay from the port given.
 
-Arguments: a listening socket's file descriptor, the folder, 1 for a server that asks for
-passwords. Writes one byte when the server answers; ends, with all its group, when the standard
-input is closed, so that a server never outlives its tests.
+Arguments: a listening socket's file descriptor, the folder of the data, that of the program, 1 for
+a server that asks for passwords. Writes one byte when the server answers; ends, with all its
+group, when the standard input is closed, so that a server never outlives its tests.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def loopback_up() -> None:
         fcntl.ioctl(any_socket, siocsifflags, struct.pack("16sh14x", b"lo", iff_up))
 
 
-def start_server(folder: Path, authorization: bool) -> subprocess.Popen[bytes]:
+def start_server(folder: Path, unpacked: Path, authorization: bool) -> subprocess.Popen[bytes]:
     config = milvus.MilvusServerConfig(data_dir=str(folder))
     config.configs.update(
         proxy_port=_PORT, authorization_enabled=authorization, etcd_log_level="error"
@@ -47,12 +47,14 @@ def start_server(folder: Path, authorization: bool) -> subprocess.Popen[bytes]:
     # Loading a new collection waits for several of its watchers' rounds.
     config.set("queryCoord.checkInterval", 100)
     config.set("queryCoord.distPullInterval", 50)
+    # Started again after a kill, it waits until the sessions of the one killed have ended.
+    config.set("common.session.ttl", 5)
     config.set("log.level", "warn")
     # Memory of a machine shared with others says nothing about this server.
     config.set("quotaAndLimits.limitWriting.memProtection.enabled", "false")
     config.write_config()
-    milvus._initialize_data_files(config.base_data_dir)
-    program = folder / "bin" / "milvus"
+    milvus._initialize_data_files(str(unpacked))
+    program = unpacked / "bin" / "milvus"
     environment = {
         **os.environ,
         "DEPLOY_MODE": "STANDALONE",
@@ -111,7 +113,7 @@ def end_with_input() -> None:
 def main() -> None:
     threading.Thread(target=end_with_input, daemon=True).start()
     loopback_up()
-    server = start_server(Path(sys.argv[2]), sys.argv[3] == "1")
+    server = start_server(Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4] == "1")
     wait_for(server)
     listener = socket.socket(fileno=int(sys.argv[1]))
     threading.Thread(target=relay, args=(listener,), daemon=True).start()

@@ -79,7 +79,7 @@ def read(server: Server) -> Meta | None:
     try:
         stated = json.loads(described.get("description") or "")
         version = stated.pop("format_version") if stated.pop("format") == FORMAT else None
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, KeyError, AttributeError, TypeError):
         version = None
     if version is None:
         raise FormatError(

@@ -127,6 +127,8 @@ class Server:
 
     def _said(self, error: Exception) -> CollectionError:
         words, code = _words(error), _code(error)
+        if isinstance(error.__cause__, Exception) and _code(error.__cause__) == "UNAUTHENTICATED":
+            words, code = _words(error.__cause__), "UNAUTHENTICATED"  # of a first connection
         if "auth" in words.lower() or code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
             return CollectionError(
                 f"{self.address}: the server refused the user or the password ({words}); the "
