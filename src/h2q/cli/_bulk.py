@@ -94,7 +94,7 @@ def _index_photos(
     with collection_and_encoder(uri, model=model, device="cpu", keep=keep) as (collection, _):
         data = collection.model_bytes()
         if data is None:  # collection_and_encoder has looked
-            raise InvalidInputError(f"the collection {uri} keeps no model; give --model")
+            raise InvalidInputError(f"the collection {collection.uri} keeps no model; give --model")
         with _console.progress("indexing") as advance:
             return bulk_index_photos(source, collection, data, on_progress=advance, **options)
 

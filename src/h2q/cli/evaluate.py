@@ -117,6 +117,7 @@ def _collection(uri: str, *, k: int | None, n_queries: int, seed: int, json: boo
     from h2q.reports.collection_scores import evaluate_collection
 
     with open_collection(uri, mode="r") as collection:
+        uri = collection.uri  # without the password an address may hold
         found = evaluate_collection(collection, k=k, n_queries=n_queries, random_state=seed)
     if json:
         _console.print_json({"collection": uri, **found.to_dict()})

@@ -52,6 +52,7 @@ def import_(
         _console.progress("importing") as advance,
     ):
         report = import_codes(stream, opened, on_progress=advance)
+        collection = opened.uri  # without the password an address may hold
     if json:
         _console.print_json({"collection": collection, "n_bits": stream.n_bits, **report.to_dict()})
         return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from h2q._addresses import without_password
 from h2q.cli import _console
 from h2q.cli._help import BatchSize, Device, Json, Key, Ray, Workers
 from h2q.errors import InvalidInputError
@@ -185,8 +186,8 @@ def _rows(
         coder = collection.quantizer
         if coder is None:
             raise InvalidInputError(
-                f"the collection {uri} keeps no quantizer; give the one that made its codes "
-                "(--quantizer)"
+                f"the collection {collection.uri} keeps no quantizer; give the one that made its "
+                "codes (--quantizer)"
             )
         with _console.progress("indexing") as advance:
             return index_embeddings(embeddings, collection, coder, on_progress=advance)
@@ -215,4 +216,4 @@ def _summary(report: IndexReport, uri: str) -> str:
     ):
         if count:
             parts.append(f"{count:,} {what}")
-    return f"{', '.join(parts)} -> {uri}"
+    return f"{', '.join(parts)} -> {without_password(uri)}"

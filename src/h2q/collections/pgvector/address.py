@@ -50,7 +50,10 @@ def parse_address(uri: str) -> Address:
     InvalidInputError
         If it is not understood. The message shows nothing of it: a part may be a password.
     """
-    rest, _, query = uri.partition("?")
+    # The last one: a password may have another in it.
+    rest, sign, query = uri.rpartition("?")
+    if not sign:
+        rest, query = uri, ""
     kept, names = [], []
     for part in query.split("&") if query else []:
         name, _, value = part.partition("=")

@@ -29,7 +29,8 @@ _SETTINGS: Final = """
 SELECT set_config('jit', 'off', false),
        set_config('lock_timeout', %s, false),
        set_config('default_transaction_read_only', %s, false),
-       set_config('synchronous_commit', 'on', false)
+       CASE current_setting('synchronous_commit')
+           WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END
  WHERE current_setting('server_encoding') = 'UTF8'
 """
 
