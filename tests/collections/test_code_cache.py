@@ -332,6 +332,34 @@ def test_a_full_disk_loses_nothing(tmp_path):
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+def test_a_cache_in_a_read_only_folder_is_used(path, model, tmp_path, monkeypatch):
+    target = tmp_path / "mounted"
+    target.mkdir()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in (path, cache_of(path)):
+        shutil.move(name, folder)
+    commands = [
+        ["mount", "--bind", str(folder), str(target)],
+        ["mount", "-o", "remount,ro,bind", str(target)],
+    ]
+    try:
+        done = [subprocess.run(command, capture_output=True).returncode for command in commands]
+    except FileNotFoundError:
+        pytest.skip("there is no mount command here")
+    if done[0]:
+        pytest.skip("mounting is not permitted here")
+    try:
+        read = items_read(monkeypatch)
+        agrees(target / "photos.h2q", model)
+        assert sum(read) == 0
+        cache_of(folder / "photos.h2q").unlink()
+        agrees(target / "photos.h2q", model)
+        assert sum(read) == N
+    finally:
+        subprocess.run(["umount", "-l", str(target)], check=True)
+
+
 def test_a_writer_at_work_is_not_waited_for(path, model):
     cache_of(path).unlink()
     other = sqlite3.connect(path, isolation_level=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,7 +14,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from h2q import open_collection
 from h2q.codes import pack
-from h2q.collections.embedded import EmbeddedCollection, asymmetric_scan, items
+from h2q.collections.embedded import (
+    EmbeddedCollection,
+    asymmetric_scan,
+    code_cache,
+    items,
+    radius_index,
+    row_index,
+)
 from tests.collections.brute_collection import DictModel, exact_rows, same_content
 
 IDS = st.integers(0, 12) | st.sampled_from([f"{i}" for i in range(12)])
@@ -27,12 +35,13 @@ class CollectionMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.path = self.folder / "photos.h2q"
+        self.copy: tuple[Path, DictModel] | None = None
 
-    @initialize(n_bits=st.sampled_from([3, 8, 12, 64]))
-    def create(self, n_bits):
+    @initialize(n_bits=st.sampled_from([3, 8, 12, 64]), index=st.sampled_from(["flat", "mih"]))
+    def create(self, n_bits, index):
         self.n_bits = n_bits
         self.model = DictModel(n_bits)
-        self.writer = open_collection(self.path, n_bits=n_bits)
+        self.writer = open_collection(self.path, n_bits=n_bits, index=index)
         self.reader = open_collection(self.path, mode="r")
 
     @rule(ids=st.lists(IDS, max_size=12), labels=st.data(), seed=st.integers(0, 5))
@@ -51,6 +60,31 @@ class CollectionMachine(RuleBasedStateMachine):
     def compact(self):
         assert isinstance(self.writer, EmbeddedCollection)
         self.writer.compact()
+
+    @rule()
+    def optimize(self):
+        assert isinstance(self.writer, EmbeddedCollection)
+        self.writer.optimize()
+
+    @rule()
+    def reopen_reader(self):
+        self.reader.close()
+        self.reader = open_collection(self.path, mode="r")
+
+    @rule()
+    def set_back(self):
+        """Go on from a copy, beside what was derived from what came after it."""
+        self.writer.close()
+        self.reader.close()
+        if self.copy is None:
+            self.copy = self.path.with_name("copy.h2q"), copy.copy(self.model)
+            self.copy[1].items = dict(self.model.items)
+            shutil.copy(self.path, self.copy[0])
+        else:
+            shutil.copy(self.copy[0], self.path)
+            self.model, self.copy = self.copy[1], None
+        self.writer = open_collection(self.path)
+        self.reader = open_collection(self.path, mode="r")
 
     @rule()
     def reopen(self):
@@ -92,11 +126,20 @@ class TestLikeADict(CollectionMachine.TestCase):
     settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 
     def setUp(self) -> None:
-        # So that few items are enough for the FastScan, and few removals for a cut of their log.
-        self._before = asymmetric_scan._LEAST_SCANNED, items._LEAST_LOG
-        vars(asymmetric_scan)["_LEAST_SCANNED"] = 10
-        vars(items)["_LEAST_LOG"] = 15
+        # So that few items are enough for the FastScan, for the cache and the index (at any
+        # radius), and few removals for a cut of their log.
+        wanted = [
+            (asymmetric_scan, "_LEAST_SCANNED", 10),
+            (items, "_LEAST_LOG", 15),
+            (code_cache, "LEAST_CACHED", 4),
+            (row_index, "LEAST_INDEXED", 4),
+            (radius_index, "_LOOK_UP", 0.0),
+            (radius_index, "_CANDIDATE", 0.0),
+        ]
+        self._before = [(module, name, vars(module)[name]) for module, name, _ in wanted]
+        for module, name, value in wanted:
+            vars(module)[name] = value
 
     def tearDown(self) -> None:
-        vars(asymmetric_scan)["_LEAST_SCANNED"] = self._before[0]
-        vars(items)["_LEAST_LOG"] = self._before[1]
+        for module, name, value in self._before:
+            vars(module)[name] = value
