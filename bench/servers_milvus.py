@@ -30,7 +30,7 @@ from h2q.codes import pack
 from h2q.collections.inputs import as_queries
 from h2q.collections.milvus.collection import MilvusCollection
 from h2q.collections.milvus.finding import Finder
-from h2q.collections.milvus.searching import Search
+from h2q.collections.milvus.searching import Search, first_limit
 from h2q.collections.servers.shortlist import needs_records
 
 Codes = NDArray[np.uint8]
@@ -162,7 +162,7 @@ def search(server: MilvusServer, codes: Codes, batch: int, rounds: int) -> None:
 
                 def alike(k: int = k, asked: Codes = asked, times: int = times) -> None:
                     for _ in range(times):
-                        bare.search("held", asked, k + 64, ["seq"])
+                        bare.search("held", asked, first_limit(k), ["seq"])
 
                 def plain(k: int = k, asked: Codes = asked, times: int = times) -> None:
                     for _ in range(times):
@@ -198,8 +198,8 @@ def reranking(server: MilvusServer, codes: Codes, batch: int) -> None:
                 ]
                 print(
                     f"re-rank 1,000 by {rank:<11} / the query that finds them "
-                    f"{'':<14} median {statistics.median(shares):5.2f}   "
-                    f"({min(shares):.2f} to {max(shares):.2f})",
+                    f"{'':<14} median {statistics.median(shares):6.3f}   "
+                    f"({min(shares):.3f} to {max(shares):.3f})",
                     flush=True,
                 )
 

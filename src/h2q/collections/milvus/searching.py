@@ -23,8 +23,9 @@ from h2q.collections.milvus.server import Server, TooLargeError
 
 #: Most items a server returns for a query.
 MOST: Final = 16_384
-#: Items asked for beyond k, for the ties at the k-th distance.
-_SLACK: Final = 64
+#: Items asked for beyond k, for the ties at the k-th distance. Each bit farther there are about as
+#: many items as in all distances before, so what ties grows with k.
+_LEAST_SLACK, _SLACK = 64, 2
 _GROWTH: Final = 4
 _FIRST_RADIUS_LIMIT: Final = 1024
 #: Queries a request, and items: a server's time grows faster than their product.
@@ -87,7 +88,7 @@ class Search:
         No more than 16,384; None for a query that has more items as near as the k-th.
         """
         found: list[Found | None] = [None] * len(codes)
-        left, limit = list(range(len(codes))), min(max(size, k + _SLACK), MOST)
+        left, limit = list(range(len(codes))), min(max(size, first_limit(k)), MOST)
         if k > MOST:
             return found
         level = self.server.address.consistency
@@ -173,6 +174,11 @@ class Search:
             codes_of(rows, self.width) if "code" in self.fields else None,
             records_of(rows, self.record_width) if "record" in self.fields else None,
         )
+
+
+def first_limit(k: int) -> int:
+    """How many items are asked for at first where `k` are wanted with their ties."""
+    return k + max(_LEAST_SLACK, _SLACK * k)
 
 
 def in_order(found: Found, k: int | None = None) -> Found:
