@@ -223,8 +223,9 @@ def reranking(server: PostgresServer, codes: Codes, batch: int) -> None:
             shares = [a / b for a, b in zip(ranking, finding, strict=True)]
             print(
                 f"re-rank 1,000 by {rank:<11} / the query that finds them "
-                f"{'':<10} median {statistics.median(shares):5.2f}   "
-                f"({min(shares):.2f} to {max(shares):.2f})",
+                f"{'':<10} median {statistics.median(shares):7.4f}   "
+                f"({min(shares):.4f} to {max(shares):.4f}; "
+                f"{1000 * statistics.median(ranking):.2f} ms)",
                 flush=True,
             )
 
