@@ -54,20 +54,6 @@ def open_indexed(path: Path, kind: str, **options: Any):
     return open_collection(path, n_bits=N_BITS, index=kind, **options)
 
 
-class TestHNSWConforms(embedded.TestEmbedded):
-    """Small collections are scanned, whatever index they have: all is exact."""
-
-    def open(self, address: str, **options: Any):
-        return super().open(address, **{"index": "hnsw", **options})
-
-    @pytest.fixture(autouse=True)
-    def _scanned(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(row_index, "LEAST_INDEXED", 10**6)
-
-    def test_codes_alone_are_kept_unless_more_is_asked_for(self, empty):
-        assert (empty.info().keep, empty.info().index) == ("codes", "hnsw")
-
-
 class TestMultiIndexConforms(embedded.TestEmbedded):
     """Exact, so the whole suite holds."""
 
@@ -85,6 +71,20 @@ class TestMultiIndexConforms(embedded.TestEmbedded):
 
 
 # Approximate indexes
+
+
+@pytest.mark.parametrize("kind", ["ivf", "hnsw"])
+def test_small_collections_are_scanned_so_all_is_exact(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(row_index, "LEAST_INDEXED", N + 1)
+    model, codes = DictModel(N_BITS), pack(clustered(N, 0))
+    with open_indexed(tmp_path / "a.h2q", kind) as collection:
+        for each in (collection, model):
+            each.add(range(N), codes)
+        row = exact_rows(np.random.default_rng(0), 1, N_BITS)
+        assert collection.search(row, 30).ids[0] == model.asymmetric(row[0], 30)[0]
+        assert collection.search(pack(row), 30).ids[0] == model.nearest(pack(row)[0], 30)[0]
+        collection.optimize()
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h2q"]
 
 
 @pytest.mark.parametrize("kind", ["ivf", "hnsw"])
