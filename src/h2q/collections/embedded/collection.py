@@ -25,7 +25,6 @@ from h2q.collections.base import (
 )
 from h2q.collections.embedded import artifacts, backup, checking, items, schema, searching
 from h2q.collections.embedded.connection import Mode
-from h2q.collections.embedded.faults import reported
 from h2q.collections.embedded.index_spec import IndexSpec
 from h2q.collections.embedded.record_mirror import RecordMirror
 from h2q.collections.embedded.session import Session
@@ -167,14 +166,6 @@ class EmbeddedCollection(Session):
         names = inputs.as_ids(ids)
         with self._transaction() as connection:
             return items.remove(connection, names)
-
-    def compact(self) -> None:
-        """Give the space of deleted items back to the disk. Needs as much free space meanwhile."""
-        with self._transaction() as connection:
-            items.forget_removals(connection)
-        with self._lock, reported(self._path):
-            self._connection.execute("VACUUM")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def backup(
         self,

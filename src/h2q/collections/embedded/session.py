@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from h2q.codes import code_width
+from h2q.collections.embedded import items
 from h2q.collections.embedded.connection import Mode, reading, writing
 from h2q.collections.embedded.faults import reported
 from h2q.collections.embedded.index_spec import IndexSpec
@@ -58,6 +59,14 @@ class Session:
     def uri(self) -> str:
         """Path of the file."""
         return str(self._path)
+
+    def compact(self) -> None:
+        """Give the space of deleted items back to the disk. Needs as much free space meanwhile."""
+        with self._transaction() as connection:
+            items.forget_removals(connection)
+        with self._lock, reported(self._path):
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def optimize(self, share: float = 0.0) -> None:
         """Build the index where there is one, and write the files that open the collection fast.
