@@ -11,12 +11,10 @@ that finds it, and the recall of the indexes.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from pymilvus import DataType, MilvusClient
 from tests.collections.milvus.server import MilvusServer
 
 import h2q
+from _turns import ratio
 from h2q.codes import pack
 from h2q.collections.inputs import as_queries
 from h2q.collections.milvus.collection import MilvusCollection
@@ -35,29 +34,6 @@ from h2q.collections.servers.shortlist import needs_records
 
 Codes = NDArray[np.uint8]
 _STEP = 10_000
-
-
-def ratio(name: str, ours: Callable[[], object], peer: Callable[[], object], rounds: int) -> None:
-    """Print the time of `ours` over that of `peer`, measured in turns."""
-    pairs = []
-    for number in range(rounds):
-        calls = (ours, peer) if number % 2 else (peer, ours)
-        times = [_seconds(call) for call in calls]
-        pairs.append(times if number % 2 else times[::-1])
-    ratios = sorted(a / b for a, b in pairs)
-    fastest = min(a for a, _ in pairs) / min(b for _, b in pairs)
-    print(
-        f"{name:<62} median {statistics.median(ratios):5.2f}   best/best {fastest:5.2f}   "
-        f"({ratios[0]:.2f} to {ratios[-1]:.2f})",
-        flush=True,
-    )
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    gc.collect()
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 class Bare:

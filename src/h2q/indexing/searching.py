@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from PIL import Image
 
 from h2q import open_collection
+from h2q._closing import Closing
 from h2q._typing import Array, StrPath
 from h2q.collections.base import Id, Rank, Where
 from h2q.errors import InvalidInputError
@@ -71,7 +71,7 @@ class Result:
         }
 
 
-class Searcher:
+class Searcher(Closing):
     """A collection, open for reading, and its model, loaded when a photo is asked about.
 
     Parameters
@@ -199,14 +199,3 @@ class Searcher:
     def close(self) -> None:
         """Release the collection."""
         self.collection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

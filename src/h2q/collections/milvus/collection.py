@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
+from h2q._closing import Closing
 from h2q._files import written_whole
 from h2q._typing import Array, StrPath
 from h2q.codes import check_codes
@@ -42,7 +42,7 @@ from h2q.errors import CollectionError, InvalidInputError
 _IDS_AT_ONCE: Final = 4096
 
 
-class MilvusCollection:
+class MilvusCollection(Closing):
     """A collection on a Milvus server; open it with `h2q.open_collection`.
 
     Every read begins with a request that sees all writes acknowledged before it (unless the
@@ -300,17 +300,6 @@ class MilvusCollection:
     def close(self) -> None:
         """Release the connection. Closing twice is harmless."""
         self._server.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"MilvusCollection({self.uri!r}, n_bits={self.n_bits}, mode={self._mode!r})"

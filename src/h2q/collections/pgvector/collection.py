@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
+from h2q._closing import Closing
 from h2q._typing import Array, StrPath
 from h2q.codes import BIT_ORDER, check_codes, code_width
 from h2q.collections import inputs
@@ -35,7 +35,7 @@ from h2q.collections.servers.shortlist import needs_records, ranked, shortlist_s
 from h2q.errors import InvalidInputError
 
 
-class PgvectorCollection:
+class PgvectorCollection(Closing):
     """A collection kept in PostgreSQL; open it with `h2q.open_collection`.
 
     Calls from several threads are done one after another. A connection lost between calls is made
@@ -264,17 +264,6 @@ class PgvectorCollection:
     def close(self) -> None:
         """Release the connection. Closing twice is harmless."""
         self._link.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"PgvectorCollection({self.uri!r}, n_bits={self.n_bits}, mode={self._mode!r})"
