@@ -38,6 +38,19 @@ def test_a_loss_that_lacks_a_quantization_does_not_tilt_the_lines(
     assert drawn["+ H²Q (graduated)"] == pytest.approx([5.0, 5.0])
 
 
+def test_what_was_run_at_some_lengths_only_is_named_and_hides_nothing_else(make_result) -> None:
+    whole = [
+        make_result(quantization=name, bits=bits, value=value)
+        for name, value in (("none", 0.5), ("itq", 0.6))
+        for bits in (16, 32)
+    ]
+    (axes,) = gain_by_bits([*whole, make_result(quantization="h2q", bits=16, value=0.7)]).axes
+    drawn = [line.get_label() for line in axes.lines if not line.get_label().startswith("_")]
+    assert drawn == ["+ ITQ"]
+    assert "in part only: + H²Q (graduated)" in axes.get_xlabel()
+    assert "losses: 1" in axes.get_title()
+
+
 def test_a_penalty_pays_for_its_search(small_run: list[Result]) -> None:
     (axes,) = times(small_run).axes
     names = [label.get_text() for label in axes.get_yticklabels()]

@@ -163,7 +163,8 @@ def _by_bits(
     """One panel a data set and backbone, one line a quantization, mean over the losses.
 
     Only losses count that have every drawn quantization at every length of the panel, so that no
-    point is of easier cases than another.
+    point is of easier cases than another. Quantizations that were run at some lengths only, or for
+    less than half of the losses, are named below the panel and not drawn.
     """
     panels = sorted({(case.dataset, case.backbone) for case in found})
     present = {
@@ -181,9 +182,10 @@ def _by_bits(
     grid = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, panel in zip(grid, panels, strict=True):
         mine = {c: row for c, row in found.items() if (c.dataset, c.backbone) == panel}
-        losses = _complete_losses(mine, present[panel])
+        drawn = _drawable(mine, present[panel])
+        losses = _complete_losses(mine, drawn)
         for place, name in enumerate(names):
-            points = _points(mine, name, losses, value)
+            points = _points(mine, name, losses, value) if name in drawn else []
             if points:
                 axes.plot(
                     *zip(*points, strict=True),
@@ -194,7 +196,9 @@ def _by_bits(
                 )
         if zero:
             axes.axhline(0, color="#8A8F98", linewidth=1)
-        axes.set(title=f"{panel[0]}, {panel[1]}\nlosses: {len(losses)}", xlabel="bits")
+        left_out = [QUANTIZATIONS[name].title for name in present[panel] if name not in drawn]
+        note = "\n".join(["bits", *(f"in part only: {title}" for title in left_out)])
+        axes.set(title=f"{panel[0]}, {panel[1]}\nlosses: {len(losses)}", xlabel=note)
         axes.set_xticks(sorted({case.bits for case in mine}))
         _plain(axes)
     grid[0].set_ylabel(label)
@@ -207,6 +211,13 @@ def _by_bits(
         list(handles.values()), list(handles), loc="outside right upper", frameon=False, fontsize=8
     )
     return figure
+
+
+def _drawable(rows: Mapping[Case, Mapping[str, Cell]], names: Sequence[str]) -> list[str]:
+    """Quantizations that at least half as many losses have at every length as have any."""
+    losses = {name: len(_complete_losses(rows, [name])) for name in names}
+    most = max(losses.values(), default=0)
+    return [name for name in names if losses[name] > 0 and 2 * losses[name] >= most]
 
 
 def _complete_losses(rows: Mapping[Case, Mapping[str, Cell]], wanted: Sequence[str]) -> set[str]:
