@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +23,8 @@ from tests.interchange.samples import check_neighbours, queries_for, sample
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    server = started_or_skipped(tmp_path_factory.mktemp("milvus") / "data")
+    program = tmp_path_factory.mktemp("milvus-program")
+    server = started_or_skipped(tmp_path_factory.mktemp("milvus") / "data", program)
     try:
         from pymilvus import MilvusClient
 
@@ -31,6 +33,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         connected.close()
     finally:
         server.kill()
+        shutil.rmtree(program, ignore_errors=True)
 
 
 @pytest.mark.slow
