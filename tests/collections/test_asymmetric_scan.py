@@ -156,3 +156,47 @@ def test_a_batch_is_the_same_in_any_number_of_threads(threads):
         (alone,) = AsymmetricScan(table).nearest(row[None], 10)
         assert np.array_equal(hits.positions, alone.positions)
         assert np.array_equal(hits.values, alone.values)
+
+
+@pytest.mark.parametrize("n_bits", [16, 64, 100])
+@pytest.mark.parametrize("k", [1, 10, 3000, 60_000])
+@pytest.mark.parametrize("distinct", [300, 8000])
+def test_codes_that_repeat_are_scored_once_each(n_bits, k, distinct, monkeypatch):
+    rng = np.random.default_rng(n_bits)
+    few = pack(rng.integers(0, 2, (distinct, n_bits)))
+    table = table_of(few[rng.integers(0, distinct, 40_000)])
+    table.remove(rng.choice(40_000, 2000, replace=False))
+    rows = exact_rows(rng, 6, n_bits)
+    rows[0] = 1  # many distinct codes tie, too
+    scan = AsymmetricScan(table)
+    scan.nearest(rows, k)
+    # Added after the scan was built, and too few to build it anew.
+    table.append(np.arange(40_000, 40_100), few[:100], range(40_000, 40_100))
+    whole = []
+    original = AsymmetricScan._scored_from
+    monkeypatch.setattr(
+        AsymmetricScan,
+        "_scored_from",
+        lambda self, tables, start: whole.append(start == 0) or original(self, tables, start),
+    )
+    scores = rows.astype(float) @ unpack_signs(table.codes, n_bits).T.astype(float)
+    scores[:, ~table.alive] = -np.inf
+    for query, hits in enumerate(scan.nearest(rows, k)):
+        order = np.argsort(-scores[query], kind="stable")[: min(k, len(table))]
+        assert np.array_equal(hits.positions, order)
+        assert np.array_equal(hits.values, scores[query][order].astype(np.float32))
+    assert not any(whole), "every code was scored, though few are distinct"
+
+
+def test_codes_removed_whole_are_passed_over():
+    rng = np.random.default_rng(0)
+    few = pack(rng.integers(0, 2, (50, 16)))
+    which = np.repeat(np.arange(50), 200)
+    table = table_of(few[which])
+    scan = AsymmetricScan(table)
+    rows = exact_rows(rng, 5, 16)
+    best = scan.nearest(rows, 1)[0].positions[0]
+    table.remove(np.flatnonzero(which == which[best]))
+    assert table.dead == 200
+    check_exact(table, rows, 16, 300)
+    assert which[scan.nearest(rows, 1)[0].positions[0]] != which[best]

@@ -2,12 +2,14 @@
 
 The shortlist of `FastScan` is re-scored exactly. If its k-th best exact score exceeds everything
 the scan may have left out (its bound), the answer is the exact one; otherwise the query is asked
-again with a longer shortlist, and at last scored against every code. So the result is always that
-of a full exact scan, ties and removed items included, at the cost of the approximate one.
+again with a longer shortlist (of the distinct codes, where they repeat), and at last scored against
+every code. So the result is always that of a full exact scan, ties and removed items included, at
+the cost of the approximate one.
 """
 
 from __future__ import annotations
 
+import threading
 from typing import Final
 
 import numpy as np
@@ -18,6 +20,7 @@ from h2q.collections.asymmetric_scores import (
     scores_of_all,
     scores_of_each,
 )
+from h2q.collections.embedded.distinct_codes import DistinctCodes
 from h2q.collections.embedded.fast_scan import FastScan
 from h2q.collections.embedded.hits import Hits, in_threads
 from h2q.collections.embedded.table import CodeTable
@@ -44,6 +47,8 @@ class AsymmetricScan:
         self._table = table
         self._epoch = table.epoch
         self._scan: FastScan | None = None
+        self._distinct: DistinctCodes | None = None
+        self._lock = threading.Lock()
 
     def nearest(self, rows: NDArray[np.float32], k: int) -> list[Hits]:
         """Return the `k` items of the highest score with each query, or all where there are fewer.
@@ -65,9 +70,17 @@ class AsymmetricScan:
         covered = 0 if self._scan is None else len(self._scan)
         if self._epoch != self._table.epoch:
             self._scan, self._epoch, covered = None, self._table.epoch, 0
+            self._distinct = None
         if size - covered > max(_LEAST_SCANNED, covered * _TAIL_SHARE):
-            self._scan = FastScan(self._table.codes)
+            self._scan, self._distinct = FastScan(self._table.codes), None
         return self._scan
+
+    def _distinct_codes(self, scan: FastScan) -> DistinctCodes:
+        """Return the distinct codes of what `scan` covers; made when a shortlist first fails."""
+        with self._lock:  # shares of the queries are searched in threads
+            if self._distinct is None:
+                self._distinct = DistinctCodes(self._table, len(scan))
+            return self._distinct
 
     def _nearest(self, scan: FastScan | None, rows: NDArray[np.float32], k: int) -> list[Hits]:
         hits: list[Hits] = []
@@ -104,9 +117,26 @@ class AsymmetricScan:
                     hits[query] = hit
             pending = np.array([query for query in pending if query not in hits], dtype=np.intp)
             shortlist *= 8
+            if len(pending) and self._distinct_codes(scan).worthwhile:
+                break
         for query in pending.tolist():  # many ties, or k near the size of the collection
-            hits[query] = _best(*self._scored_from(tables[query : query + 1], 0), k)[0]
+            hits[query] = self._among_all(
+                scan, rows[query : query + 1], tables[query : query + 1], k
+            )
         return [hits[query] for query in range(len(rows))]
+
+    def _among_all(
+        self, scan: FastScan, row: NDArray[np.float32], tables: NDArray[np.float64], k: int
+    ) -> Hits:
+        """Return the `k` best items of one query, without a shortlist."""
+        distinct = self._distinct_codes(scan)
+        if not distinct.worthwhile:
+            return _best(*self._scored_from(tables, 0), k)[0]
+        positions, scores = distinct.candidates(row, tables, k)
+        later, later_scores = self._scored_from(tables, len(scan))
+        positions = np.concatenate([positions, later[0]])
+        scores = np.concatenate([scores, later_scores[0]])
+        return _best(positions[None], scores[None], k)[0]
 
     def _scored_from(
         self, tables: NDArray[np.float64], start: int
