@@ -89,8 +89,8 @@ def radius_aware_map(
 
     divided by R + 1, and RAMAP is its mean over the queries; R = n_bits by default, and with
     `lookup_cost` each term is also divided by C(n_bits, 0) + ... + C(n_bits, r). The article's own
-    text was not at hand: this agrees with its abstract and, as a test does by brute force, with
-    the definition in a public third-party implementation of it.
+    text was not at hand: this definition agrees with its abstract, and with how a public
+    third-party implementation, which was read and not run, defines it.
 
     Parameters
     ----------
