@@ -34,6 +34,7 @@ from h2q.datasets import Dataset, load_dataset
 from h2q.evaluation import Ranking, evaluate, mean_average_precision
 from h2q.experiments import Result, Source, read_results
 from h2q.experiments.embeddings import Embeddings, load_embeddings
+from h2q.experiments.intervals import bootstrap
 from h2q.experiments.judging import rotate
 from h2q.experiments.provenance import TRAINING, source_digest
 from h2q.experiments.training import labels_of
@@ -154,18 +155,6 @@ def summary(values: list[tuple[Result, str, float]]) -> str:
                 f"| {ahead} of {len(rows)} |"
             )
     return "\n".join(lines) + "\n"
-
-
-def bootstrap(rows: list[NDArray[np.float64]], draws: int = 10_000) -> tuple[float, float, float]:
-    """Mean over cases of the mean over seeds, and its 95 % interval (cases, then seeds, drawn)."""
-    rng = np.random.default_rng(0)
-    seeds = np.stack(
-        [row[rng.integers(0, len(row), (draws, len(row)))].mean(axis=1) for row in rows], axis=1
-    )
-    picked = rng.integers(0, len(rows), (draws, len(rows)))
-    means = np.take_along_axis(seeds, picked, axis=1).mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(np.mean([row.mean() for row in rows])), float(low), float(high)
 
 
 if __name__ == "__main__":

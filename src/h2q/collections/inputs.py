@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import Array, CodeArray
-from h2q.codes import check_codes, pack
+from h2q.codes import check_codes, code_width, pack
 from h2q.collections.base import Decoder, Id, Keep, Payload, Quantizer
 from h2q.collections.records import encode_records, record_width
 from h2q.errors import InvalidInputError
@@ -115,6 +115,17 @@ class Queries:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+
+def as_coded_ids(ids: Sequence[Id], codes: Array, n_bits: int) -> tuple[list[Id], CodeArray]:
+    """Return ids and packed codes, one an id; no ids and no codes, of whatever type, are none."""
+    names = as_ids(ids)
+    if not names and not len(codes):
+        return [], np.empty((0, code_width(n_bits)), dtype=np.uint8)
+    packed = check_codes(codes, n_bits)
+    if len(packed) != len(names):
+        raise InvalidInputError(f"{len(names)} ids but {len(packed)} codes; give one code an id")
+    return names, packed
 
 
 def as_queries(

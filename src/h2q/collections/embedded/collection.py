@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from h2q._typing import Array, StrPath
-from h2q.codes import check_codes, code_width
+from h2q.codes import code_width
 from h2q.collections import inputs
 from h2q.collections.base import (
     Batch,
@@ -29,9 +29,9 @@ from h2q.collections.embedded.index_spec import IndexSpec
 from h2q.collections.embedded.record_mirror import RecordMirror
 from h2q.collections.embedded.session import Session
 from h2q.collections.filters import Condition, compile_where
+from h2q.collections.made_by import as_decoder, as_quantizer
 from h2q.collections.records import check_keep, record_width
 from h2q.collections.reranking import check_rank
-from h2q.errors import InvalidInputError
 
 _EVERYTHING = Condition("1", ())
 #: Ranks that need no more than the codes in memory.
@@ -86,23 +86,16 @@ class EmbeddedCollection(Session):
         """The quantizer that made the codes, or None."""
         with self._snapshot() as connection:
             data = artifacts.read(connection, "quantizer")
-        if data is None:
-            return None
-        from h2q import quantization  # scikit-learn is imported only where it is needed
-
-        quantizer: Quantizer = quantization.from_bytes(data)
-        return quantizer
+        return as_quantizer(data)
 
     @cached_property
     def decoder(self) -> Decoder | None:
         """What tells rows from codes, or None."""
         if "decoder" not in self.fingerprints:
             return None
-        from h2q import quantization
-
         with self._snapshot() as connection:
             data = artifacts.read(connection, "decoder")
-        return None if data is None else quantization.CodeDecoder.from_bytes(data)
+        return as_decoder(data)
 
     def model_bytes(self) -> bytes | None:
         """Return the model file kept with the codes, or None."""
@@ -145,14 +138,9 @@ class EmbeddedCollection(Session):
 
         See `h2q.collections.Collection.add`.
         """
-        names = inputs.as_ids(ids)
-        if not names and not len(codes):
+        names, packed = inputs.as_coded_ids(ids, codes, self._n_bits)
+        if not names:
             return
-        packed = check_codes(codes, self._n_bits)
-        if len(packed) != len(names):
-            raise InvalidInputError(
-                f"{len(names)} ids but {len(packed)} codes; give one code an id"
-            )
         texts = inputs.as_payloads(payloads, names)
         quantizer = None if embeddings is None else self.quantizer
         records = inputs.as_records(embeddings, packed, self._keep, self._n_bits, quantizer)

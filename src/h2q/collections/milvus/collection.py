@@ -10,7 +10,6 @@ from typing import Final, Literal
 from h2q._closing import Closing
 from h2q._files import written_whole
 from h2q._typing import Array, StrPath
-from h2q.codes import check_codes
 from h2q.collections import inputs
 from h2q.collections.base import (
     Batch,
@@ -25,6 +24,7 @@ from h2q.collections.base import (
     Rank,
     Where,
 )
+from h2q.collections.made_by import as_decoder, as_quantizer
 from h2q.collections.milvus import artifacts, finding, writing
 from h2q.collections.milvus.expressions import Compiled, compile_where
 from h2q.collections.milvus.index import Index
@@ -81,23 +81,14 @@ class MilvusCollection(Closing):
     @cached_property
     def quantizer(self) -> Quantizer | None:
         """The quantizer that made the codes, or None."""
-        data = self._artifact("quantizer")
-        if data is None:
-            return None
-        from h2q import quantization  # scikit-learn is imported only where it is needed
-
-        quantizer: Quantizer = quantization.from_bytes(data)
-        return quantizer
+        return as_quantizer(self._artifact("quantizer"))
 
     @cached_property
     def decoder(self) -> Decoder | None:
         """What tells rows from codes, or None."""
         if "decoder" not in self.fingerprints:
             return None
-        from h2q import quantization
-
-        data = self._artifact("decoder")
-        return None if data is None else quantization.CodeDecoder.from_bytes(data)
+        return as_decoder(self._artifact("decoder"))
 
     def model_bytes(self) -> bytes | None:
         """Return the model file kept with the codes, or None."""
@@ -157,14 +148,9 @@ class MilvusCollection(Closing):
         added; repeating the call does no harm. See `h2q.collections.Collection.add`.
         """
         self._check_writable()
-        names = inputs.as_ids(ids)
-        if not names and not len(codes):
+        names, packed = inputs.as_coded_ids(ids, codes, self._meta.n_bits)
+        if not names:
             return
-        packed = check_codes(codes, self._meta.n_bits)
-        if len(packed) != len(names):
-            raise InvalidInputError(
-                f"{len(names)} ids but {len(packed)} codes; give one code an id"
-            )
         texts = inputs.as_payloads(payloads, names)
         quantizer = None if embeddings is None else self.quantizer
         keep, n_bits = self._meta.keep, self._meta.n_bits

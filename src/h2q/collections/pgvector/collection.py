@@ -9,7 +9,7 @@ from typing import Literal
 
 from h2q._closing import Closing
 from h2q._typing import Array, StrPath
-from h2q.codes import BIT_ORDER, check_codes, code_width
+from h2q.codes import BIT_ORDER, code_width
 from h2q.collections import inputs
 from h2q.collections.base import (
     Batch,
@@ -25,6 +25,7 @@ from h2q.collections.base import (
     Rank,
     Where,
 )
+from h2q.collections.made_by import as_decoder, as_quantizer
 from h2q.collections.pgvector import artifacts, items, schema, searching
 from h2q.collections.pgvector.conditions import EVERYTHING, Condition, compile_where
 from h2q.collections.pgvector.connection import Link
@@ -32,7 +33,6 @@ from h2q.collections.pgvector.hnsw import IndexOptions
 from h2q.collections.records import record_width
 from h2q.collections.reranking import check_rank
 from h2q.collections.servers.shortlist import needs_records, ranked, shortlist_size
-from h2q.errors import InvalidInputError
 
 
 class PgvectorCollection(Closing):
@@ -88,23 +88,16 @@ class PgvectorCollection(Closing):
         """The quantizer that made the codes, or None."""
         with self._link.statements() as connection:
             data = artifacts.read(connection, self._made.name, "quantizer")
-        if data is None:
-            return None
-        from h2q import quantization  # scikit-learn is imported only where it is needed
-
-        quantizer: Quantizer = quantization.from_bytes(data)
-        return quantizer
+        return as_quantizer(data)
 
     @cached_property
     def decoder(self) -> Decoder | None:
         """What tells rows from codes, or None."""
         if "decoder" not in self.fingerprints:
             return None
-        from h2q import quantization
-
         with self._link.statements() as connection:
             data = artifacts.read(connection, self._made.name, "decoder")
-        return None if data is None else quantization.CodeDecoder.from_bytes(data)
+        return as_decoder(data)
 
     def model_bytes(self) -> bytes | None:
         """Return the model file kept with the codes, or None."""
@@ -150,15 +143,10 @@ class PgvectorCollection(Closing):
 
         See `h2q.collections.Collection.add`.
         """
-        names = inputs.as_ids(ids)
-        if not names and not len(codes):
-            return
         n_bits, keep = self._made.n_bits, self._made.keep
-        packed = check_codes(codes, n_bits)
-        if len(packed) != len(names):
-            raise InvalidInputError(
-                f"{len(names)} ids but {len(packed)} codes; give one code an id"
-            )
+        names, packed = inputs.as_coded_ids(ids, codes, n_bits)
+        if not names:
+            return
         texts = inputs.as_payloads(payloads, names)
         quantizer = None if embeddings is None else self.quantizer
         records = inputs.as_records(embeddings, packed, keep, n_bits, quantizer)

@@ -89,7 +89,8 @@ def _found_or_made(
             for artifact, source in wanted.sources.items():
                 artifacts.store(connection, name, artifact, source)
             made = schema.read(connection, name, link.shown)
-    assert made is not None  # noqa: S101 (we have just made it)
+    if made is None:
+        raise CollectionError(f"{link.shown}: the collection was dropped while it was made")
     return made
 
 
