@@ -25,10 +25,10 @@ import psutil
 from PIL import Image
 
 from h2q import HouseholderQuantizer, open_collection
-from h2q.bulk import bulk_encode, bulk_index_rows, fit_shards
-from h2q.bulk.storage import find_files
-from h2q.bulk.units import photo_units
-from h2q.bulk.workers import photo_payload
+from h2q.ingest import bulk_encode, bulk_index_rows, fit_shards
+from h2q.ingest.units import photo_units
+from h2q.ingest.workers import photo_payload
+from h2q.rowfiles.storage import find_files
 
 SHARD = 50_000
 
@@ -113,7 +113,7 @@ def photos_part(folder: Path, args: argparse.Namespace) -> dict[str, object]:
     """Read, embed and code photos, as a worker does it."""
     import torch
 
-    from h2q.bulk import bulk_index_photos
+    from h2q.ingest import bulk_index_photos
     from h2q.learning import Hasher, backbones
 
     torch.set_num_threads(1)

@@ -10,7 +10,7 @@ import pytest
 
 import h2q as package
 from h2q.evaluation import mean_average_precision
-from h2q.indexing import load_embeddings
+from h2q.rowfiles import load_embeddings
 
 H2Q = Callable[..., Any]
 

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from h2q.codes import pack
-from h2q.indexing import load_embeddings
 from h2q.learning import Hasher
+from h2q.rowfiles import load_embeddings
 
 H2Q = Callable[..., Any]
 

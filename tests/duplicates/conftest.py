@@ -10,7 +10,7 @@ import pytest
 
 from h2q import open_collection
 from h2q.images import read_image, scan_folder
-from h2q.indexing import PhotoEncoder, index_folder
+from h2q.ingest import PhotoEncoder, index_folder
 from h2q.learning import Hasher
 from h2q.quantization import RandomRotationQuantizer
 from tests.cli.conftest import h2q

@@ -11,14 +11,14 @@ from h2q.cli._skipped import end, list_skipped
 from h2q.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from h2q.bulk import PartsReport
     from h2q.collections import Keep
-    from h2q.indexing.report import IndexReport
+    from h2q.ingest import PartsReport
+    from h2q.ingest.report import IndexReport
 
 
 def is_bulk(source: str, ray: str | None = None, *, photos: bool = False) -> bool:
     """Whether the work goes by units: many files, a store, or a cluster."""
-    from h2q.bulk.storage import is_pattern, is_url
+    from h2q.rowfiles.storage import is_pattern, is_url
 
     if ray is not None or is_url(source):
         return True
@@ -82,10 +82,10 @@ def index_bulk(
 def _index_photos(
     source: str, uri: str, model: Path | None, keep: Keep | None, options: dict[str, Any]
 ) -> IndexReport:
-    from h2q.bulk import bulk_index_photos
-    from h2q.bulk.storage import find_files
     from h2q.images import image_suffixes
-    from h2q.indexing.models import collection_and_encoder, exists
+    from h2q.ingest import bulk_index_photos
+    from h2q.ingest.models import collection_and_encoder, exists
+    from h2q.rowfiles.storage import find_files
 
     if model is None and not exists(uri):
         raise InvalidInputError(f"there is no collection {uri} yet; give --model to make it")
@@ -109,8 +109,9 @@ def _index_rows(
     options: dict[str, Any],
 ) -> IndexReport:
     from h2q import open_collection
-    from h2q.bulk import bulk_index_rows, find_shards
-    from h2q.indexing.quantizers import load_quantizer
+    from h2q.ingest import bulk_index_rows
+    from h2q.ingest.quantizers import load_quantizer
+    from h2q.rowfiles import find_shards
 
     first = find_shards(source, key=key)[0]
     made_with: dict[str, Any] = {}
@@ -142,8 +143,8 @@ def default_journal(uri: str) -> Path:
 
 
 def _holds_rows(source: str) -> bool:
-    from h2q.bulk.shards import SUFFIXES
-    from h2q.bulk.storage import find_files, is_folder
+    from h2q.rowfiles.shards import SUFFIXES
+    from h2q.rowfiles.storage import find_files, is_folder
 
     if is_folder(source):
         return any(file.name.endswith(SUFFIXES) for file in find_files(source, _any_suffix()))
@@ -151,13 +152,13 @@ def _holds_rows(source: str) -> bool:
 
 
 def _any_suffix() -> frozenset[str]:
-    from h2q.bulk.shards import SUFFIXES
     from h2q.images import image_suffixes
+    from h2q.rowfiles.shards import SUFFIXES
 
     return image_suffixes() | frozenset(SUFFIXES)
 
 
 def _is_parts(folder: str) -> bool:
-    from h2q.bulk.shards import MANIFEST
+    from h2q.rowfiles.shards import MANIFEST
 
     return (Path(folder) / MANIFEST).is_file()

@@ -8,7 +8,7 @@ import typer
 
 from h2q.cli import _console
 from h2q.cli._exit import Exit
-from h2q.indexing.report import Skipped
+from h2q.ingest.report import Skipped
 
 _SHOWN = 20
 

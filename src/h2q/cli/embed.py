@@ -41,14 +41,14 @@ def embed(
     """
     from h2q.cli._bulk import is_bulk, print_parts
     from h2q.cli._skipped import end, list_skipped
-    from h2q.indexing.embedding import embed_dataset, embed_folder
-    from h2q.indexing.embeddings import save_embeddings
-    from h2q.indexing.encoder import PhotoEncoder, load_hasher
-    from h2q.indexing.report import Skipped
+    from h2q.ingest.embedding import embed_dataset, embed_folder
+    from h2q.ingest.encoder import PhotoEncoder, load_hasher
+    from h2q.ingest.report import Skipped
+    from h2q.rowfiles.embeddings import save_embeddings
 
     if is_bulk(source, ray, photos=True):
-        from h2q.bulk import bulk_embed
-        from h2q.indexing.encoder import model_file
+        from h2q.ingest import bulk_embed
+        from h2q.ingest.encoder import model_file
 
         with _console.progress("embedding") as advance:
             report = bulk_embed(

@@ -44,11 +44,11 @@ def encode(
     """
     from h2q.cli._bulk import is_bulk, print_parts
     from h2q.codes import save_codes
-    from h2q.indexing.embeddings import load_embeddings
-    from h2q.indexing.quantizers import load_quantizer
+    from h2q.ingest.quantizers import load_quantizer
+    from h2q.rowfiles.embeddings import load_embeddings
 
     if is_bulk(embeddings, ray):
-        from h2q.bulk import bulk_encode
+        from h2q.ingest import bulk_encode
 
         if split != "all":
             raise typer.BadParameter("is for a single file", param_hint="--split")

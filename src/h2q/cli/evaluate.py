@@ -147,7 +147,7 @@ def _embed(data: str | None, model: Path, device: str, batch_size: int) -> Datas
 
     from h2q.datasets import load_dataset
     from h2q.errors import InvalidInputError
-    from h2q.indexing.encoder import PhotoEncoder, load_hasher
+    from h2q.ingest.encoder import PhotoEncoder, load_hasher
     from h2q.learning import TrainConfig
 
     hasher = load_hasher(model)

@@ -54,7 +54,7 @@ def export(
     if collection is None or out is None:
         raise typer.BadParameter("give the collection and the file to write")
     from h2q import open_collection
-    from h2q.interchange import format_of, stream_of_collection, write_codes
+    from h2q.rowfiles import format_of, stream_of_collection, write_codes
 
     chosen = format_of(out, format)
     options = _options(settings or [])
@@ -63,7 +63,7 @@ def export(
         if chosen.name == "faiss-lsh":
             options["quantizer"] = opened.quantizer
             if quantizer is not None:
-                from h2q.indexing.quantizers import load_quantizer
+                from h2q.ingest.quantizers import load_quantizer
 
                 options["quantizer"] = load_quantizer(quantizer)
         elif quantizer is not None:
@@ -97,7 +97,7 @@ def _options(settings: list[str]) -> dict[str, Any]:
 
 
 def _list(json: bool) -> None:
-    from h2q.interchange import FORMATS
+    from h2q.rowfiles import FORMATS
 
     rows = [
         [each.name, " ".join(each.suffixes), each.library, each.bit_order, each.loses]

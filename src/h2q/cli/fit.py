@@ -59,15 +59,15 @@ def fit(
     larger than memory together.
     """
     from h2q.cli._bulk import is_bulk
-    from h2q.indexing.embeddings import load_embeddings
     from h2q.reports.comparison import make_quantizer
+    from h2q.rowfiles.embeddings import load_embeddings
 
     estimator = make_quantizer(
         quantizer, n_bits=bits, solver=solver, objective=objective, random_state=seed
     )
     error: float | None
     if is_bulk(embeddings):
-        from h2q.bulk import fit_shards
+        from h2q.ingest import fit_shards
 
         with _console.progress("reading") as advance:
             report = fit_shards(

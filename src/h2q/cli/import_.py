@@ -41,9 +41,9 @@ def import_(
     id are replaced.
     """
     from h2q import open_collection
-    from h2q.indexing.imports import import_codes
-    from h2q.indexing.quantizers import load_quantizer
-    from h2q.interchange import read_codes
+    from h2q.ingest.imports import import_codes
+    from h2q.ingest.quantizers import load_quantizer
+    from h2q.rowfiles import read_codes
 
     stream = read_codes(source, format, n_bits=bits, bit_order=bit_order)
     coder = None if quantizer is None else load_quantizer(quantizer)

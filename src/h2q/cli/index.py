@@ -14,7 +14,7 @@ from h2q.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from h2q.collections import Keep
-    from h2q.indexing.report import IndexReport
+    from h2q.ingest.report import IndexReport
 
 #: The cache of a collection is renewed where it lacks more than this share of the items.
 _LAG = 1 / 16
@@ -146,8 +146,8 @@ def _photos(
     folder: Path, uri: str, model: Path | None, device: str, keep: Keep | None, **options: Any
 ) -> IndexReport:
     from h2q.images import scan_folder
-    from h2q.indexing.folder import check_some_images, index_folder
-    from h2q.indexing.models import collection_and_encoder, exists
+    from h2q.ingest.folder import check_some_images, index_folder
+    from h2q.ingest.models import collection_and_encoder, exists
 
     if model is None and not exists(uri):
         raise InvalidInputError(f"there is no collection {uri} yet; give --model to make it")
@@ -168,9 +168,9 @@ def _rows(
 ) -> IndexReport:
     from h2q import open_collection
     from h2q.codes import load_codes
-    from h2q.indexing.embeddings import is_codes_file, load_embeddings
-    from h2q.indexing.quantizers import load_quantizer
-    from h2q.indexing.rows import index_codes, index_embeddings
+    from h2q.ingest.quantizers import load_quantizer
+    from h2q.ingest.rows import index_codes, index_embeddings
+    from h2q.rowfiles.embeddings import is_codes_file, load_embeddings
 
     quantizer = None if quantizer_path is None else load_quantizer(quantizer_path)
     if is_codes_file(source):

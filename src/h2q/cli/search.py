@@ -12,7 +12,7 @@ from h2q.cli._help import Device, Json, Key
 from h2q.cli._where import parse_where
 
 if TYPE_CHECKING:
-    from h2q.indexing.searching import Hit, Result
+    from h2q.searching.searcher import Hit, Result
 
 
 def search(
@@ -69,7 +69,7 @@ def search(
     products with the stored codes, or cosines by another --rank (higher is nearer).
     """
     from h2q.collections.reranking import RANKS
-    from h2q.indexing.searching import Searcher
+    from h2q.searching.searcher import Searcher
 
     if (query is None) == (item_id is None):
         raise typer.BadParameter("give either a QUERY file or --id")
@@ -93,7 +93,7 @@ def search(
             oversample=oversample,
         )
     if out is not None:
-        from h2q.indexing.sheets import draw_sheet
+        from h2q.searching.sheets import draw_sheet
 
         if len(results) != 1:
             raise typer.BadParameter("draws one query, not several", param_hint="--out")

@@ -148,7 +148,7 @@ def train(
     require("torch", "train")
     from h2q.cli._skipped import end, list_skipped
     from h2q.datasets import load_dataset
-    from h2q.indexing.report import Skipped
+    from h2q.ingest.report import Skipped
     from h2q.learning import TrainConfig, fit
 
     base = TrainConfig() if config is None else TrainConfig.from_yaml(config)

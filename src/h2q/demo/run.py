@@ -15,11 +15,12 @@ from h2q._typing import StrPath
 from h2q.datasets import Dataset, Items, load_digits
 from h2q.demo.folder import prepare_folder
 from h2q.errors import InvalidInputError
-from h2q.indexing import Embeddings, index_folder, save_embeddings
-from h2q.indexing.embedding import embed_dataset
-from h2q.indexing.models import collection_and_encoder
-from h2q.indexing.searching import Result, Searcher
+from h2q.ingest import index_folder
+from h2q.ingest.embedding import embed_dataset
+from h2q.ingest.models import collection_and_encoder
 from h2q.reports.comparison import Comparison, Split, compare_quantizers
+from h2q.rowfiles import Embeddings, save_embeddings
+from h2q.searching.searcher import Result, Searcher
 
 if TYPE_CHECKING:
     from h2q.learning import TrainingResult

@@ -82,7 +82,7 @@ def _safetensors(path: Path) -> dict[str, Any]:
 
 def _arrays(path: Path) -> dict[str, Any]:
     from h2q.codes import BIT_ORDER, load_codes
-    from h2q.indexing.embeddings import array_names, is_codes_file, load_embeddings
+    from h2q.rowfiles.embeddings import array_names, is_codes_file, load_embeddings
 
     if path.suffix == ".npz" and is_codes_file(path):
         codes = load_codes(path)

@@ -18,7 +18,7 @@ from h2q.duplicates.groups import Group, Order
 from h2q.duplicates.scan import CollectionDuplicates
 from h2q.errors import ImageError
 from h2q.images import Tile, contact_sheet, read_image
-from h2q.indexing.files import photo_path
+from h2q.ingest.photo_files import photo_path
 from h2q.reports.page import Page
 
 #: Items of a group that are shown; of a larger group, some from all distances.

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import h2q
-from h2q.indexing import Embeddings, save_embeddings
+from h2q.rowfiles import Embeddings, save_embeddings
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:

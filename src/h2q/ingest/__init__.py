@@ -1,0 +1,40 @@
+"""Bring photos, embeddings or codes into a collection, and keep it up to date.
+
+`index_folder` compares a folder with a collection, reads what is new or changed, encodes it with a
+model and stores it in durable batches; `index_embeddings` and `index_codes` store rows made
+elsewhere.
+
+Millions of photos or rows go by units, in this process or on a Ray cluster: the driver lists the
+inputs and cuts them into numbered units; workers read, embed and code; the driver alone writes, in
+the order of the units, and records each unit once it is durable. So a killed worker, node or driver
+costs the units in flight, and nothing comes in twice. Importing this package imports no torch.
+"""
+
+from h2q.ingest.by_units import bulk_index_photos, bulk_index_rows
+from h2q.ingest.encoder import Encoder, PhotoEncoder, load_hasher, model_file
+from h2q.ingest.fitting import FitReport, fit_shards
+from h2q.ingest.folder import index_folder
+from h2q.ingest.photo_files import photo_path
+from h2q.ingest.report import IndexReport, Skipped
+from h2q.ingest.rows import index_codes, index_embeddings
+from h2q.ingest.to_files import PartsReport, bulk_embed, bulk_encode
+
+__all__ = [
+    "Encoder",
+    "FitReport",
+    "IndexReport",
+    "PartsReport",
+    "PhotoEncoder",
+    "Skipped",
+    "bulk_embed",
+    "bulk_encode",
+    "bulk_index_photos",
+    "bulk_index_rows",
+    "fit_shards",
+    "index_codes",
+    "index_embeddings",
+    "index_folder",
+    "load_hasher",
+    "model_file",
+    "photo_path",
+]

@@ -1,0 +1,103 @@
+"""Fit a quantizer to shards that are together larger than memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h2q.errors import InvalidInputError
+from h2q.ingest.report import OnProgress, no_progress
+from h2q.rowfiles.shards import Shard, find_shards, read_split, row_ranges, rows_at_a_time
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What was fitted on.
+
+    Attributes
+    ----------
+    rows, dimension : int
+    shards : int
+    quantization_error : float or None
+        Mean over all rows; None where it was not asked for.
+    """
+
+    rows: int
+    dimension: int
+    shards: int
+    quantization_error: float | None
+
+
+def fit_shards(
+    source: str,
+    quantizer: Any,
+    *,
+    key: str | None = None,
+    split: str = "train",
+    with_error: bool = True,
+    on_progress: OnProgress = no_progress,
+) -> FitReport:
+    """Fit `quantizer` to the rows of all shards in one pass, by `partial_fit`.
+
+    What is kept in memory is one block of rows, a uniform sample of `quantizer.max_samples` rows
+    and, where there are fewer bits than columns, the sums of the exact covariance. The result is
+    that of `fit` on all rows at once.
+
+    Parameters
+    ----------
+    source : str
+        File, folder, pattern or URL (`h2q.ingest.find_shards`).
+    quantizer : quantizer, not yet fitted
+    key : str, optional
+        Array or column that holds the rows.
+    split : str
+        Which rows, of `.npz` shards that know splits; or "all".
+    with_error : bool
+        Read everything a second time for the quantization error.
+    on_progress : callable
+        Told how many rows of how many are read, of one pass or both.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are no such rows, or one is not finite.
+    FormatError
+        If a shard is damaged.
+    """
+    shards = find_shards(source, key=key)
+    if shards[0].kind == "codes":
+        raise InvalidInputError(
+            f"{shards[0].file.url} holds codes; quantizers learn from embeddings"
+        )
+    total = sum(shard.n_rows for shard in shards) * (2 if with_error else 1)
+    seen = 0
+    for shard, size, rows in _blocks(shards, split):
+        if len(rows):
+            try:
+                quantizer.partial_fit(rows)
+            except InvalidInputError as error:
+                raise InvalidInputError(f"{shard.file.url}: {error}") from error
+        seen += size
+        on_progress(seen, total)
+    if not hasattr(quantizer, "n_samples_seen_"):
+        raise InvalidInputError(f"{source}: no rows in the split {split!r}; --split all takes all")
+    n = int(quantizer.n_samples_seen_)
+    error_sum = 0.0
+    if with_error:
+        for _, size, rows in _blocks(shards, split):
+            if len(rows):
+                error_sum += float(quantizer.quantization_error(rows)) * len(rows)
+            seen += size
+            on_progress(seen, total)
+    return FitReport(n, shards[0].width, len(shards), error_sum / n if with_error else None)
+
+
+def _blocks(shards: list[Shard], split: str) -> Iterator[tuple[Shard, int, NDArray[np.floating]]]:
+    size = rows_at_a_time(shards)
+    for shard in shards:
+        for start, stop in row_ranges(shard, size):
+            yield shard, stop - start, read_split(shard, start, stop, split).values

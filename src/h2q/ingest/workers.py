@@ -1,0 +1,215 @@
+"""What a worker does with a unit; the same in this process and on a node of a cluster."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h2q.codes import pack
+from h2q.errors import H2QError, ImageError, InvalidInputError
+from h2q.images import MAX_PIXELS, read_image
+from h2q.ingest.batches import in_batches
+from h2q.ingest.parts import PartFormat, write_part
+from h2q.ingest.photo_files import photo_path
+from h2q.ingest.read_ahead import read_ahead
+from h2q.ingest.report import Skipped
+from h2q.ingest.units import PhotoUnit, Result, RowUnit, Unit
+from h2q.quantization.serialization import from_bytes
+from h2q.rowfiles.shards import read_shard
+from h2q.rowfiles.storage import FoundFile, is_shared, is_url, read_bytes
+
+
+class Worker(Protocol):
+    """Turns units into results."""
+
+    def __call__(self, unit: Unit) -> Result:
+        """Do one unit; what is wrong with its content comes back as `Result.error`."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What workers are told once; small enough to be sent to each.
+
+    Attributes
+    ----------
+    model : bytes or None
+        A model file, for photos.
+    quantizer : bytes or None
+        A quantizer file, for rows of embeddings; without one, rows are codes already.
+    want_codes, want_rows : bool
+        What the result holds.
+    raw : bool
+        Rows are those before rotation, as a collection that has the quantizer takes them; else
+        they are rotated.
+    prefix : str
+        Goes before every id.
+    device : str
+        Where the network runs.
+    batch_size : int
+        Photos the network takes at a time.
+    max_pixels : int
+        Photos of more are skipped.
+    parts : PartFormat or None
+        Write part files instead of sending arrays back, where every node reaches the place.
+    """
+
+    model: bytes | None = None
+    quantizer: bytes | None = None
+    want_codes: bool = True
+    want_rows: bool = False
+    raw: bool = False
+    prefix: str = ""
+    device: str = "auto"
+    batch_size: int = 64
+    max_pixels: int = MAX_PIXELS
+    parts: PartFormat | None = None
+
+    def worker(self) -> Worker:
+        """Make a worker: loads the model, once."""
+        inner: Worker = _PhotoWorker(self) if self.model is not None else _RowWorker(self)
+        return _Guarded(inner, self)
+
+
+class _Guarded:
+    """Turns errors of the data into results, and writes parts."""
+
+    def __init__(self, inner: Worker, task: Task) -> None:
+        self._inner, self._task = inner, task
+
+    def __call__(self, unit: Unit) -> Result:
+        try:
+            result = self._inner(unit)
+            parts = self._task.parts
+            if parts is not None and is_shared(parts.folder):
+                write_part(parts, unit, result)
+                return Result(unit.number, skipped=result.skipped, written=len(result.ids))
+        except (H2QError, OSError) as error:
+            return Result(unit.number, error=f"{_name(unit)}: {error}")
+        return result
+
+
+class _RowWorker:
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._quantizer: Any = None if task.quantizer is None else from_bytes(task.quantizer)
+
+    def __call__(self, unit: Unit) -> Result:
+        if not isinstance(unit, RowUnit):
+            raise TypeError("photos need a model")
+        rows = read_shard(unit.shard, unit.start, unit.stop)
+        arrays: dict[str, NDArray[Any]] = {}
+        if self._task.want_codes:
+            coded = unit.shard.kind == "codes"
+            arrays["codes"] = rows.values if coded else self._quantizer.transform(rows.values)
+        if self._task.want_rows and unit.shard.kind == "embeddings":
+            values = rows.values if self._task.raw else self._quantizer.rotate(rows.values)
+            arrays["rows"] = np.asarray(values, dtype=np.float32)
+        payloads = [rows.payload(place) for place in range(len(rows))]
+        ids: Any = rows.ids
+        if self._task.prefix:
+            ids = [f"{self._task.prefix}/{each}" for each in ids]
+        known = any(payload is not None for payload in payloads)
+        return Result(unit.number, ids, arrays, payloads if known else None)
+
+
+class _PhotoWorker:
+    def __init__(self, task: Task) -> None:
+        from h2q.ingest.encoder import PhotoEncoder
+        from h2q.learning import Hasher
+
+        if task.model is None:
+            raise TypeError("photos need a model")
+        self._task = task
+        self._encoder = PhotoEncoder(Hasher.from_bytes(task.model), task.device)
+
+    def __call__(self, unit: Unit) -> Result:
+        if not isinstance(unit, PhotoUnit):
+            raise TypeError("rows need a quantizer, not a model")
+        task, encoder = self._task, self._encoder
+
+        def load(file: FoundFile) -> tuple[FoundFile, str, Any] | Skipped:
+            try:
+                data = read_bytes(file.url)
+                image = read_image(io.BytesIO(data), max_pixels=task.max_pixels, name=file.url)
+            except ImageError as error:
+                return Skipped(file.url, str(error).removeprefix(f"{file.url}: "))
+            except (OSError, H2QError) as error:
+                return Skipped(file.url, getattr(error, "strerror", None) or str(error))
+            return file, hashlib.sha256(data).hexdigest(), encoder.prepare(image)
+
+        result = Result(unit.number, payloads=[], labels=[])
+        blocks: list[NDArray[np.float32]] = []
+        ids: list[str] = []
+        payloads: list[dict[str, Any] | None] = []
+        for part in in_batches(
+            read_ahead(load, unit.files, ahead=2 * task.batch_size), task.batch_size
+        ):
+            result.skipped.extend(each for each in part if isinstance(each, Skipped))
+            good = [each for each in part if not isinstance(each, Skipped)]
+            if good:
+                blocks.append(encoder.embed([prepared for _, _, prepared in good]))
+            for file, digest, _ in good:
+                ids.append(photo_name(task.prefix, file))
+                payloads.append(photo_payload(unit.root, file, digest))
+        n_columns = encoder.hasher.n_bits
+        rows = np.concatenate(blocks) if blocks else np.zeros((0, n_columns), np.float32)
+        arrays: dict[str, NDArray[Any]] = {}
+        rotated = encoder.rotate(rows) if task.want_codes or not task.raw else rows
+        if task.want_codes:
+            arrays["codes"] = pack(rotated)
+        if task.want_rows:
+            arrays["rows"] = rows if task.raw else rotated
+        labels = [str(p["label"]) for p in payloads if p is not None and "label" in p]
+        whole = labels if len(labels) == len(ids) else None
+        return Result(unit.number, ids, arrays, payloads, whole, result.skipped)
+
+
+def photo_name(prefix: str, file: FoundFile) -> str:
+    """Id of a photo: its path below the folder, after the prefix if there is one."""
+    return f"{prefix}/{file.name}" if prefix else file.name
+
+
+def photo_payload(root: str, file: FoundFile, digest: str) -> dict[str, Any]:
+    """Return what is stored of a photo; of a local one, what `index_folder` would store."""
+    stored: dict[str, Any] = {"path": file.name, "folder": root, "size": file.size}
+    if is_url(file.url):
+        stored["version"] = file.version
+    else:
+        stored["mtime_ns"] = int(file.version)
+    stored["sha256"] = digest
+    if "/" in file.name:
+        stored["label"] = file.name.split("/")[0]
+    return stored
+
+
+def is_unchanged(stored: dict[str, Any] | None, root: str, file: FoundFile) -> bool:
+    """Whether a collection's payload is that of this photo as it lies there now."""
+    if not stored:
+        return False
+    want = photo_payload(root, file, str(stored.get("sha256")))
+    return stored == want
+
+
+def check_free(stored: dict[str, Any] | None, root: str, item_id: str) -> None:
+    """Raise `InvalidInputError` where an id stands for a photo elsewhere that still exists."""
+    other = None if not stored else stored.get("folder")
+    if other is None or other == root:
+        return
+    path = photo_path(stored)
+    # A local folder may have been moved; of a store that is not asked.
+    if is_url(str(other)) or (path is not None and path.exists()):
+        raise InvalidInputError(
+            f"the id {item_id!r} already stands for a photo of {other}; to index {root} into the "
+            "same collection, give it a prefix of its own (--prefix)"
+        )
+
+
+def _name(unit: Unit) -> str:
+    if isinstance(unit, RowUnit):
+        return f"{unit.shard.file.url}, rows {unit.start} to {unit.stop - 1}"
+    return f"{unit.root}, {unit.files[0].name} to {unit.files[-1].name}"

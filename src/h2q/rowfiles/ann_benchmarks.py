@@ -1,0 +1,197 @@
+"""ann-benchmarks HDF5: train, test, neighbors and distances; Hamming data sets of booleans.
+
+Rows are booleans, a column a bit, so there is no order of bits. Distances are the share of the
+bits that differ, as ann-benchmarks has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h2q._files import written_whole
+from h2q._lazy import require
+from h2q._typing import Array, CodeArray, RandomState, StrPath
+from h2q.codes import check_codes, pack, unpack
+from h2q.collections.base import Batch
+from h2q.errors import FormatError, InvalidInputError
+from h2q.rowfiles.matrix import Hints
+from h2q.rowfiles.stream import CodeStream, id_kind, ids_as_column, ids_from_column, row_names
+
+_BLOCK: Final = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """A Hamming data set of ann-benchmarks.
+
+    Attributes
+    ----------
+    n_bits : int
+    train, test : ndarray of shape (n, ceil(n_bits / 8)) and (nq, ...), uint8
+        Packed codes: the database and the queries.
+    neighbors : ndarray of shape (nq, k), int32
+        Rows of `train`, the nearest first.
+    distances : ndarray of shape (nq, k), float32
+        Share of the bits that differ.
+    """
+
+    n_bits: int
+    train: CodeArray
+    test: CodeArray
+    neighbors: NDArray[np.int32]
+    distances: NDArray[np.float32]
+
+
+def write(
+    stream: CodeStream,
+    path: Path,
+    *,
+    queries: Array | None = None,
+    n_queries: int = 1000,
+    k: int = 100,
+    random_state: RandomState = 0,
+) -> None:
+    """Write a data set with exact neighbours.
+
+    Parameters
+    ----------
+    stream : CodeStream
+    path : Path
+    queries : array of shape (nq, ceil(n_bits / 8)), uint8, optional
+        Packed codes. By default `n_queries` of the items, at most a tenth, drawn with the seed,
+        are queries and not in the database.
+    n_queries, k : int
+        Queries to draw; neighbours a query.
+    random_state : int, Generator or None
+    """
+    import faiss
+
+    h5py = require("h5py", "interchange")
+    everything = stream.gather()
+    train, ids = everything.codes, everything.ids
+    if queries is None:
+        count = min(n_queries, len(train) // 10)
+        if count < 1:
+            raise InvalidInputError(
+                f"{len(train)} codes are too few to draw queries from; give queries"
+            )
+        order = np.random.default_rng(_seed(random_state)).permutation(len(train))
+        held, kept = np.sort(order[:count]), np.sort(order[count:])
+        test, train, ids = train[held], train[kept], [ids[row] for row in kept.tolist()]
+    else:
+        test = check_codes(queries, stream.n_bits)
+    index = faiss.IndexBinaryFlat(8 * train.shape[1])
+    index.add(train)
+    distances, neighbors = index.search(test, min(k, len(train)))
+    kind = id_kind(ids) or "str"
+    with written_whole(path) as raw, h5py.File(raw.name, "w") as file:
+        file.attrs.update(
+            type="dense", distance="hamming", point_type="bit", dimension=stream.n_bits,
+            h2q_id_kind=kind,
+        )  # fmt: skip
+        _write_bits(file, "train", train, stream.n_bits)
+        _write_bits(file, "test", test, stream.n_bits)
+        file.create_dataset("neighbors", data=neighbors.astype(np.int32))
+        shares = distances.astype(np.float32) / np.float32(stream.n_bits)
+        file.create_dataset("distances", data=shares)
+        column = ids_as_column(ids, kind)
+        text = h5py.string_dtype("utf-8")
+        file.create_dataset(
+            "h2q_ids", data=column, dtype=np.int64 if kind == "int" else text, shape=(len(column),)
+        )
+
+
+def read(path: Path, hints: Hints) -> CodeStream:
+    """Read the database (`train`) as a stream."""
+    with _opened(path) as file:
+        shape, kind = file["train"].shape, str(file.attrs.get("h2q_id_kind", ""))
+        has_ids = "h2q_ids" in file and kind in ("int", "str", "json")
+        if has_ids and file["h2q_ids"].shape != shape[:1]:
+            raise FormatError(f"{path}: {shape[0]} codes but {file['h2q_ids'].shape[0]} ids")
+    if hints.n_bits not in (None, shape[1]):
+        raise FormatError(f"{path}: holds codes of {shape[1]} bits, not {hints.n_bits}")
+
+    def batches(size: int) -> Iterator[Batch]:
+        with _opened(path) as file:
+            for start in range(0, shape[0], size):
+                end = min(start + size, shape[0])
+                codes = pack(np.asarray(file["train"][start:end], dtype=np.uint8))
+                ids = row_names(start, end)
+                if has_ids:
+                    column = file["h2q_ids"]
+                    values = (column if kind == "int" else column.asstr())[start:end].tolist()
+                    ids = ids_from_column(values, kind, str(path))  # type: ignore[arg-type]
+                yield Batch(ids, codes, [None] * (end - start))
+
+    return CodeStream(int(shape[1]), int(shape[0]), batches)
+
+
+def read_benchmark(path: StrPath) -> Benchmark:
+    """Read a whole data set: database, queries and their true neighbours.
+
+    Raises
+    ------
+    FormatError
+        If it is no Hamming data set of ann-benchmarks, or damaged.
+    """
+    with _opened(Path(path)) as file:
+        missing = {"test", "neighbors", "distances"} - set(file.keys())
+        if missing:
+            raise FormatError(f"{path}: lacks {', '.join(sorted(missing))}")
+        n_bits = int(file["train"].shape[1])
+        return Benchmark(
+            n_bits,
+            np.concatenate(
+                [
+                    pack(np.asarray(file["train"][start : start + _BLOCK], dtype=np.uint8))
+                    for start in range(0, max(1, len(file["train"])), _BLOCK)
+                ]
+            ),
+            pack(np.asarray(file["test"], dtype=np.uint8)),
+            np.asarray(file["neighbors"], dtype=np.int32),
+            np.asarray(file["distances"], dtype=np.float32),
+        )
+
+
+def _write_bits(file: Any, name: str, codes: CodeArray, n_bits: int) -> None:
+    chunk = (min(max(len(codes), 1), 1024), n_bits)
+    data = file.create_dataset(
+        name, (len(codes), n_bits), dtype=np.bool_, chunks=chunk, compression="gzip"
+    )
+    for start in range(0, len(codes), _BLOCK):
+        data[start : start + _BLOCK] = unpack(codes[start : start + _BLOCK], n_bits).astype(bool)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    h5py = require("h5py", "interchange")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        if not path.exists():
+            raise
+        raise FormatError(f"{path}: not an HDF5 file, or a truncated one ({error})") from error
+    with file:
+        train = file.get("train")
+        if getattr(train, "ndim", 0) != 2 or train.dtype.kind not in "biu":
+            raise FormatError(
+                f"{path}: not a Hamming data set of ann-benchmarks: there is no two-dimensional "
+                "'train' of bits"
+            )
+        try:
+            yield file
+        except OSError as error:  # a block of a damaged file
+            raise FormatError(f"{path}: damaged ({error})") from error
+
+
+def _seed(random_state: RandomState) -> Any:
+    if isinstance(random_state, np.random.RandomState):
+        return random_state.randint(2**31)
+    return random_state

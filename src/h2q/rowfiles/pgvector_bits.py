@@ -1,0 +1,169 @@
+r"""pgvector: a code as `bit(n)`, whose text is '0101...', bit 0 first (so MSB first, as ours).
+
+The file is CSV with a header, for ``\copy items (id, code, payload) FROM 'codes.csv' CSV HEADER``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from h2q._files import written_whole
+from h2q._lazy import require
+from h2q._typing import Array, CodeArray
+from h2q.codes import BIT_ORDER, pack, unpack
+from h2q.collections.base import Batch
+from h2q.errors import FormatError, InvalidInputError
+from h2q.rowfiles.matrix import Hints
+from h2q.rowfiles.sidecar import Sidecar, read_sidecar, write_sidecar
+from h2q.rowfiles.stream import (
+    CodeStream,
+    IdKind,
+    id_kind,
+    ids_as_column,
+    ids_from_column,
+    row_names,
+)
+
+_KIND: Final = "pgvector"
+_LONGEST_FIELD: Final = 1 << 27  # a payload; csv's own limit is 128 KiB
+
+
+def bit_texts(codes: Array, n_bits: int) -> list[str]:
+    """Return codes as PostgreSQL writes `bit(n)`.
+
+    Examples
+    --------
+    >>> bit_texts(np.array([[0b10100000]], np.uint8), 3)
+    ['101']
+    """
+    ascii_digits = unpack(codes, n_bits) + np.uint8(ord("0"))
+    return [row.tobytes().decode("ascii") for row in ascii_digits]
+
+
+def codes_from_texts(texts: Sequence[str], n_bits: int) -> CodeArray:
+    """Return packed codes of texts such as "0101".
+
+    Raises
+    ------
+    InvalidInputError
+        If a text is not `n_bits` of 0 and 1.
+    """
+    for text in texts:
+        if len(text) != n_bits or text.strip("01"):
+            raise InvalidInputError(f"{text!r:.80} is not a bit({n_bits})")
+    flat = np.frombuffer("".join(texts).encode("ascii"), dtype=np.uint8)
+    codes: CodeArray = pack((flat == ord("1")).reshape(len(texts), n_bits))
+    return codes
+
+
+def bits(codes: Array, n_bits: int) -> list[Any]:
+    """Return codes as `pgvector.Bit`, which psycopg sends once `pgvector.psycopg` is registered."""
+    pgvector = require("pgvector", "interchange")
+    return [pgvector.Bit(row.astype(bool)) for row in unpack(codes, n_bits)]
+
+
+def codes_from_bits(values: Sequence[Any]) -> CodeArray:
+    """Return packed codes of `pgvector.Bit`, or of a `bit(n)` as psycopg gives it.
+
+    Parameters
+    ----------
+    values : sequence of Bit, str (psycopg's text mode) or bytes (its binary mode)
+        At least one, all of one length.
+    """
+    texts = [each if isinstance(each, str) else _bit(each).to_text() for each in values]
+    if not texts:
+        raise InvalidInputError("no bits were given, so their length is unknown")
+    return codes_from_texts(texts, len(texts[0]))
+
+
+def _bit(value: Any) -> Any:
+    if not isinstance(value, bytes):
+        return value
+    return require("pgvector", "interchange").Bit.from_binary(value)
+
+
+def write(stream: CodeStream, path: Path) -> None:
+    """Write CSV: id, code as text, payload as JSON; the items are gone through twice."""
+    kind: IdKind | None = None
+    for batch in stream.batches():
+        kind = id_kind(batch.ids, kind)
+    kind, count = kind or "str", 0
+    with written_whole(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        lines = csv.writer(text, lineterminator="\n")
+        lines.writerow(["id", "code", "payload"])
+        for batch in stream.batches():
+            ids = ids_as_column(batch.ids, kind)
+            payloads = ["" if p is None else json.dumps(p) for p in batch.payloads]
+            texts = bit_texts(batch.codes, stream.n_bits)
+            lines.writerows(zip(ids, texts, payloads, strict=True))
+            count += len(ids)
+        text.flush()
+        text.detach()
+    size = path.stat().st_size
+    write_sidecar(
+        path, Sidecar(_KIND, stream.n_bits, BIT_ORDER, count, size, items=False, id_kind=kind)
+    )
+
+
+def read(path: Path, hints: Hints) -> CodeStream:
+    """Read CSV with a column `code` of 0 and 1, and `id` and `payload` where it has them.
+
+    Ids are text unless the file beside it says that they are numbers.
+    """
+    sidecar = read_sidecar(path, _KIND)
+    kind: IdKind = sidecar.id_kind if sidecar else "str"  # type: ignore[assignment]
+    count, n_bits = 0, sidecar.n_bits if sidecar else hints.n_bits
+    for line in _lines(path):
+        count += 1
+        n_bits = n_bits or len(line["code"])
+    if n_bits is None:
+        raise FormatError(f"{path}: has no codes, so their length is unknown; give n_bits (--bits)")
+    if hints.n_bits not in (None, n_bits):
+        raise FormatError(f"{path}: holds codes of {n_bits} bits, not {hints.n_bits}")
+
+    def batches(size: int) -> Iterator[Batch]:
+        lines, start = _lines(path), 0
+        while part := list(islice(lines, size)):
+            try:
+                codes = codes_from_texts([line["code"] for line in part], n_bits)
+                payloads = [_payload(line.get("payload")) for line in part]
+            except ValueError as error:
+                raise FormatError(f"{path}: {error}") from error
+            ids = row_names(start, start + len(part))
+            if "id" in part[0]:
+                ids = ids_from_column([line["id"] for line in part], kind, str(path))
+            yield Batch(ids, codes, payloads)
+            start += len(part)
+
+    return CodeStream(n_bits, count, batches)
+
+
+def _lines(path: Path) -> Iterator[dict[str, str]]:
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_FIELD))
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = csv.DictReader(file)
+            if "code" not in (lines.fieldnames or []):
+                raise FormatError(f"{path}: not CSV with a column 'code' of 0 and 1")
+            for line in lines:
+                if line.get("code") is None:
+                    raise FormatError(f"{path}: line {lines.line_num} has no code; it is truncated")
+                yield line
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise FormatError(f"{path}: not CSV, or damaged ({error})") from error
+
+
+def _payload(text: str | None) -> dict[str, Any] | None:
+    found = json.loads(text) if text else None
+    if not isinstance(found, dict | None):
+        raise ValueError(f"a payload is not a JSON object: {text!r:.80}")
+    return found

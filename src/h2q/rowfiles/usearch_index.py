@@ -1,0 +1,69 @@
+"""usearch: an HNSW index of bits (`dtype="b1"`, Hamming), MSB first as ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from h2q._lazy import require
+from h2q._typing import CodeArray
+from h2q.codes import code_width
+from h2q.errors import FormatError
+from h2q.rowfiles.matrix import Hints
+from h2q.rowfiles.numbered import keep_all, numbered_stream, numbers_of
+from h2q.rowfiles.sidecar import read_sidecar, written_with_items
+from h2q.rowfiles.stream import CodeStream
+
+_KIND: Final = "usearch"
+
+
+def write(
+    stream: CodeStream, path: Path, *, m: int | None = None, ef_construction: int | None = None
+) -> None:
+    """Build an index of all codes in memory and write it (`usearch.index.Index.restore`).
+
+    Parameters
+    ----------
+    stream : CodeStream
+    path : Path
+    m, ef_construction : int, optional
+        usearch's `connectivity` and `expansion_add`.
+    """
+    usearch = require("usearch.index", "interchange")
+    everything = stream.gather()
+    numbers = numbers_of(everything.ids, least=0)
+    index = usearch.Index(
+        ndim=stream.n_bits,
+        metric="hamming",
+        dtype="b1",
+        connectivity=m,
+        expansion_add=ef_construction,
+    )
+    if len(numbers):
+        index.add(numbers.astype(np.uint64), everything.codes)
+    with written_with_items(path, _KIND, stream.n_bits) as (file, keep):
+        index.save(file.name)
+        keep_all(everything, numbers, keep)
+
+
+def read(path: Path, hints: Hints) -> CodeStream:
+    """Read the codes and keys of an index of bits; it states its n_bits itself."""
+    usearch = require("usearch.index", "interchange")
+    sidecar = read_sidecar(path, _KIND)
+    try:
+        index = usearch.Index.restore(str(path))
+    except (RuntimeError, ValueError) as error:
+        raise FormatError(f"{path}: not a usearch index, or a truncated one ({error})") from error
+    if index is None:
+        raise FormatError(f"{path}: not a usearch index, or a truncated one")
+    if index.dtype != usearch.ScalarKind.B1:
+        raise FormatError(f"{path}: a usearch index of {index.dtype}; codes are in one of b1")
+    keys = np.asarray(index.keys[:], dtype=np.uint64)
+    codes: CodeArray = np.empty((0, code_width(index.ndim)), dtype=np.uint8)
+    if len(keys):
+        codes = np.ascontiguousarray(index.get(keys), dtype=np.uint8).reshape(len(keys), -1)
+    return numbered_stream(
+        path, keys, codes, sidecar, hints, n_bits=int(index.ndim), bit_order="msb"
+    )
