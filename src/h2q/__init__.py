@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from h2q._version import __version__
 
 if TYPE_CHECKING:
+    from h2q._load import load
     from h2q.collections import open_collection
     from h2q.quantization import (
         CodeDecoder,
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
         ITQQuantizer,
         RandomRotationQuantizer,
         SignQuantizer,
-        load,
     )
 
 _HOME = {
@@ -28,7 +28,7 @@ _HOME = {
     "ITQQuantizer": "h2q.quantization",
     "RandomRotationQuantizer": "h2q.quantization",
     "SignQuantizer": "h2q.quantization",
-    "load": "h2q.quantization",
+    "load": "h2q._load",
     "open_collection": "h2q.collections",
 }
 

@@ -24,6 +24,8 @@ _NOW: Final[dict[str, tuple[str, ...]]] = {
     "h2q.indexing.rows": ("h2q.ingest",),
     "h2q.indexing.searching": ("h2q.searching",),
     "h2q.indexing.sheets": ("h2q.searching",),
+    "h2q.reports": ("h2q.judging",),
+    "h2q.reports.comparison": ("h2q.judging.quantizers", "h2q.quantization"),
     "h2q.interchange": ("h2q.rowfiles",),
     "h2q.interchange.ann_benchmarks": ("h2q.rowfiles.ann_benchmarks",),
     "h2q.interchange.milvus_bytes": ("h2q.rowfiles.milvus_bytes",),

@@ -96,7 +96,7 @@ def test_output_into_a_closed_pipe_is_no_error(demo: Path) -> None:
 def test_a_bug_shows_its_traceback_and_exits_70() -> None:
     script = (
         "from h2q.cli import main\n"
-        "import h2q.reports.describe as d\n"
+        "import h2q._describe as d\n"
         "d.describe = lambda path: 1 / 0\n"
         "import sys; sys.argv = ['h2q', 'info', 'x']\n"
         "main()\n"

@@ -108,7 +108,7 @@ def _index_rows(
     journal: Path | None,
     options: dict[str, Any],
 ) -> IndexReport:
-    from h2q import open_collection
+    from h2q.collections import open_collection
     from h2q.ingest import bulk_index_rows
     from h2q.ingest.quantizers import load_quantizer
     from h2q.rowfiles import find_shards

@@ -58,7 +58,7 @@ def duplicates(
     to the other. Not every pair is compared, so a million codes take seconds at a small radius.
     Nothing is deleted.
     """
-    from h2q import open_collection
+    from h2q.collections import open_collection
     from h2q.duplicates.scan import duplicates_in
     from h2q.reports.duplicates import duplicates_page, write_group_table
 

@@ -38,7 +38,8 @@ def evaluate(
         str,
         typer.Option(
             "--methods",
-            help="Quantizers to compare, of none, random, itq, h2q, h2q-sgd, h2q-procrustes.",
+            help="Quantizers to compare, of none, random, itq, h2q, h2q-sgd, h2q-procrustes; or "
+            "package.module:MyQuantizer.",
         ),
     ] = "none,random,itq,h2q",
     seeds: Annotated[
@@ -72,7 +73,7 @@ def evaluate(
         dataset = _embed(data, model, device, batch_size)
     else:
         dataset = _load(str(source), key)
-    from h2q.reports.comparison import Split, compare_quantizers
+    from h2q.judging.quantizers import Split, compare_quantizers
 
     parts = [
         Split(_rows(items), items.labels)
@@ -107,14 +108,14 @@ def evaluate(
 def _is_collection(source: str) -> bool:
     if "://" in source:
         return True
-    from h2q.reports.describe import is_sqlite
+    from h2q._describe import is_sqlite
 
     return is_sqlite(source)
 
 
 def _collection(uri: str, *, k: int | None, n_queries: int, seed: int, json: bool) -> None:
-    from h2q import open_collection
-    from h2q.reports.collection_scores import evaluate_collection
+    from h2q.collections import open_collection
+    from h2q.judging.collections import evaluate_collection
 
     with open_collection(uri, mode="r") as collection:
         uri = collection.uri  # without the password an address may hold

@@ -53,7 +53,7 @@ def export(
         return
     if collection is None or out is None:
         raise typer.BadParameter("give the collection and the file to write")
-    from h2q import open_collection
+    from h2q.collections import open_collection
     from h2q.rowfiles import format_of, stream_of_collection, write_codes
 
     chosen = format_of(out, format)

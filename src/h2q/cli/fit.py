@@ -9,6 +9,7 @@ import typer
 
 from h2q.cli import _console
 from h2q.cli._help import Json, Key, Seed
+from h2q.errors import InvalidInputError
 
 
 def fit(
@@ -25,18 +26,18 @@ def fit(
         typer.Option("--bits", "-b", min=1, help="Bits a code; the dimension by default."),
     ] = None,
     quantizer: Annotated[
-        str, typer.Option("--quantizer", help="h2q, itq, sign or random.")
+        str, typer.Option("--quantizer", help="h2q, itq, none or random.")
     ] = "h2q",
     solver: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--solver", help="For h2q: graduated, sgd (the paper's recipe) or procrustes."
         ),
-    ] = "graduated",
+    ] = None,
     objective: Annotated[
-        str,
+        str | None,
         typer.Option("--objective", help="For h2q: l2, l1, min_entry or bit_variance."),
-    ] = "l2",
+    ] = None,
     split: Annotated[
         str, typer.Option("--split", help="Rows to fit on, where the file has splits; or all.")
     ] = "train",
@@ -59,12 +60,14 @@ def fit(
     larger than memory together.
     """
     from h2q.cli._bulk import is_bulk
-    from h2q.reports.comparison import make_quantizer
+    from h2q.quantization import make_quantizer
     from h2q.rowfiles.embeddings import load_embeddings
 
-    estimator = make_quantizer(
-        quantizer, n_bits=bits, solver=solver, objective=objective, random_state=seed
-    )
+    given = {"solver": solver, "objective": objective}
+    options = {name: value for name, value in given.items() if value is not None}
+    estimator = make_quantizer(quantizer, bits, random_state=seed, **options)
+    if not hasattr(estimator, "to_bytes"):
+        raise InvalidInputError(f"a {quantizer} cannot be saved; derive it from BaseQuantizer")
     error: float | None
     if is_bulk(embeddings):
         from h2q.ingest import fit_shards

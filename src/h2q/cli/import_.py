@@ -40,7 +40,7 @@ def import_(
     Ids and payloads come along where the file, or those beside it, have them. Items with the same
     id are replaced.
     """
-    from h2q import open_collection
+    from h2q.collections import open_collection
     from h2q.ingest.imports import import_codes
     from h2q.ingest.quantizers import load_quantizer
     from h2q.rowfiles import read_codes

@@ -166,8 +166,8 @@ def _photos(
 def _rows(
     source: Path, uri: str, quantizer_path: Path | None, keep: Keep | None, key: str | None
 ) -> IndexReport:
-    from h2q import open_collection
     from h2q.codes import load_codes
+    from h2q.collections import open_collection
     from h2q.ingest.quantizers import load_quantizer
     from h2q.ingest.rows import index_codes, index_embeddings
     from h2q.rowfiles.embeddings import is_codes_file, load_embeddings
@@ -195,7 +195,7 @@ def _rows(
 
 def _make_fast_to_open(uri: str) -> None:
     """Build the index of a file and the cache of a large one, that no search has to wait for it."""
-    from h2q import open_collection
+    from h2q.collections import open_collection
     from h2q.collections.embedded import EmbeddedCollection
 
     if "://" in uri:  # servers keep their own indexes

@@ -24,7 +24,7 @@ def info(
     json: Json = False,
 ) -> None:
     """Say what a file of h2q is: a collection, quantizer, model, run, codes or embeddings."""
-    from h2q.reports.describe import describe
+    from h2q._describe import describe
 
     facts = describe(path)
     if check:

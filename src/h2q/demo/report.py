@@ -11,8 +11,8 @@ from PIL import Image
 from h2q._files import written_whole
 from h2q.codes import pack
 from h2q.images import Tile, contact_sheet, read_image
+from h2q.quantization import make_quantizer
 from h2q.reports import pictures
-from h2q.reports.comparison import make_quantizer
 from h2q.reports.page import Page
 from h2q.searching.searcher import Result, Searcher
 from h2q.searching.sheets import draw_sheet

@@ -18,7 +18,7 @@ from h2q.errors import InvalidInputError
 from h2q.ingest import index_folder
 from h2q.ingest.embedding import embed_dataset
 from h2q.ingest.models import collection_and_encoder
-from h2q.reports.comparison import Comparison, Split, compare_quantizers
+from h2q.judging.quantizers import Comparison, Split, compare_quantizers
 from h2q.rowfiles import Embeddings, save_embeddings
 from h2q.searching.searcher import Result, Searcher
 

@@ -69,7 +69,7 @@ def judge(quantization: Quantization, embeddings: Embeddings, seed: int, top: in
     estimator, seconds, cpu_seconds = fit_quantizer(quantization, embeddings, seed)
     query, database = (rotate(estimator, embeddings.rows[s]) for s in ("query", "database"))
     rankings: tuple[Ranking, ...] = CODED
-    if quantization.family == "sign":
+    if quantization.family == "none":
         rankings = (*CODED, "cosine")
     found = evaluate(
         query,

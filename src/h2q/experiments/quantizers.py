@@ -8,13 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from h2q.errors import InvalidInputError
-from h2q.quantization import (
-    BaseQuantizer,
-    HouseholderQuantizer,
-    ITQQuantizer,
-    RandomRotationQuantizer,
-    SignQuantizer,
-)
+from h2q.quantization import BaseQuantizer, make_quantizer
 
 #: Which rows a rotation is fitted on: the training split's, or those and the database's.
 FittedOn = Literal["train", "train+database"]
@@ -30,8 +24,8 @@ class Quantization:
         As in the reference table where that has it.
     title : str
         For tables and figures.
-    family : {"sign", "random", "itq", "h2q"}
-        Which estimator.
+    family : str
+        Which estimator (`h2q.quantization.QUANTIZERS`).
     options : dict
         Its parameters.
     fitted_on : {"train", "train+database"}
@@ -40,20 +34,14 @@ class Quantization:
 
     name: str
     title: str
-    family: Literal["sign", "random", "itq", "h2q"]
+    family: str
     options: tuple[tuple[str, Any], ...] = ()
     fitted_on: FittedOn = "train"
 
     def estimator(self, seed: int) -> BaseQuantizer:
         """Unfitted quantizer."""
-        options = dict(self.options)
-        if self.family == "sign":
-            return SignQuantizer()
-        if self.family == "random":
-            return RandomRotationQuantizer(random_state=seed)
-        if self.family == "itq":
-            return ITQQuantizer(random_state=seed, **options)
-        return HouseholderQuantizer(random_state=seed, **options)
+        made: BaseQuantizer = make_quantizer(self.family, random_state=seed, **dict(self.options))
+        return made
 
 
 def _sgd(objective: str, learning_rate: float) -> tuple[tuple[str, Any], ...]:
@@ -66,7 +54,7 @@ def _sgd(objective: str, learning_rate: float) -> tuple[tuple[str, Any], ...]:
 
 
 _ALL = (
-    Quantization("none", "none", "sign"),
+    Quantization("none", "none", "none"),
     Quantization("random", "+ random rotation", "random"),
     Quantization("itq", "+ ITQ", "itq"),
     Quantization("h2q", "+ H²Q (graduated)", "h2q"),
@@ -76,8 +64,8 @@ _ALL = (
     Quantization("h2q-bitvar", "+ H²Q (SGD, bit variance)", "h2q", _sgd("bit_variance", 0.01)),
     Quantization("itq-db", "+ ITQ, database seen", "itq", fitted_on="train+database"),
     Quantization("h2q-db", "+ H²Q (graduated), database seen", "h2q", fitted_on="train+database"),
-    Quantization("penalty", "+ penalty", "sign"),
-    Quantization("hswd", "+ HSWD", "sign"),
+    Quantization("penalty", "+ penalty", "none"),
+    Quantization("hswd", "+ HSWD", "none"),
 )
 QUANTIZATIONS: Final[dict[str, Quantization]] = {entry.name: entry for entry in _ALL}
 #: Quantizations that are part of the training.

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from h2q import open_collection
 from h2q._lazy import require
 from h2q._typing import StrPath
+from h2q.collections import open_collection
 from h2q.collections.base import Collection, Keep
 from h2q.errors import InvalidInputError
 from h2q.ingest.encoder import PhotoEncoder, load_hasher, model_file

@@ -6,6 +6,8 @@ Four scikit-learn estimators with one interface (`BaseQuantizer`):
 - `ITQQuantizer`: iterative quantization, the usual baseline.
 - `RandomRotationQuantizer` and `SignQuantizer`: a random rotation, and none.
 
+`make_quantizer` makes each by its name in `QUANTIZERS`.
+
 Each takes numpy, torch (CPU or CUDA) or any array-API rows, is saved with ``save`` and read with
 `load`. `CodeDecoder` goes the other way, from codes to expected embeddings. Below them:
 `reflections` (the parametrisation), `objectives`, `solvers`, `projection`, `sampling` (streams)
@@ -17,10 +19,12 @@ from h2q.quantization.decoding import CodeDecoder
 from h2q.quantization.householder import HouseholderQuantizer
 from h2q.quantization.itq import ITQQuantizer
 from h2q.quantization.random_rotation import RandomRotationQuantizer
+from h2q.quantization.registry import QUANTIZERS, get_quantizer, make_quantizer
 from h2q.quantization.serialization import from_bytes, load
 from h2q.quantization.sign import SignQuantizer
 
 __all__ = [
+    "QUANTIZERS",
     "BaseQuantizer",
     "CodeDecoder",
     "HouseholderQuantizer",
@@ -28,5 +32,7 @@ __all__ = [
     "RandomRotationQuantizer",
     "SignQuantizer",
     "from_bytes",
+    "get_quantizer",
     "load",
+    "make_quantizer",
 ]

@@ -24,6 +24,7 @@ from h2q.quantization.arrays import to_numpy
 from h2q.quantization.model import Model
 from h2q.quantization.projection import Projection
 from h2q.quantization.randomness import pack_random_state, unpack_random_state
+from h2q.quantization.registry import CLASSES
 
 if TYPE_CHECKING:
     from h2q.quantization.base import BaseQuantizer
@@ -33,13 +34,6 @@ FORMAT_VERSION = 1
 
 #: What rounding may do to a rotation; a damaged one is off by much more.
 _ORTHOGONAL_WITHIN = 1e-3
-#: The classes a file may name, and where they live; nothing else is ever imported or called.
-_CLASSES = {
-    "HouseholderQuantizer": "h2q.quantization.householder",
-    "ITQQuantizer": "h2q.quantization.itq",
-    "RandomRotationQuantizer": "h2q.quantization.random_rotation",
-    "SignQuantizer": "h2q.quantization.sign",
-}
 
 Tensors: TypeAlias = dict[str, NDArray[Any]]
 
@@ -64,8 +58,8 @@ def to_bytes(quantizer: BaseQuantizer) -> bytes:
         If the class is not one of ours, or a parameter cannot be written as JSON.
     """
     name = type(quantizer).__name__
-    if name not in _CLASSES:
-        raise InvalidInputError(f"only {sorted(_CLASSES)} can be saved, not {name}")
+    if name not in CLASSES:
+        raise InvalidInputError(f"only {sorted(CLASSES)} can be saved, not {name}")
     model = quantizer._fitted()
     tensors: dict[str, Any] = {"rotation": model.rotation}
     if model.projection is not None:
@@ -158,7 +152,7 @@ def _check_header(metadata: dict[str, str], name: str) -> dict[str, str]:
 
 
 def load(path: StrPath) -> Any:
-    """Read what `save` wrote: a quantizer, a hasher (a network with its quantizer), a decoder.
+    """Read a fitted quantizer from the file `save` wrote; `h2q.load` reads every kind of file.
 
     Parameters
     ----------
@@ -166,23 +160,16 @@ def load(path: StrPath) -> Any:
 
     Returns
     -------
-    quantizer, h2q.learning.Hasher or CodeDecoder
-        A quantizer's arrays are numpy; it takes rows of any namespace.
+    quantizer
+        Its arrays are numpy; it takes rows of any namespace.
 
     Raises
     ------
     FormatError
-        If the file is truncated, is not one of ours, or was written by a newer version.
-    MissingExtraError
-        If it holds a hasher and torch is not installed.
+        If the file is truncated, is not one of ours, holds something else, or was written by a
+        newer version.
     """
-    kind = read_header(path).get("kind")
-    if kind == "decoder":
-        from h2q.quantization.decoding import CodeDecoder
-
-        return CodeDecoder.from_bytes(Path(path).read_bytes())
-    if kind == "hasher":
-        return importlib.import_module("h2q.learning").Hasher.load(path)
+    read_header(path)
     return _from_bytes(Path(path).read_bytes(), str(path))
 
 
@@ -241,7 +228,7 @@ def _metadata(data: bytes) -> dict[str, str]:
 
 def _restore(description: dict[str, Any], tensors: Tensors) -> BaseQuantizer:
     name = description["class"]
-    module = importlib.import_module(_CLASSES[name])
+    module = importlib.import_module(CLASSES[name])
     parameters = dict(description["parameters"])
     parameters["random_state"] = unpack_random_state(parameters["random_state"])
     quantizer: BaseQuantizer = getattr(module, name)(**parameters)

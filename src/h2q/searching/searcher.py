@@ -9,9 +9,9 @@ from typing import Any
 
 from PIL import Image
 
-from h2q import open_collection
 from h2q._closing import Closing
 from h2q._typing import Array, StrPath
+from h2q.collections import open_collection
 from h2q.collections.base import Id, Rank, Where
 from h2q.errors import InvalidInputError
 from h2q.images import read_image

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,41 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import Array, FloatArray
-from h2q.errors import InvalidInputError
+from h2q.quantization import get_quantizer, make_quantizer
 
 #: Rankings of the coded database, in the order of the table; the cosine bound stands apart.
 RANKINGS: Final = ("hamming", "asymmetric", "embedding")
 
 
-def _h2q(solver: str) -> Callable[..., Any]:
-    def make(n_bits: int | None, random_state: int) -> Any:
-        from h2q.quantization import HouseholderQuantizer
-
-        return HouseholderQuantizer(n_bits, solver=solver, random_state=random_state)
-
-    return make
-
-
-def _plain(name: str) -> Callable[..., Any]:
-    def make(n_bits: int | None, random_state: int) -> Any:
-        from h2q import quantization
-
-        kind = getattr(quantization, name)
-        seeded = "random_state" in kind().get_params()
-        return kind(n_bits, random_state=random_state) if seeded else kind(n_bits)
-
-    return make
-
-
-#: Name -> maker of an unfitted quantizer, and what a table calls it.
-METHODS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
-    "none": (_plain("SignQuantizer"), "none (sign)"),
-    "random": (_plain("RandomRotationQuantizer"), "random rotation"),
-    "itq": (_plain("ITQQuantizer"), "ITQ"),
-    "h2q": (_h2q("graduated"), "H²Q (graduated)"),
-    "h2q-sgd": (_h2q("sgd"), "H²Q (sgd, the paper)"),
-    "h2q-procrustes": (_h2q("procrustes"), "H²Q (procrustes)"),
-}
 DEFAULT_METHODS: Final = ("none", "random", "itq", "h2q")
 
 
@@ -152,31 +122,6 @@ class Comparison:
         }
 
 
-def make_quantizer(
-    name: str,
-    *,
-    n_bits: int | None = None,
-    solver: str = "graduated",
-    objective: str = "l2",
-    random_state: int = 0,
-) -> Any:
-    """Make an unfitted quantizer by name: "h2q", "itq", "sign" (or "none") or "random".
-
-    Raises
-    ------
-    InvalidInputError
-        For another name, with the nearest one.
-    """
-    name = {"sign": "none"}.get(name, name)
-    if name == "h2q":
-        from h2q.quantization import HouseholderQuantizer
-
-        return HouseholderQuantizer(
-            n_bits, solver=solver, objective=objective, random_state=random_state
-        )
-    return _method(name)[0](n_bits, random_state)
-
-
 def compare_quantizers(
     train: Split,
     query: Split,
@@ -197,7 +142,7 @@ def compare_quantizers(
     n_bits : int, optional
         The dimension by default; below it, PCA comes first.
     methods : sequence of str
-        Names of `METHODS`.
+        As `h2q.quantization.make_quantizer` takes them.
     k : int, optional
         Depth of the ranking; all of the database by default.
     seeds : sequence of int
@@ -216,7 +161,7 @@ def compare_quantizers(
     """
     from h2q.evaluation import evaluate
 
-    known = [(name, *_method(name)) for name in methods]
+    known = [get_quantizer(name) for name in methods]  # before any is fitted
     labels = (query.labels, database.labels)
     metric = "mAP" if k is None else f"mAP@{k}"
 
@@ -226,10 +171,10 @@ def compare_quantizers(
 
     bound = judge(as_float(query.rows), as_float(database.rows), ["cosine"])["cosine"]
     results, done = [], 0
-    for name, make, title in known:
-        scores = MethodScores(name, title, {ranking: [] for ranking in RANKINGS})
+    for name, entry in zip(methods, known, strict=True):
+        scores = MethodScores(name, entry.title, {ranking: [] for ranking in RANKINGS})
         for seed in seeds:
-            quantizer = make(n_bits, seed).fit(train.rows)
+            quantizer = make_quantizer(name, n_bits, random_state=seed).fit(train.rows)
             values = judge(quantizer.rotate(query.rows), quantizer.rotate(database.rows), RANKINGS)
             for ranking, value in values.items():
                 scores.mean_average_precision[ranking].append(value)
@@ -245,14 +190,6 @@ def compare_quantizers(
 def as_float(rows: FloatArray) -> FloatArray:
     """Rows in a width numpy computes in quickly."""
     return rows.astype(np.float32) if rows.dtype == np.float16 else rows
-
-
-def _method(name: str) -> tuple[Callable[..., Any], str]:
-    if name in METHODS:
-        return METHODS[name]
-    near = difflib.get_close_matches(name, METHODS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise InvalidInputError(f"unknown quantizer {name!r}; one of {', '.join(METHODS)}{hint}")
 
 
 def _spread(values: Sequence[float], scale: float, digits: int) -> str:

@@ -6,7 +6,8 @@ import pytest
 import h2q
 from h2q.errors import InvalidInputError
 from h2q.evaluation import mean_average_precision
-from h2q.reports.comparison import RANKINGS, Split, compare_quantizers, make_quantizer
+from h2q.judging.quantizers import RANKINGS, Split, compare_quantizers
+from h2q.quantization import make_quantizer
 
 
 @pytest.fixture(scope="module")

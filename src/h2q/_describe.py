@@ -62,7 +62,7 @@ def describe(path: StrPath) -> dict[str, Any]:
 def _collection(uri: str) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from h2q import open_collection
+    from h2q.collections import open_collection
 
     with open_collection(uri, mode="r") as collection:
         return {"kind": "collection", **asdict(collection.info())}

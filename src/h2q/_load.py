@@ -1,0 +1,39 @@
+"""Any file of h2q, read by what it says it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from h2q._lazy import require
+from h2q._typing import StrPath
+from h2q.quantization import CodeDecoder
+from h2q.quantization import load as load_quantizer
+from h2q.quantization.serialization import read_header
+
+
+def load(path: StrPath) -> Any:
+    """Read what `save` wrote: a quantizer, a decoder, or a model (a network with its quantizer).
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    quantizer, CodeDecoder or h2q.learning.Hasher
+        A quantizer's arrays are numpy; it takes rows of any namespace.
+
+    Raises
+    ------
+    FormatError
+        If the file is truncated, is not one of ours, or was written by a newer version.
+    MissingExtraError
+        If it holds a model and torch is not installed.
+    """
+    kind = read_header(path).get("kind")
+    if kind == "decoder":
+        return CodeDecoder.from_bytes(Path(path).read_bytes())
+    if kind == "hasher":
+        return require("h2q.learning", "train").Hasher.load(path)
+    return load_quantizer(path)
