@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 
 import h2q
 from h2q.codes import hamming_distances, pack
-from h2q.collections.asymmetric_scores import byte_tables, scores_of_all
-from h2q.collections.embedded.fast_scan import FastScan
+from h2q.ranks.fast_scan import FastScan
+from h2q.ranks.sign_scores import byte_tables, scores_of_all
 
 
 def ratio(name: str, ours: Callable[[], object], peer: Callable[[], object], rounds: int) -> None:

@@ -35,14 +35,13 @@ from numpy.typing import NDArray
 
 import h2q
 from h2q.codes import code_width, pack
-from h2q.collections.base import Keep, Rank
-from h2q.collections.inputs import Queries
-from h2q.collections.records import encode_records, record_width
 from h2q.collections.reranking import rerank
 from h2q.quantization import HouseholderQuantizer, ITQQuantizer, RandomRotationQuantizer
+from h2q.ranks import Candidates, Keep, Queries, rank_named
+from h2q.ranks.records import encode_records, record_width
 
 #: Rank, what it is given to rank by.
-RANKS: tuple[tuple[Rank, Keep], ...] = (
+RANKS: tuple[tuple[str, Keep], ...] = (
     ("hamming", "codes"),
     ("asymmetric", "codes"),
     ("calibrated", "scale"),
@@ -124,9 +123,10 @@ def orders(case: Case) -> dict[str, NDArray[np.int64]]:
     found = {}
     for rank, keep in RANKS:
         records = encode_records(rows, keep)
-        options: dict[str, Any] = {"keep": keep, "n_bits": case.n_bits, "k": len(rows)}
+        candidates = Candidates(codes, records, keep, case.n_bits)
+        spec = rank_named(rank)
         found[rank] = np.stack(
-            [rerank(rank, asked, i, codes, records, **options).order for i in range(len(query))]
+            [rerank(spec, asked, None, i, candidates, k=len(rows)).order for i in range(len(query))]
         )
     scores = query @ np.where(rows > 0, 1, -1).T / np.abs(rows).mean(axis=1) / case.n_bits
     found["t / c"] = np.argsort(-scores, axis=1, kind="stable")
@@ -264,7 +264,7 @@ def times(case: Case, n: int, k: int, rounds: int) -> None:
                 part = slice(start, start + 50_000)
                 collection.add(range(n)[part], codes[part], embeddings=rows[part])
 
-        def search(rank: Rank, keep: Keep, rows: Rows) -> Callable[[], object]:
+        def search(rank: str, keep: Keep, rows: Rows) -> Callable[[], object]:
             return lambda: collections[keep].search(rows, k, rank=rank)
 
         for name, asked in (("batch of 200", query), ("one query", query[:1])):

@@ -30,7 +30,7 @@ from h2q.collections.inputs import as_queries
 from h2q.collections.milvus.collection import MilvusCollection
 from h2q.collections.milvus.finding import Finder
 from h2q.collections.milvus.searching import Search, first_limit
-from h2q.collections.servers.shortlist import needs_records
+from h2q.ranks import rank_named
 
 Codes = NDArray[np.uint8]
 _STEP = 10_000
@@ -201,7 +201,7 @@ def _share(collection: MilvusCollection, query: Any, rank: Any) -> float:
         total = time.perf_counter() - start
     finally:
         Search.nearest = original  # type: ignore[method-assign]
-    assert needs_records(rank) or rank == "asymmetric"
+    assert rank_named(rank).needs_records or rank == "asymmetric"
     return (total - inside) / inside
 
 

@@ -33,8 +33,9 @@ from h2q.collections.inputs import as_queries
 from h2q.collections.pgvector import searching
 from h2q.collections.pgvector.collection import PgvectorCollection
 from h2q.collections.pgvector.conditions import EVERYTHING
-from h2q.collections.records import record_width
 from h2q.collections.servers.shortlist import ranked
+from h2q.ranks import rank_named
+from h2q.ranks.records import record_width
 
 Codes = NDArray[np.uint8]
 
@@ -194,7 +195,7 @@ def reranking(server: PostgresServer, codes: Codes, batch: int) -> None:
                     )
                 )
                 middle = time.perf_counter()
-                ranked(rank, one, found, keep=keep, n_bits=bits, k=10)
+                ranked(rank_named(rank), one, found, keep=keep, n_bits=bits, k=10)
                 ranking.append(time.perf_counter() - middle)
                 finding.append(middle - start)
             shares = [a / b for a, b in zip(ranking, finding, strict=True)]

@@ -9,12 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from h2q.codes import code_width, pack, unpack_signs
-from h2q.collections.asymmetric_scores import byte_tables, scores_of_all, scores_of_each
-from h2q.collections.embedded import asymmetric_scan
-from h2q.collections.embedded.asymmetric_scan import AsymmetricScan
-from h2q.collections.embedded.fast_scan import FastScan
+from h2q.collections.embedded import proven_scan
+from h2q.collections.embedded.proven_scan import ProvenScan
 from h2q.collections.embedded.table import CodeTable
+from h2q.ranks import Queries
+from h2q.ranks.fast_scan import FastScan
+from h2q.ranks.sign_scores import byte_tables, scores_of_all, scores_of_each
+from h2q.ranks.signs import SignScorer
 from tests.collections.brute_collection import exact_rows
+
+
+class AsymmetricScan(ProvenScan):
+    def __init__(self, table: CodeTable) -> None:
+        super().__init__(table, SignScorer())
+
+    def nearest(self, rows, k):
+        return super().nearest(Queries(pack(rows), rows), k)
 
 
 def table_of(codes: np.ndarray) -> CodeTable:
@@ -52,9 +62,9 @@ def test_the_fast_scan_answers_nearly_all_queries_itself(monkeypatch):
     rows = rng.standard_normal((200, 64)).astype(np.float32)
     scan.nearest(rows[:1], 10)
     full = []
-    original = AsymmetricScan._scored_from
+    original = ProvenScan._scored_from
     monkeypatch.setattr(
-        AsymmetricScan,
+        ProvenScan,
         "_scored_from",
         lambda self, tables, start: full.append(start == 0) or original(self, tables, start),
     )
@@ -119,7 +129,7 @@ def test_scores_do_not_depend_on_the_batch():
 
 
 def test_follows_a_table_as_it_grows_and_shrinks(monkeypatch):
-    monkeypatch.setattr(asymmetric_scan, "_LEAST_SCANNED", 100)
+    monkeypatch.setattr(proven_scan, "_LEAST_SCANNED", 100)
     rng = np.random.default_rng(0)
     table = CodeTable(4)
     scan = AsymmetricScan(table)
@@ -173,9 +183,9 @@ def test_codes_that_repeat_are_scored_once_each(n_bits, k, distinct, monkeypatch
     # Added after the scan was built, and too few to build it anew.
     table.append(np.arange(40_000, 40_100), few[:100], range(40_000, 40_100))
     whole = []
-    original = AsymmetricScan._scored_from
+    original = ProvenScan._scored_from
     monkeypatch.setattr(
-        AsymmetricScan,
+        ProvenScan,
         "_scored_from",
         lambda self, tables, start: whole.append(start == 0) or original(self, tables, start),
     )

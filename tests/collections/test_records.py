@@ -8,17 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from h2q.codes import pack
-from h2q.collections.inputs import Queries
-from h2q.collections.records import (
-    KEEPS,
-    check_keep,
+from h2q.collections.reranking import rerank, shortlist_length
+from h2q.errors import InvalidInputError
+from h2q.ranks import Candidates, Queries, rank_named
+from h2q.ranks.calibrated import calibrated_scores
+from h2q.ranks.cosine import cosines
+from h2q.ranks.keeping import KEEPS, check_keep
+from h2q.ranks.records import (
     decode_rows,
     encode_records,
     record_width,
     scales,
 )
-from h2q.collections.reranking import calibrated_scores, cosines, rerank, shortlist_length
-from h2q.errors import InvalidInputError
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -103,11 +104,10 @@ def test_a_shortlist_in_any_order_is_ranked_the_same_by_age():
     shuffled = rng.permutation(80)
     records = encode_records(rows, "int8")
     for rank in ("hamming", "asymmetric", "calibrated", "embedding", "cosine"):
-        options = {"keep": "int8", "n_bits": 12, "k": 30}
-        one = rerank(rank, asked, 0, pack(rows), records, **options)
-        two = rerank(
-            rank, asked, 0, pack(rows)[shuffled], records[shuffled], ages=ages[shuffled], **options
-        )
+        spec = rank_named(rank)
+        one = rerank(spec, asked, None, 0, Candidates(pack(rows), records, "int8", 12), k=30)
+        other = Candidates(pack(rows)[shuffled], records[shuffled], "int8", 12)
+        two = rerank(spec, asked, None, 0, other, k=30, ages=ages[shuffled])
         assert one.order.tolist() == shuffled[two.order].tolist()
         assert one.order[:4].tolist() == [0, 1, 2, 3]
 

@@ -84,7 +84,7 @@ def index(
     """
     from h2q.cli._bulk import index_bulk, is_bulk_index
     from h2q.cli._skipped import end, list_skipped
-    from h2q.collections.records import check_keep
+    from h2q.ranks import check_keep
 
     kept = None if keep is None else check_keep(keep)
     path = Path(source)

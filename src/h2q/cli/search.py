@@ -10,6 +10,7 @@ import typer
 from h2q.cli import _console
 from h2q.cli._help import Device, Json, Key
 from h2q.cli._where import parse_where
+from h2q.ranks import help_text
 
 if TYPE_CHECKING:
     from h2q.searching.searcher import Hit, Result
@@ -41,8 +42,7 @@ def search(
         str | None,
         typer.Option(
             "--rank",
-            help="hamming, asymmetric (default for photos and embeddings), calibrated, embedding "
-            "or cosine; the last three where the collection keeps enough (index --keep).",
+            help=help_text(),
         ),
     ] = None,
     oversample: Annotated[
@@ -68,13 +68,13 @@ def search(
     Distances are Hamming distances in bits; scores, where the query is real-valued, are inner
     products with the stored codes, or cosines by another --rank (higher is nearer).
     """
-    from h2q.collections.reranking import RANKS
+    from h2q.ranks import rank_names
     from h2q.searching.searcher import Searcher
 
     if (query is None) == (item_id is None):
         raise typer.BadParameter("give either a QUERY file or --id")
-    if rank is not None and rank not in RANKS:
-        raise typer.BadParameter(f"is one of {', '.join(RANKS)}", param_hint="--rank")
+    if rank is not None and rank not in rank_names():
+        raise typer.BadParameter(f"is one of {', '.join(rank_names())}", param_hint="--rank")
     if radius is not None and rank not in (None, "hamming"):
         raise typer.BadParameter("--radius counts bits; it goes with --rank hamming")
     condition = parse_where(where or [])

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import Array, CodeArray, StrPath
+from h2q.ranks.keeping import Keep as Keep
 
 #: Name of an item: kept as given, so `1` and `"1"` are two items.
 Id: TypeAlias = str | int
@@ -18,11 +19,8 @@ Id: TypeAlias = str | int
 Payload: TypeAlias = Mapping[str, Any]
 #: A condition on payloads; the forms are those of `h2q.collections.filters`.
 Where: TypeAlias = Mapping[str, Any]
-#: How `search` orders; `Collection.search` says what each means.
-Rank: TypeAlias = Literal["hamming", "asymmetric", "decoded", "calibrated", "embedding", "cosine"]
-#: What is kept of an item's real row beside its code: nothing, its scale (2 bytes), or all of it
-#: in 1 or 2 bytes a bit (`h2q.collections.records`).
-Keep: TypeAlias = Literal["codes", "scale", "int8", "float16"]
+#: How `search` orders: the name of a rank in the table `h2q.ranks.RANKS`.
+Rank: TypeAlias = str
 #: How items are found: by a scan of all ("flat", exact), or by an index.
 IndexKind: TypeAlias = Literal["flat", "ivf", "hnsw", "mih"]
 
@@ -115,7 +113,14 @@ class Quantizer(Protocol):
     n_bits_: int
 
     def rotate(self, X: Array) -> Array:
-        """Project and rotate rows (n, d) to (n, n_bits) real rows."""
+        """Project and rotate rows (n, d) to (n, n_bits) real rows: what a real query becomes.
+
+        Their signs are the codes, unless the quantizer has an attribute `codes_are_signs` that is
+        False: then a query's code is that of `transform`.
+        """
+
+    def transform(self, X: Array) -> Array:
+        """Code rows (n, d): packed codes (n, ceil(n_bits / 8)), uint8."""
 
     def to_bytes(self) -> bytes:
         """Return the quantizer as the content of a file."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
 import array_api_compat
@@ -13,9 +12,10 @@ from numpy.typing import NDArray
 
 from h2q._typing import Array, CodeArray
 from h2q.codes import check_codes, code_width, pack
-from h2q.collections.base import Decoder, Id, Keep, Payload, Quantizer
-from h2q.collections.records import encode_records, record_width
+from h2q.collections.base import Decoder, Id, Payload, Quantizer
 from h2q.errors import InvalidInputError
+from h2q.ranks import Keep, Queries
+from h2q.ranks.records import encode_records, record_width
 
 _INT64: Final = range(-(2**63), 2**63)
 #: Embeddings whose signs differ from the codes in more than this share of the bits are others.
@@ -96,27 +96,6 @@ def _check_unicode(text: str, name: str) -> None:
         ) from error
 
 
-@dataclass(frozen=True)
-class Queries:
-    """Queries ready for an engine.
-
-    Attributes
-    ----------
-    codes : ndarray of shape (nq, ceil(n_bits / 8)), uint8
-    rows : ndarray of shape (nq, n_bits), float32, or None
-        Rotated real rows; None where the queries came as codes.
-    decoder : Decoder or None
-        The collection's.
-    """
-
-    codes: CodeArray
-    rows: NDArray[np.float32] | None
-    decoder: Decoder | None = None
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-
 def as_coded_ids(ids: Sequence[Id], codes: Array, n_bits: int) -> tuple[list[Id], CodeArray]:
     """Return ids and packed codes, one an id; no ids and no codes, of whatever type, are none."""
     names = as_ids(ids)
@@ -142,7 +121,8 @@ def as_queries(
             f"queries are packed codes (uint8) or real rows (floating), got {given.dtype}"
         )
     rows = _as_rotated(given, n_bits, quantizer, "queries", "query")
-    return Queries(pack(rows), rows, decoder)
+    codes = _codes_of(given, rows, n_bits, quantizer)
+    return Queries(codes, rows, decoder, quantizer, given)
 
 
 def as_records(
@@ -184,7 +164,7 @@ def as_records(
     rows = _as_rotated(given, n_bits, quantizer, "embeddings", "embedding")
     # Another device rounds otherwise, so a bit here and there may differ; rows of other items, or
     # rotated otherwise, differ in half of them.
-    differing = int(np.bitwise_count(pack(rows) ^ codes).sum())
+    differing = int(np.bitwise_count(_codes_of(given, rows, n_bits, quantizer) ^ codes).sum())
     if differing > _STRANGE_SHARE * codes.shape[0] * n_bits:
         raise InvalidInputError(
             f"the embeddings do not belong to the codes: {differing} of {len(codes) * n_bits} bits "
@@ -192,6 +172,18 @@ def as_records(
             + ("" if quantizer is not None else " and rotated as they were then")
         )
     return encode_records(rows, keep)
+
+
+def _codes_of(
+    given: NDArray[Any], rows: NDArray[np.float32], n_bits: int, quantizer: Quantizer | None
+) -> CodeArray:
+    """Codes of rows: the signs of the rotated rows, unless the quantizer says otherwise."""
+    coded: CodeArray
+    if quantizer is None or getattr(quantizer, "codes_are_signs", True) or not len(given):
+        coded = pack(rows)
+    else:
+        coded = check_codes(_to_numpy(quantizer.transform(given)), n_bits)
+    return coded
 
 
 def _as_rotated(

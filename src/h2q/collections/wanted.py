@@ -8,10 +8,10 @@ from pathlib import Path
 
 from h2q._typing import StrPath
 from h2q.codes import code_width
-from h2q.collections.base import Decoder, Keep, Quantizer
-from h2q.collections.records import check_keep
+from h2q.collections.base import Decoder, Quantizer
 from h2q.collections.sources import Source, bits_of_model, fingerprint
 from h2q.errors import CompatibilityError, InvalidInputError
+from h2q.ranks import Keep, check_keep
 
 
 @dataclass(frozen=True)

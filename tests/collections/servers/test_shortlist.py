@@ -7,9 +7,10 @@ import pytest
 
 from h2q.codes import pack
 from h2q.collections.inputs import as_queries
-from h2q.collections.records import encode_records
-from h2q.collections.servers.shortlist import Shortlist, needs_records, ranked, shortlist_size
+from h2q.collections.servers.shortlist import Shortlist, ranked, shortlist_size
 from h2q.errors import InvalidInputError
+from h2q.ranks import rank_named
+from h2q.ranks.records import encode_records
 from tests.collections.brute_collection import DictModel, exact_rows
 
 N_BITS = 20
@@ -35,7 +36,7 @@ def test_order_and_ties_do_not_depend_on_the_order_found(rank):
     asked = exact_rows(rng, 5, N_BITS)
     queries = as_queries(asked, N_BITS, None)
     found = ranked(
-        rank,
+        rank_named(rank),
         queries,
         (shuffled(rows, i) for i in range(5)),
         keep="int8",
@@ -58,18 +59,19 @@ def test_a_shortlist_may_be_shorter_than_k_or_empty():
     queries = as_queries(rows[:2], N_BITS, None)
     none = Shortlist([], pack(rows)[:0], encode_records(rows, "int8")[:0], np.empty(0, np.int64))
     for rank in ("hamming", "asymmetric", "calibrated", "embedding", "cosine"):
-        found = ranked(rank, queries, [shuffled(rows, 0), none], keep="int8", n_bits=N_BITS, k=10)
+        found = ranked(
+            rank_named(rank), queries, [shuffled(rows, 0), none], keep="int8", n_bits=N_BITS, k=10
+        )
         assert [len(ids) for ids in found.ids] == [len(d) for d in found.distances] == [3, 0]
         assert found.scores is None or [len(scores) for scores in found.scores] == [3, 0]
 
 
 def test_sizes():
-    assert shortlist_size("hamming", 7, None) == 7
-    assert shortlist_size("asymmetric", 7, None) == 1000
-    assert shortlist_size("asymmetric", 200, None) == 2000
-    assert shortlist_size("asymmetric", 200, 50) == 10_000
+    assert shortlist_size(rank_named("hamming"), 7, None) == 7
+    assert shortlist_size(rank_named("asymmetric"), 7, None) == 1000
+    assert shortlist_size(rank_named("asymmetric"), 200, None) == 2000
+    assert shortlist_size(rank_named("asymmetric"), 200, 50) == 10_000
     with pytest.raises(InvalidInputError, match="oversample"):
-        shortlist_size("hamming", 7, 0)
-    assert [needs_records(rank) for rank in ("hamming", "asymmetric", "decoded", "cosine")] == [
-        False, False, False, True,
-    ]  # fmt: skip
+        shortlist_size(rank_named("hamming"), 7, 0)
+    names = ("hamming", "asymmetric", "decoded", "cosine")
+    assert [rank_named(name).needs_records for name in names] == [False, False, False, True]

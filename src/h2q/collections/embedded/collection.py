@@ -30,12 +30,10 @@ from h2q.collections.embedded.record_mirror import RecordMirror
 from h2q.collections.embedded.session import Session
 from h2q.collections.filters import Condition, compile_where
 from h2q.collections.made_by import as_decoder, as_quantizer
-from h2q.collections.records import check_keep, record_width
-from h2q.collections.reranking import check_rank
+from h2q.ranks import check_keep, choose_rank
+from h2q.ranks.records import record_width
 
 _EVERYTHING = Condition("1", ())
-#: Ranks that need no more than the codes in memory.
-_CODES_SUFFICE = ("hamming", "asymmetric")
 
 
 class EmbeddedCollection(Session):
@@ -205,9 +203,9 @@ class EmbeddedCollection(Session):
         """
         k = inputs.as_count(k, "k", least=1)
         asked = inputs.as_queries(queries, self._n_bits, self.quantizer, self.decoder)
-        ranking = check_rank(rank, asked, self._keep)
+        ranking = choose_rank(rank, asked, self._keep)
         condition = None if where is None else compile_where(where)
-        with self._view(condition, alone=ranking in _CODES_SUFFICE) as view:
+        with self._view(condition, alone=not ranking.needs_records) as view:
             return searching.neighbours(
                 view,
                 asked,

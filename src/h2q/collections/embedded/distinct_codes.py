@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from h2q.collections.asymmetric_scores import scores_of_all, scores_of_each
-from h2q.collections.embedded.fast_scan import FastScan
 from h2q.collections.embedded.table import CodeTable
+from h2q.ranks import Scorer
+from h2q.ranks.spec import Prepared
 
 #: Distinct codes must be at most this share of all to be worth scoring instead of them.
 _WORTHWHILE_SHARE: Final = 1 / 4
@@ -30,10 +30,13 @@ class DistinctCodes:
     table : CodeTable
         Positions keep as long as its `epoch`.
     covered : int
+    scorer : Scorer
+        Of the rank.
     """
 
-    def __init__(self, table: CodeTable, covered: int) -> None:
+    def __init__(self, table: CodeTable, covered: int, scorer: Scorer) -> None:
         self._table = table
+        self._scorer = scorer
         codes = table.codes[:covered]
         keys = np.ascontiguousarray(codes).view(f"V{codes.shape[1]}").ravel()
         if codes.shape[1] == 8:  # sorted some ten times faster than bytes
@@ -45,24 +48,20 @@ class DistinctCodes:
         begins[1:] = ordered[1:] != ordered[:-1]
         self._starts = np.append(np.flatnonzero(begins), covered)
         self._codes = codes[self._positions[self._starts[:-1]]]
-        self._scan = FastScan(self._codes) if len(self._codes) >= _LEAST_SCANNED else None
+        self._scan = scorer.index(self._codes) if len(self._codes) >= _LEAST_SCANNED else None
 
     @property
     def worthwhile(self) -> bool:
         """Whether codes repeat enough."""
         return len(self._codes) <= len(self._positions) * _WORTHWHILE_SHARE
 
-    def candidates(
-        self, row: NDArray[np.float32], tables: NDArray[np.float64], k: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def candidates(self, asked: Prepared, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Positions and scores of items among which the `k` best of one query are.
 
         Parameters
         ----------
-        row : ndarray of shape (1, n_bits), float32
-            The query.
-        tables : ndarray of shape (1, width, 256), float64
-            Its `byte_tables`.
+        asked : Prepared
+            The query, as the scorer prepared it.
         k : int
 
         Returns
@@ -74,13 +73,13 @@ class DistinctCodes:
         """
         shortlist = 2 * k + 64
         if self._scan is not None and shortlist <= len(self._codes) * _LONGEST_SHARE:
-            near, bounds = self._scan.search(row, shortlist)
+            near, bounds = self._scan.search(asked, shortlist)
             codes = near[0][near[0] >= 0]
-            scores = scores_of_each(tables, self._codes[codes][None])[0]
+            scores = self._scorer.of_each(asked, self._codes[codes][None])[0]
             found = self._items(codes, scores, k)
             if len(found[1]) >= k and np.partition(-found[1], k - 1)[k - 1] < -bounds[0]:
                 return found
-        scores = scores_of_all(tables, self._codes)[0]
+        scores = self._scorer.of_all(asked, self._codes)[0]
         return self._items(np.arange(len(scores)), scores, k)
 
     def _items(

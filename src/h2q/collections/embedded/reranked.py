@@ -7,13 +7,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from h2q.collections.base import Keep, Rank
 from h2q.collections.embedded import hamming_scan
 from h2q.collections.embedded.hits import Hits
 from h2q.collections.embedded.table import CodeTable
 from h2q.collections.embedded.view import View
-from h2q.collections.inputs import Queries
 from h2q.collections.reranking import rerank
+from h2q.ranks import RANKS, Candidates, Keep, Queries, RankSpec
 
 #: Records of the rows of a shortlist.
 RecordsOf = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
@@ -23,7 +22,7 @@ def nearest(
     view: View,
     records_of: RecordsOf | None,
     queries: Queries,
-    rank: Rank,
+    rank: RankSpec,
     k: int,
     *,
     shortlist: int,
@@ -38,24 +37,31 @@ def nearest(
     by Hamming distance.
     """
     table = view.table
-    if view.approximate() or queries.rows is None:
+    if view.approximate():
         candidates = [hit.positions for hit in view.nearest(queries.codes, shortlist)]
-    elif rank == "embedding":
+    elif rank.distance_first or queries.rows is None:
         found = hamming_scan.nearest(table, queries.codes, shortlist)
         candidates = [_with_all_ties(table, queries, i, hit, k) for i, hit in enumerate(found)]
     else:
-        candidates = [hit.positions for hit in view.asymmetric.nearest(queries.rows, shortlist)]
+        by = RANKS["asymmetric"]
+        candidates = [
+            hit.positions for hit in view.scan(by, queries.quantizer).nearest(queries, shortlist)
+        ]
     scored, measured = [], []
+    state = rank.prepared(queries)
     for number, positions in enumerate(candidates):
         oldest_first = np.sort(positions)
         ranked = rerank(
             rank,
             queries,
+            state,
             number,
-            table.codes[oldest_first],
-            None if records_of is None else records_of(table.rows[oldest_first]),
-            keep=keep,
-            n_bits=n_bits,
+            Candidates(
+                table.codes[oldest_first],
+                None if records_of is None else records_of(table.rows[oldest_first]),
+                keep,
+                n_bits,
+            ),
             k=k,
         )
         best = oldest_first[ranked.order]

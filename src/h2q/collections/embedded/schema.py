@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from h2q.codes import BIT_ORDER
-from h2q.collections.base import Keep
-from h2q.collections.records import KEEPS
 from h2q.errors import CompatibilityError, FormatError
+from h2q.ranks import KEEPS, Keep
 
 FORMAT: Final = "h2q-collection"
 #: By what it keeps: codes alone, or records, too.
@@ -76,7 +75,7 @@ CREATE TABLE artifact_chunks (
 _RECORDS: Final = """
 CREATE TABLE records (
     row    INTEGER PRIMARY KEY,      -- of the item
-    record BLOB NOT NULL             -- h2q.collections.records
+    record BLOB NOT NULL             -- h2q.ranks.records
 );
 
 CREATE TRIGGER drop_record AFTER DELETE ON items BEGIN

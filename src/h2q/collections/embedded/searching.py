@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from h2q.collections.base import Keep, Neighbours, Rank
+from h2q.collections.base import Neighbours
 from h2q.collections.embedded import reranked
 from h2q.collections.embedded.hits import Hits
 from h2q.collections.embedded.view import View
-from h2q.collections.inputs import Queries
 from h2q.collections.reranking import DEFAULT_OVERSAMPLE, shortlist_length
+from h2q.ranks import Keep, Queries, RankSpec
 
 
 def neighbours(
     view: View,
     queries: Queries,
-    rank: Rank,
+    rank: RankSpec,
     k: int,
     *,
     oversample: int | None,
@@ -30,8 +30,7 @@ def neighbours(
     ----------
     view : View
     queries : Queries
-    rank : str
-        As `check_rank` returned it.
+    rank : RankSpec
     k : int
     oversample : int, optional
         Items of a shortlist for each item asked for, where the rank orders one.
@@ -42,15 +41,15 @@ def neighbours(
     n_bits : int
     """
     shortlist = shortlist_length(k, oversample)
-    if rank == "hamming" or queries.rows is None:
+    if rank.score is None:
         return by_distance(view, view.nearest(queries.codes, k))
     if view.approximate():  # its time grows with the shortlist
         shortlist = k * (oversample or DEFAULT_OVERSAMPLE)
-    elif rank == "asymmetric":
-        hits = view.asymmetric.nearest(queries.rows, k)
+    elif rank.scorer is not None:
+        hits = view.scan(rank, queries.quantizer).nearest(queries, k)
         distances = _distances(view, queries, hits)
         return Neighbours(_ids(view, hits), distances, [hit.values for hit in hits])
-    if rank in ("asymmetric", "decoded"):
+    if not rank.needs_records:
         records_of = None
     hits, measured = reranked.nearest(
         view, records_of, queries, rank, k, shortlist=shortlist, keep=keep, n_bits=n_bits

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from h2q._typing import CodeArray
 from h2q.collections.embedded import approximate_scan, hamming_scan
-from h2q.collections.embedded.asymmetric_scan import AsymmetricScan
 from h2q.collections.embedded.hits import Hits
+from h2q.collections.embedded.proven_scan import ProvenScan
 from h2q.collections.embedded.radius_index import RadiusIndex
 from h2q.collections.embedded.row_index import RowIndex
 from h2q.collections.embedded.table import CodeTable
+from h2q.ranks import RankSpec
 
 
 class View:
@@ -23,11 +26,19 @@ class View:
 
     def __init__(self, table: CodeTable, index: RowIndex | None = None) -> None:
         self.table = table
-        self.asymmetric = AsymmetricScan(table)
+        self._scans: dict[str, ProvenScan] = {}
         self._index = index
         self._by_radius = None
         if index is not None and index.spec.kind == "mih":
             self._by_radius = RadiusIndex(index)
+
+    def scan(self, rank: RankSpec, quantizer: Any) -> ProvenScan:
+        """Return what searches by a rank that scans all codes; `quantizer` of the collection."""
+        if rank.name not in self._scans:
+            if rank.scorer is None:
+                raise ValueError(f"the {rank.name} ranking scans nothing")
+            self._scans[rank.name] = ProvenScan(self.table, rank.scorer(quantizer))
+        return self._scans[rank.name]
 
     def approximate(self) -> bool:
         """Whether `nearest` may miss items: then it is what finds shortlists, too."""

@@ -33,10 +33,10 @@ from h2q.collections.milvus.rows import codes_of, id_of, key_of, payload_of, rec
 from h2q.collections.milvus.scanning import rows_where
 from h2q.collections.milvus.schema import FORMAT_VERSION, Meta
 from h2q.collections.milvus.server import Server
-from h2q.collections.records import record_width
-from h2q.collections.reranking import check_rank
 from h2q.collections.servers.shortlist import shortlist_size
 from h2q.errors import CollectionError, InvalidInputError
+from h2q.ranks import choose_rank
+from h2q.ranks.records import record_width
 
 #: Items asked for by id in one request.
 _IDS_AT_ONCE: Final = 4096
@@ -192,7 +192,7 @@ class MilvusCollection(Closing):
         """
         k = inputs.as_count(k, "k", least=1)
         asked = inputs.as_queries(queries, self._meta.n_bits, self.quantizer, self.decoder)
-        ranking = check_rank(rank, asked, self._meta.keep)
+        ranking = choose_rank(rank, asked, self._meta.keep)
         size = shortlist_size(ranking, k, oversample)
         return self._finder(where).search(asked, ranking, k, size)
 

@@ -8,8 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from h2q.collections.base import Id, Neighbours, Rank
-from h2q.collections.inputs import Queries
+from h2q.collections.base import Id, Neighbours
 from h2q.collections.milvus.expressions import Compiled
 from h2q.collections.milvus.index import Index
 from h2q.collections.milvus.rows import id_of
@@ -17,8 +16,9 @@ from h2q.collections.milvus.scanning import Scanned, scan
 from h2q.collections.milvus.schema import Meta
 from h2q.collections.milvus.searching import Found, Search, in_order
 from h2q.collections.milvus.server import Server
-from h2q.collections.records import record_width
-from h2q.collections.servers.shortlist import Shortlist, needs_records, ranked
+from h2q.collections.servers.shortlist import Shortlist, ranked
+from h2q.ranks import Queries, RankSpec
+from h2q.ranks.records import record_width
 
 
 @dataclass
@@ -38,12 +38,12 @@ class Finder:
     index: Index
     condition: Compiled
 
-    def search(self, queries: Queries, rank: Rank, k: int, size: int) -> Neighbours:
+    def search(self, queries: Queries, rank: RankSpec, k: int, size: int) -> Neighbours:
         """Find the `k` best items of each query in a shortlist of `size`."""
-        by_distance = rank == "hamming"
+        by_distance = rank.score is None
         # Ties of the k-th distance matter where the distance comes first.
-        to_k = k if rank in ("hamming", "embedding") else 1
-        fields = () if by_distance else ("code", *(("record",) if needs_records(rank) else ()))
+        to_k = k if rank.score is None or rank.distance_first else 1
+        fields = () if by_distance else ("code", *(("record",) if rank.needs_records else ()))
         found: Sequence[Found | None] = [None] * len(queries)
         if self.condition.exact and len(queries):
             found = self._search(fields).nearest(queries.codes, to_k, max(size, k))

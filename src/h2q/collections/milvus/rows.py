@@ -9,7 +9,7 @@ code     BINARY_VECTOR    the packed code as it is: bit 0 is the highest bit of 
 payload  JSON             the payload, `{}` where there is none
 raw      VARCHAR          the payload's text where JSON of the server would not give it back as it
                           was: "null" for none, integers beyond 64 bits; "" elsewhere
-record   VARCHAR          base64 of what is kept of the real row (`h2q.collections.records`);
+record   VARCHAR          base64 of what is kept of the real row (`h2q.ranks.records`);
                           only where something is
 ======== ================ =====================================================================
 """

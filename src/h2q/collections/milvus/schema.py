@@ -19,9 +19,10 @@ from h2q.collections.milvus import artifacts
 from h2q.collections.milvus.index import Index
 from h2q.collections.milvus.rows import LONGEST_TEXT, record_text_length
 from h2q.collections.milvus.server import Server
-from h2q.collections.records import check_keep, record_width
 from h2q.collections.wanted import Wanted
 from h2q.errors import CollectionError, CompatibilityError, FormatError
+from h2q.ranks import check_keep
+from h2q.ranks.records import record_width
 
 FORMAT: Final = "h2q collection"
 FORMAT_VERSION: Final = 1

@@ -30,9 +30,9 @@ from h2q.collections.pgvector import artifacts, items, schema, searching
 from h2q.collections.pgvector.conditions import EVERYTHING, Condition, compile_where
 from h2q.collections.pgvector.connection import Link
 from h2q.collections.pgvector.hnsw import IndexOptions
-from h2q.collections.records import record_width
-from h2q.collections.reranking import check_rank
-from h2q.collections.servers.shortlist import needs_records, ranked, shortlist_size
+from h2q.collections.servers.shortlist import ranked, shortlist_size
+from h2q.ranks import choose_rank
+from h2q.ranks.records import record_width
 
 
 class PgvectorCollection(Closing):
@@ -179,13 +179,13 @@ class PgvectorCollection(Closing):
         k = inputs.as_count(k, "k", least=1)
         n_bits, keep = self._made.n_bits, self._made.keep
         asked = inputs.as_queries(queries, n_bits, self.quantizer, self.decoder)
-        ranking = check_rank(rank, asked, keep)
+        ranking = choose_rank(rank, asked, keep)
         length = shortlist_size(ranking, k, oversample)
         condition = compile_where(where)
-        plan = self._plan(ties=ranking == "embedding")
-        if ranking == "hamming":
+        plan = self._plan(ties=ranking.distance_first)
+        if ranking.score is None:
             return searching.nearest(self._link, self._table, asked, k, condition, plan)
-        width = record_width(keep, n_bits) if needs_records(ranking) else 0
+        width = record_width(keep, n_bits) if ranking.needs_records else 0
         found = searching.shortlists(self._link, self._table, asked, length, condition, plan, width)
         return ranked(ranking, asked, found, keep=keep, n_bits=n_bits, k=k)
 

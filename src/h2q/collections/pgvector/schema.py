@@ -25,8 +25,8 @@ from h2q.codes import BIT_ORDER
 from h2q.collections.base import Keep
 from h2q.collections.pgvector.connection import Connection
 from h2q.collections.pgvector.hnsw import IndexOptions, build
-from h2q.collections.records import KEEPS
 from h2q.errors import CollectionError, CompatibilityError, FormatError
+from h2q.ranks import KEEPS
 
 FORMAT_VERSION: Final = 1
 #: Those who make a collection wait for each other by this lock ("h2q").

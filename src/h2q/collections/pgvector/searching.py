@@ -14,7 +14,6 @@ import numpy as np
 from psycopg.sql import SQL, Composed
 
 from h2q.collections.base import Id, Neighbours
-from h2q.collections.inputs import Queries
 from h2q.collections.pgvector.bits import Bits, codes_of
 from h2q.collections.pgvector.conditions import EVERYTHING, Condition
 from h2q.collections.pgvector.connection import Connection, Link
@@ -22,6 +21,7 @@ from h2q.collections.pgvector.hnsw import set_up_search
 from h2q.collections.pgvector.ids import from_text
 from h2q.collections.pgvector.items import Table
 from h2q.collections.servers.shortlist import Shortlist
+from h2q.ranks import Queries
 
 #: Queries sent ahead.
 _AHEAD: Final = 64

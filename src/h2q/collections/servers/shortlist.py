@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import CodeArray
-from h2q.collections.base import Id, Keep, Neighbours, Rank
-from h2q.collections.inputs import Queries
+from h2q.collections.base import Id, Neighbours
 from h2q.collections.reranking import Ranked, rerank, shortlist_length
+from h2q.ranks import Candidates, Keep, Queries, RankSpec
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Shortlist:
     ids : sequence of c ids
     codes : ndarray of shape (c, ceil(n_bits / 8)), uint8
     records : ndarray of shape (c, record_width(keep, n_bits)), uint8, or None
-        Needed where `needs_records` says so.
+        There where the rank needs them.
     ages : ndarray of shape (c,), integer
         Ascending in the order of adding.
     """
@@ -39,12 +39,7 @@ class Shortlist:
     ages: NDArray[np.int64]
 
 
-def needs_records(rank: Rank) -> bool:
-    """Whether this rank looks at more than the codes."""
-    return rank in ("calibrated", "embedding", "cosine")
-
-
-def shortlist_size(rank: Rank, k: int, oversample: int | None) -> int:
+def shortlist_size(rank: RankSpec, k: int, oversample: int | None) -> int:
     """How many items to ask the server for where `k` are wanted by this rank.
 
     Raises
@@ -53,11 +48,11 @@ def shortlist_size(rank: Rank, k: int, oversample: int | None) -> int:
         If `oversample` is not a whole number of at least 1.
     """
     longer = shortlist_length(k, oversample)  # checks oversample, be it needed or not
-    return k if rank == "hamming" else longer
+    return k if rank.score is None else longer
 
 
 def ranked(
-    rank: Rank,
+    rank: RankSpec,
     queries: Queries,
     found: Iterable[Shortlist],
     *,
@@ -69,8 +64,7 @@ def ranked(
 
     Parameters
     ----------
-    rank : str
-        As `reranking.check_rank` returned it.
+    rank : RankSpec
     queries : Queries
     found : iterable of Shortlist
         One a query, in their order; taken one at a time, so they may be read as they come.
@@ -80,21 +74,13 @@ def ranked(
     """
     ids: list[list[Id]] = []
     best: list[Ranked] = []
+    state = rank.prepared(queries)
     for number, each in enumerate(found):
-        one = rerank(
-            rank,
-            queries,
-            number,
-            each.codes,
-            each.records,
-            keep=keep,
-            n_bits=n_bits,
-            k=k,
-            ages=each.ages,
-        )
+        candidates = Candidates(each.codes, each.records, keep, n_bits)
+        one = rerank(rank, queries, state, number, candidates, k=k, ages=each.ages)
         ids.append([each.ids[i] for i in one.order.tolist()])
         best.append(one)
     scores: list[NDArray[np.float32]] | None = None
-    if rank != "hamming":
+    if rank.score is not None:
         scores = [one.scores for one in best if one.scores is not None]
     return Neighbours(ids, [one.distances for one in best], scores)

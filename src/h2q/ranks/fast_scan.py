@@ -26,6 +26,20 @@ _PATTERNS: Final = (
 _fast_scan_of: Final[Any] = faiss.IndexPQFastScan
 
 
+class SignScan:
+    """A `FastScan` for the rank "asymmetric" (`h2q.ranks.spec.Scan`)."""
+
+    def __init__(self, codes: CodeArray) -> None:
+        self._scan = FastScan(codes)
+
+    def __len__(self) -> int:
+        return len(self._scan)
+
+    def search(self, asked: Any, shortlist: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Positions of a shortlist for each of `SignQueries`, and a bound on what it leaves out."""
+        return self._scan.search(asked.rows, shortlist)
+
+
 class FastScan:
     """An immutable index of codes.
 

@@ -57,3 +57,9 @@ def scores_of_all(tables: NDArray[np.float64], codes: CodeArray) -> NDArray[np.f
     for byte in range(1, codes.shape[1]):
         total += tables[:, byte].take(codes[:, byte], axis=1)
     return total.astype(np.float32)
+
+
+def asymmetric_scores(row: NDArray[np.float32], codes: CodeArray) -> NDArray[np.float32]:
+    """Inner product of a rotated row (n_bits,) with codes (c, width) as signs {-1, +1}."""
+    scores: NDArray[np.float32] = scores_of_all(byte_tables(row[None], codes.shape[1]), codes)[0]
+    return scores

@@ -17,26 +17,14 @@ nothing to a cosine.
 
 from __future__ import annotations
 
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from h2q.collections.base import Keep
-from h2q.errors import InvalidInputError
+from h2q.ranks.keeping import KEEPS_OF_ROWS, Keep
 
-KEEPS: Final[tuple[Keep, ...]] = get_args(Keep)
-#: What a collection must keep for its real rows to be there again.
-KEEPS_OF_ROWS: Final[tuple[Keep, ...]] = ("int8", "float16")
 _LARGEST_INT8: Final = 127
-
-
-def check_keep(keep: str) -> Keep:
-    """Return `keep` if it is one of the ways to keep rows, else raise `InvalidInputError`."""
-    for known in KEEPS:
-        if keep == known:
-            return known
-    raise InvalidInputError(f"keep must be one of {', '.join(KEEPS)}, got {keep!r}")
 
 
 def record_width(keep: Keep, n_bits: int) -> int:

@@ -1,0 +1,35 @@
+"""The ranks "embedding" and "cosine": by the rows that are kept beside the codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h2q.ranks.records import decode_rows
+from h2q.ranks.spec import Candidates, Queries
+
+
+def cosines(row: NDArray[np.float32], rows: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Cosine of a row (n_bits,) with each of `rows` (c, n_bits)."""
+    lengths = np.sqrt(np.square(rows).sum(axis=1))
+    cosine: NDArray[np.float32] = (unit_products(row, rows) / lengths).astype(np.float32)
+    return cosine
+
+
+def unit_products(row: NDArray[np.float32], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inner product of a row (n_bits,) at length 1 with each of `rows` (c, n_bits)."""
+    query = row.astype(np.float64)
+    query /= np.sqrt(np.square(query).sum())
+    # Not a matrix product: equal rows must have equal products wherever they stand.
+    total: NDArray[np.float64] = (rows * query).sum(axis=1)
+    return total
+
+
+def score(queries: Queries, state: Any, number: int, found: Candidates) -> NDArray[np.float32]:
+    """Scores of the candidates of one query."""
+    if queries.rows is None:
+        raise ValueError("the ranking needs real queries")
+    rows = decode_rows(found.needed_records(), found.keep, found.n_bits)
+    return cosines(queries.rows[number], rows)

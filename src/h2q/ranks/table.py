@@ -1,0 +1,166 @@
+"""The table of ranks, and the choice of one."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final
+
+from h2q.errors import InvalidInputError
+from h2q.ranks.keeping import KEEPS_OF_ROWS, Keep
+from h2q.ranks.spec import Queries, RankSpec
+
+
+def _from(module: str, name: str) -> Any:
+    """Return a function that is imported when it is first called: a table costs nothing to read."""
+
+    def call(*given: Any) -> Any:
+        return getattr(importlib.import_module(f"h2q.ranks.{module}"), name)(*given)
+
+    return call
+
+
+_ROWS: Final = (
+    RankSpec(
+        "hamming",
+        "the distance of the codes",
+        needs_rows=False,
+    ),
+    RankSpec(
+        "asymmetric",
+        "the inner product of the real query and the code as signs",
+        score=_from("signs", "score"),
+        scorer=_from("signs", "scorer"),
+        is_default=True,
+        score_is="the inner product of the rotated query with the code as signs {-1, +1}",
+    ),
+    RankSpec(
+        "decoded",
+        "the inner product of the real query and the row expected behind the code",
+        score=_from("decoded", "score"),
+        needs=("decoder",),
+        score_is="the inner product of the unit query and the expected row over sqrt(n_bits)",
+    ),
+    RankSpec(
+        "calibrated",
+        "the cosine estimated from the code and the row's scale",
+        score=_from("calibrated", "score"),
+        keeps=("scale", *KEEPS_OF_ROWS),
+        score_is="the cosine of the rotated query and the item's row, estimated",
+        bytes_kept="k/8 + 2",
+    ),
+    RankSpec(
+        "embedding",
+        "the distance of the codes, its ties by that of the kept rows (the paper's)",
+        score=_from("cosine", "score"),
+        keeps=KEEPS_OF_ROWS,
+        distance_first=True,
+        score_is="the cosine of the rotated query and the kept row",
+        bytes_kept="k/8 + k, k/8 + 2k",
+    ),
+    RankSpec(
+        "cosine",
+        "the cosine of the real query and the kept row",
+        score=_from("cosine", "score"),
+        keeps=KEEPS_OF_ROWS,
+        score_is="the cosine of the rotated query and the kept row",
+        bytes_kept="k/8 + k, k/8 + 2k",
+    ),
+)
+#: Every rank by its name. A new one is a file with its functions and a row above, or, in a program
+#: of one's own, a call of `register_rank`.
+RANKS: Final[dict[str, RankSpec]] = {rank.name: rank for rank in _ROWS}
+
+
+def register_rank(rank: RankSpec) -> None:
+    """Add a rank to the table; one of the same name is replaced."""
+    RANKS[rank.name] = rank
+
+
+def rank_names() -> list[str]:
+    """Names of all ranks, in the order of the table."""
+    return list(RANKS)
+
+
+def rank_named(name: str) -> RankSpec:
+    """Return the rank of this name.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none.
+    """
+    found = RANKS.get(name) if isinstance(name, str) else None
+    if found is None:
+        raise InvalidInputError(f"rank must be one of {', '.join(RANKS)}, got {name!r}")
+    return found
+
+
+def choose_rank(name: str | None, queries: Queries, keep: Keep) -> RankSpec:
+    """Choose the rank: the one asked for, or the best that queries and codes alone allow.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such rank, or the queries or what the collection keeps do not allow it.
+    """
+    if name is None:
+        if queries.rows is None:
+            return RANKS["hamming"]
+        usual = [r for r in RANKS.values() if r.is_default and r.suits(queries.quantizer)]
+        return usual[-1]
+    rank = rank_named(name)
+    if rank.needs_rows and queries.rows is None:
+        raise InvalidInputError(
+            f"the {rank.name} ranking needs real queries, got packed codes; pass the rows that "
+            "were coded (rotated where the collection has no quantizer) or rank='hamming'"
+        )
+    if "decoder" in rank.needs and queries.decoder is None:
+        raise InvalidInputError(
+            f"the {rank.name} ranking needs a collection made with a decoder (h2q.CodeDecoder); "
+            "make another with open_collection(..., decoder=...) and add the items"
+        )
+    if not rank.suits(queries.quantizer):
+        raise InvalidInputError(
+            f"the {rank.name} ranking does not suit the quantizer of this collection; leave "
+            "rank out"
+        )
+    if rank.keeps and keep not in rank.keeps:
+        enough = " or ".join(f"keep={each!r}" for each in rank.keeps)
+        raise InvalidInputError(
+            f"the {rank.name} ranking needs a collection made with {enough}; this one has "
+            f"keep={keep!r}. Make another and add the items with their embeddings"
+        )
+    return rank
+
+
+def as_markdown() -> str:
+    """Return the table as it stands in ``docs/ranking.md``."""
+    lines = [
+        "| rank | orders items by | needs | bytes an item, k bits |",
+        "|---|---|---|---|",
+    ]
+    for rank in RANKS.values():
+        needs = [f"a `{name}`" for name in rank.needs]
+        if rank.keeps:
+            needs.append("`keep` " + " or ".join(f"`{keep}`" for keep in rank.keeps))
+        if rank.needs_rows:
+            needs.insert(0, "a real query")
+        lines.append(
+            f"| `{rank.name}` | {rank.orders_by} | {', '.join(needs) or 'nothing'} | "
+            f"{rank.bytes_kept} |"
+        )
+    return "\n".join(lines)
+
+
+def help_text() -> str:
+    """Return what the command line says of its option `--rank`."""
+    words = []
+    for rank in RANKS.values():
+        needs: list[str] = list(rank.needs)
+        if rank.keeps:
+            needs.append(f"--keep {' or '.join(rank.keeps)}")
+        after = [f"needs {', '.join(needs)}"] if needs else []
+        if rank.is_default:
+            after.insert(0, "the default for real queries it suits")
+        words.append(f"{rank.name}: {rank.orders_by}" + (f" ({'; '.join(after)})" if after else ""))
+    return ". ".join(words) + "."
