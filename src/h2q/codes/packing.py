@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from h2q._typing import Array, CodeArray
 from h2q.errors import InvalidInputError
 
+#: Times eight bytes of 0 or 1 as one little-endian word: its top byte then holds them, MSB first
+#: (byte i, at bit 8i, is moved to bit 63 - i; no two of the 64 products meet, so nothing carries).
+_GATHER: Final = sum(1 << (63 - 9 * i) for i in range(8)) - (1 << 64)
 #: The order of the bits in a byte, as files state it.
 BIT_ORDER: Final = "msb"
 
@@ -69,9 +73,14 @@ def pack(z: Array) -> Array:
             "pack: the rows hold NaN, which has no sign; remove or repair those rows"
         )
     bits = z if xp.isdtype(z.dtype, "bool") else z > 0
-    if array_api_compat.is_numpy_namespace(xp):
-        return np.packbits(bits, axis=1)
     n, k = bits.shape
+    if array_api_compat.is_numpy_namespace(xp):
+        if k % 8 == 0:  # no filling bits between the rows: a third of the time
+            return np.packbits(np.ascontiguousarray(bits).reshape(-1)).reshape(n, k // 8)
+        return np.packbits(bits, axis=1)
+    if array_api_compat.is_torch_namespace(xp) and k % 8 == 0 and sys.byteorder == "little":
+        octets = xp.astype(bits, xp.bool).contiguous().view(xp.uint8).view(xp.int64)
+        return (((octets * _GATHER) >> 56) & 255).to(xp.uint8)
     device = array_api_compat.device(z)
     filler = xp.zeros((n, -k % 8), dtype=xp.uint8, device=device)
     octets = xp.reshape(

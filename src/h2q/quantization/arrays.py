@@ -47,6 +47,8 @@ def like(values: Array, reference: Array, dtype: Any = None) -> Array:
     dtype = reference.dtype if dtype is None else dtype
     if array_namespace(values) is not xp:
         values = to_numpy(values)
+        if any(stride < 0 for stride in values.strides):  # torch reads no such array
+            values = values.copy()
     return xp.asarray(values, dtype=dtype, device=device(reference))
 
 

@@ -203,8 +203,7 @@ class BaseQuantizer(
         if k < sample.shape[1]:
             mean, covariance = stream.moments()
             projection = principal_components(mean, covariance, k, stream.n_seen).like(sample)
-        model = Model(sample[:0, :], projection)
-        z = _on_sphere(model, sample)
+        z = _on_sphere(projection, sample)
         n_zero = sample.shape[0] - z.shape[0]
         if n_zero:
             warnings.warn(
@@ -226,7 +225,7 @@ class BaseQuantizer(
                 stacklevel=3,
             )
         if validation is not None:
-            validation = _on_sphere(model, like(validation, sample))
+            validation = _on_sphere(projection, like(validation, sample))
         result = self._find_rotation(z, np.random.default_rng(self._solver_seed), validation)
         self._model = Model(result.rotation, projection, dict(result.history))
 
@@ -266,9 +265,10 @@ class BaseQuantizer(
         return tags
 
 
-def _on_sphere(model: Model, rows: Array) -> Array:
+def _on_sphere(projection: Projection | None, rows: Array) -> Array:
     """Project rows and scale them to the sphere, leaving out those that are zero."""
-    scaled = (to_sphere(model.project(rows[b, :])) for b in row_blocks(*rows.shape))
+    blocks = (rows[block, :] for block in row_blocks(*rows.shape))
+    scaled = (to_sphere(b if projection is None else projection.apply(b)) for b in blocks)
     return joined(
         [z if not bool(array_namespace(z).any(zero)) else z[~zero, :] for z, zero in scaled]
     )

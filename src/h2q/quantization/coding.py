@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
-from array_api_compat import array_namespace
+import array_api_compat
+from array_api_compat import array_namespace, device
 
 from h2q import codes
 from h2q._typing import Array
 from h2q.errors import InvalidInputError
+from h2q.quantization import sphere
 from h2q.quantization.arrays import joined, to_numpy, working_dtype
 from h2q.quantization.model import Model
 from h2q.quantization.reflections import factor_orthogonal
-from h2q.quantization.sphere import row_blocks
+from h2q.quantization.sphere import to_sphere
 from h2q.quantization.validation import check_finite, check_rows, name_rows
+
+#: Entries coded at a time: few enough to stay in a core's cache, or enough to fill a GPU.
+_ENTRIES_IN_CACHE: Final = 1 << 17
+_ENTRIES_ON_DEVICE: Final = 1 << 26
+
+
+def _rows_at_once(rows: Array, n_bits: int) -> int:
+    on_host = array_api_compat.is_numpy_array(rows) or str(device(rows)).startswith("cpu")
+    entries = _ENTRIES_IN_CACHE if on_host else _ENTRIES_ON_DEVICE
+    widest = max(int(rows.shape[1]), n_bits)
+    return max(1, min(entries, sphere.BLOCK_ENTRIES) // widest)
 
 
 class Coder(ABC):
@@ -60,18 +72,26 @@ class Coder(ABC):
         return codes.code_width(self.n_bits_)
 
     def _rotated_blocks(self, X: Any) -> Iterator[Array]:
+        """Yield rotated rows in blocks, of any length each: their signs are the codes."""
         fitted = self._fitted()
         rows = check_rows(self, X, reset=False)
         xp = array_namespace(rows)
         dtype = working_dtype(rows)
         model = fitted.like(xp.astype(rows[:0, :], dtype))
         zero_rows: list[int] = []
-        for block in row_blocks(rows.shape[0], rows.shape[1]):
-            part = rows[block, :]
-            check_finite(part, first_row=block.start)
-            y, is_zero = model.rotate(xp.astype(part, dtype))
-            if bool(xp.any(is_zero)):
-                zero_rows.extend(int(i) + block.start for i in np.flatnonzero(to_numpy(is_zero)))
+        step = _rows_at_once(rows, self.n_bits_)
+        for start in range(0, rows.shape[0], step):
+            part = rows[start : start + step, :]
+            if self.n_bits_ == 1:  # a product with a vector may leave zero times NaN out
+                check_finite(part, first_row=start)
+            part = xp.astype(part, dtype, copy=False)
+            y, doubtful = model.affine.apply(part)
+            if bool(xp.any(doubtful)):
+                check_finite(part, first_row=start)
+                again = xp.nonzero(doubtful)[0]
+                long_way, is_zero = model.rotate(xp.take(part, again, axis=0))
+                y[doubtful, :] = long_way
+                zero_rows.extend(int(i) + start for i in to_numpy(again)[to_numpy(is_zero)])
             yield y
         if zero_rows:
             raise InvalidInputError(
@@ -99,7 +119,7 @@ class Coder(ABC):
             If `X` is not as wide as what was fitted, or a row is not finite or is zero, naming
             the rows.
         """
-        return joined(list(self._rotated_blocks(X)))
+        return joined([to_sphere(y)[0] for y in self._rotated_blocks(X)])
 
     def transform(self, X: Any) -> Array:
         """Code rows: project, rotate, and pack the signs.
@@ -118,7 +138,7 @@ class Coder(ABC):
         InvalidInputError
             As `rotate`.
         """
-        return joined([codes.pack(y) for y in self._rotated_blocks(X)])
+        return joined([codes.pack(y > 0) for y in self._rotated_blocks(X)])
 
     def quantization_error(self, X: Any) -> float:
         """Mean of (abs(y) - 1)^2 over the entries of the rotated rows; 0 is a row of signs.
@@ -128,8 +148,8 @@ class Coder(ABC):
         X : array of shape (n, d)
         """
         total, entries = 0.0, 0
-        for y in self._rotated_blocks(X):
-            xp = array_namespace(y)
+        for block in self._rotated_blocks(X):
+            y, xp = to_sphere(block)[0], array_namespace(block)
             total += float(xp.sum(xp.astype((xp.abs(y) - 1) ** 2, xp.float64)))
             entries += y.shape[0] * y.shape[1]
         return total / entries

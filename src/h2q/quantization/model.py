@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from array_api_compat import array_namespace
 
 from h2q._typing import Array
+from h2q.quantization.affine import Affine
 from h2q.quantization.arrays import like
 from h2q.quantization.projection import Projection
 from h2q.quantization.sphere import to_sphere
+
+#: Stands for the map until the constructor has folded it, once.
+_NOT_FOLDED: Final = Affine(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +30,27 @@ class Model:
         inner products of the rows, and with them the similarities, are kept.
     history : dict of str to sequence of float
         Traces of the solver.
+    affine : Affine
+        Projection and rotation as one map.
     """
 
     rotation: Array
     projection: Projection | None = None
     history: dict[str, Sequence[float]] = field(default_factory=dict)
+    affine: Affine = field(default=_NOT_FOLDED)
+
+    def __post_init__(self) -> None:
+        if self.affine is _NOT_FOLDED:
+            object.__setattr__(self, "affine", Affine.of(self.rotation, self.projection))
 
     def like(self, reference: Array) -> Model:
         """Return this model in the namespace, device and dtype of `reference`."""
         projection = None if self.projection is None else self.projection.like(reference)
-        return Model(like(self.rotation, reference), projection, self.history)
-
-    def project(self, rows: Array) -> Array:
-        """Map rows (n, d) to (n, k), before the rotation."""
-        if self.projection is None:
-            return rows
-        return (rows - self.projection.mean[None, :]) @ self.projection.components.T
+        rotation, affine = like(self.rotation, reference), self.affine.like(reference)
+        return Model(rotation, projection, self.history, affine)
 
     def rotate(self, rows: Array) -> tuple[Array, Array]:
-        """Rotate rows (n, d) that have this model's namespace, device and dtype.
+        """Rotate rows (n, d) that have this model's namespace, device and dtype, step by step.
 
         Returns
         -------
@@ -51,6 +58,7 @@ class Model:
             On the sqrt(k) sphere; zero where the projected row is zero.
         is_zero : array of shape (n,), bool
         """
-        z, is_zero = to_sphere(self.project(rows))
+        projected = rows if self.projection is None else self.projection.apply(rows)
+        z, is_zero = to_sphere(projected)
         y = array_namespace(rows).matmul(z, self.rotation)
         return y, is_zero

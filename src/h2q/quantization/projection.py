@@ -34,6 +34,10 @@ class Projection:
         """Return this projection in the namespace, device and dtype of `reference`."""
         return Projection(like(self.mean, reference), like(self.components, reference))
 
+    def apply(self, rows: Array) -> Array:
+        """Map rows (n, d) of this projection's namespace, device and dtype to (n, n_bits)."""
+        return (rows - self.mean[None, :]) @ self.components.T
+
 
 def principal_components(
     mean: NDArray[np.float64], covariance: NDArray[np.float64], n_components: int, n_rows: int
