@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from h2q.errors import InvalidInputError
-from h2q.images import scan_folder
+from h2q.images import is_video, not_read, scan_folder, suffix_of
 
 
 def touch(path: Path) -> Path:
@@ -85,3 +85,16 @@ def test_unreadable_subfolder_is_reported(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(errors) == 1
     with pytest.raises(InvalidInputError, match="locked"):
         scan_folder(tmp_path)
+
+
+def test_other_files_are_told_with_why(tmp_path: Path) -> None:
+    names = ["a.jpg", "b.CR2", "c.mov", "notes.txt", ".hidden.cr2"]
+    for name in names:
+        (tmp_path / name).touch()
+    told: list[str] = []
+    found = scan_folder(tmp_path, on_other=lambda path: told.append(path.name))
+    assert [path.name for path in found] == ["a.jpg"]
+    assert sorted(told) == ["b.CR2", "c.mov", "notes.txt"]
+    assert "RAW" in str(not_read(suffix_of("b.CR2")))
+    assert is_video(".mov")
+    assert not_read(".jpg") is not_read(".txt") is None

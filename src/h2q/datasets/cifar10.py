@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from h2q._typing import RandomState
+from h2q._unpickling import load_plain_pickle
 from h2q.datasets.items import Dataset, Items
 from h2q.datasets.members import read_members
 from h2q.datasets.registry import register
 from h2q.datasets.sources import ImageArray
 from h2q.datasets.splitting import split_by_class_count
-from h2q.datasets.unpickling import load_plain_pickle
 from h2q.errors import FormatError, InvalidInputError
 
 #: Items drawn from each class; the rest, 53,000 images, is the database.

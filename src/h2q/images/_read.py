@@ -1,65 +1,108 @@
-"""Read one image, or say why it cannot be read."""
+"""Read one image, or say why it cannot be read: the one way in, whichever door it came through."""
 
 from __future__ import annotations
 
+import contextlib
 import io
+import struct
+import zlib
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from h2q._typing import StrPath
 from h2q.errors import ImageError
+from h2q.images._facts import orientation, photo_facts
+from h2q.images._formats import image_formats
 
 #: Pixels above which an image is refused; the level at which pillow itself starts to warn.
 MAX_PIXELS: Final = 89_478_485
 
-# Raster formats only: pillow would hand an .eps to Ghostscript and an .wmf to the system.
-_FORMATS: Final = (
-    "AVIF", "BMP", "DIB", "GIF", "HEIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM",
-    "QOI", "SGI", "TGA", "TIFF", "WEBP", "XBM",
-)  # fmt: skip
+#: What turns an image upright, by its EXIF orientation; 1 is upright already.
+_UPRIGHT: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
-def image_formats() -> tuple[str, ...]:
-    """Names of the formats `read_image` takes, of those this pillow can open."""
-    Image.init()
-    return tuple(name for name in _FORMATS if name in Image.OPEN)
+@dataclass(frozen=True)
+class Photo:
+    """An image and what its file says of it.
 
+    Attributes
+    ----------
+    image : PIL.Image.Image
+        Upright, mode "RGB", decoded.
+    width, height : int
+        Pixels of the whole image, upright; `image` may have been decoded smaller.
+    facts : dict
+        Where the file says so: ``taken`` ("2024-06-01T12:30:00", the camera's local time),
+        ``camera``, and ``gps`` (``latitude`` and ``longitude`` in degrees) where asked for.
+    """
 
-def image_suffixes() -> frozenset[str]:
-    """Lower-case file suffixes, with the dot, of the formats `read_image` takes."""
-    formats = set(image_formats())
-    return frozenset(
-        suffix for suffix, name in Image.registered_extensions().items() if name in formats
-    )
+    image: Image.Image
+    width: int
+    height: int
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def payload(self) -> dict[str, Any]:
+        """Return what a collection stores of it: ``width``, ``height`` and the facts."""
+        return {"width": self.width, "height": self.height, **self.facts}
 
 
 def read_image(
-    source: StrPath | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS, name: str | None = None
+    source: StrPath | bytes | BinaryIO | Image.Image | np.ndarray[Any, Any],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    name: str | None = None,
 ) -> Image.Image:
-    """Read an image as upright RGB.
+    """Read an image as upright RGB: `read_photo` without the facts."""
+    return read_photo(source, max_pixels=max_pixels, name=name).image
+
+
+def read_photo(
+    source: StrPath | bytes | BinaryIO | Image.Image | np.ndarray[Any, Any],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    name: str | None = None,
+    draft_side: int | None = None,
+    gps: bool = False,
+) -> Photo:
+    """Read an image as upright RGB, and what its file says of when and how it was taken.
 
     The size is read from the header and checked before any pixel is decoded, so a decompression
-    bomb costs nothing. The EXIF orientation is applied; transparency is laid on white; 16-bit
-    greyscale is scaled to 8; of an animation the first frame is taken.
+    bomb costs nothing. The EXIF orientation is applied; transparency is laid on white; 16-bit and
+    floating-point greyscale is scaled to 8 bits; of an animation the first frame is taken. Facts
+    that are damaged are left out: they make no sound picture unsound.
 
     Parameters
     ----------
-    source : path, bytes or binary file
-        Where the encoded image is.
+    source : path, bytes, binary file, PIL image or array
+        The encoded image, or one that is open: an array is (height, width), or with 3 or 4
+        channels last.
     max_pixels : int
         Width x height above which the image is refused. Pillow has a limit of its own,
         `PIL.Image.MAX_IMAGE_PIXELS` x 2, which stays in force.
     name : str, optional
         What to call the image in an error; its path by default.
+    draft_side : int, optional
+        A JPEG whose shorter side has at least twice so many pixels is decoded at 1/2, 1/4 or 1/8
+        of its size, keeping at least so many: several times faster.
+    gps : bool
+        Whether to read where it was taken.
 
     Returns
     -------
-    PIL.Image.Image
-        Mode "RGB", fully decoded, the file closed.
+    Photo
 
     Raises
     ------
@@ -67,16 +110,24 @@ def read_image(
         If the file is missing, is no image, is truncated or broken, or is too large.
     """
     label = name or (str(source) if isinstance(source, str | PathLike) else "image")
+
+    def decode(stream: BinaryIO) -> Photo:
+        return _decode(stream, label, max_pixels, draft_side, gps)
+
     try:
+        if isinstance(source, np.ndarray):
+            return _finish(_from_array(source, label), label, max_pixels, None, gps)
+        if isinstance(source, Image.Image):
+            return _opened(source, label, max_pixels, draft_side, gps)
         if isinstance(source, bytes):
-            return _decode(io.BytesIO(source), label, max_pixels)
+            return decode(io.BytesIO(source))
         if not isinstance(source, str | PathLike):
-            return _decode(source, label, max_pixels)
+            return decode(source)
         path = Path(source)
         if path.exists() and not path.is_file():  # a folder, or a pipe that would never end
             raise ImageError(f"{label}: is not a regular file")
         with path.open("rb") as stream:
-            return _decode(stream, label, max_pixels)
+            return decode(stream)
     except ImageError:
         raise
     except FileNotFoundError as error:
@@ -87,21 +138,77 @@ def read_image(
         raise ImageError(f"{label}: {_reason(error)}") from error
 
 
-def _decode(stream: BinaryIO, label: str, max_pixels: int) -> Image.Image:
-    with Image.open(stream, formats=image_formats()) as image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise ImageError(
-                f"{label}: {width} x {height} pixels are more than the {max_pixels:,} allowed; "
-                "shrink the image, or raise max_pixels if you trust it"
-            )
-        image.load()
-        return _to_rgb(ImageOps.exif_transpose(image))
+def _decode(
+    stream: BinaryIO, label: str, max_pixels: int, draft_side: int | None, gps: bool
+) -> Photo:
+    start = stream.tell()
+    try:
+        with Image.open(stream, formats=image_formats()) as image:
+            return _finish(image, label, max_pixels, draft_side, gps)
+    except ValueError as error:
+        if "MAX_TEXT" not in str(error):
+            raise
+    # Pillow refuses a PNG for its long texts or colour profile (a guard against bombs), which
+    # nobody reads here: they are left out, and the pixels are what they were.
+    stream.seek(start)
+    with Image.open(io.BytesIO(_without_texts(stream.read())), formats=["PNG"]) as image:
+        return _finish(image, label, max_pixels, draft_side, gps)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _opened(
+    image: Image.Image, label: str, max_pixels: int, draft_side: int | None, gps: bool
+) -> Photo:
+    """Finish an image that somebody else holds, and leave it as it was."""
+    path = getattr(image, "filename", "")
+    if draft_side is not None and path and getattr(image, "fp", None) is not None:
+        # Not decoded yet: read as by its path, so that both give the same pixels.
+        with contextlib.suppress(OSError), Path(path).open("rb") as stream:
+            return _decode(stream, label, max_pixels, draft_side, gps)
+    try:
+        place = image.tell()
+    except (AttributeError, EOFError, ValueError):
+        place = 0
+    if place == 0:
+        return _finish(image, label, max_pixels, None, gps)
+    image.seek(0)  # of an animation the first frame
+    try:
+        return _finish(image, label, max_pixels, None, gps)
+    finally:
+        image.seek(place)
+
+
+def _finish(
+    image: Image.Image, label: str, max_pixels: int, draft_side: int | None, gps: bool
+) -> Photo:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{label}: {width} x {height} pixels are more than the {max_pixels:,} allowed; "
+            "shrink the image, or raise max_pixels if you trust it"
+        )
+    if width * height == 0:
+        raise ImageError(f"{label}: {width} x {height} pixels: it is empty")
+    turn = _UPRIGHT.get(orientation(image))
+    facts = photo_facts(image, gps=gps)
+    if draft_side is not None and isinstance(image, ImageFile.ImageFile):
+        image.draft(None, (draft_side, draft_side))  # only JPEG can; others do nothing
+    image.load()
+    upright = to_rgb(image if turn is None else image.transpose(turn))
+    if (
+        turn is not None
+        and turn >= Image.Transpose.ROTATE_90
+        and turn != Image.Transpose.ROTATE_180
+    ):
+        width, height = height, width
+    return Photo(upright, width, height, facts)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any mode to RGB: transparency on white, deep greyscale scaled to 8 bits."""
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        return _from_deep_grey(image)
+        return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
@@ -109,15 +216,57 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _from_deep_grey(image: Image.Image) -> Image.Image:
-    """Scale greyscale of more than 8 bits; pillow's own conversion would clip it at 255."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    top = float(values.max(initial=0.0))
-    if top > 255:
-        values = values * (255 / max(top, 65535.0))
-    elif image.mode == "F" and top <= 1:
-        values = values * 255
-    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
+def _from_array(array: np.ndarray[Any, Any], label: str) -> Image.Image:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
+        raise ImageError(
+            f"{label}: an array of shape {array.shape} is no image; expected (height, width), or "
+            "(height, width, 3 or 4)"
+        )
+    if array.dtype.kind not in "biuf":
+        raise ImageError(f"{label}: an array of {array.dtype} is no image")
+    return Image.fromarray(np.ascontiguousarray(_to_8_bits(array)))
+
+
+def _to_8_bits(values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Scale shades to 0 to 255: from 0 to 1, or from 16 bits; more is scaled by its maximum."""
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * np.uint8(255)
+    # The type says what white is, where it can; else the values do.
+    scaled = np.nan_to_num(values.astype(np.float64))
+    top = float(scaled.max(initial=0.0))
+    if values.dtype == np.uint16 or top > 255:
+        scaled *= 255 / max(top, 65535.0)
+    elif values.dtype.kind == "f" and top <= 1:
+        scaled *= 255
+    shades: np.ndarray[Any, np.dtype[np.uint8]] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return shades
+
+
+def _without_texts(data: bytes) -> bytes:
+    """Leave the texts and the colour profile of a PNG out; what turns it upright stays."""
+    kept, place = [data[:8]], 8
+    while place + 8 <= len(data):
+        (length,) = struct.unpack(">I", data[place : place + 4])
+        kind, end = data[place + 4 : place + 8], place + 12 + length
+        if kind not in (b"tEXt", b"zTXt", b"iTXt", b"iCCP") or _turns(data[place + 8 : end - 4]):
+            kept.append(data[place:end])
+        place = end
+    return b"".join(kept)
+
+
+def _turns(text: bytes) -> bool:
+    """Whether a text of a PNG holds EXIF or XMP, and is short enough for pillow."""
+    keyword, _, rest = text.partition(b"\0")
+    if keyword == b"Raw profile type exif":
+        unpacker = zlib.decompressobj()
+        with contextlib.suppress(zlib.error):
+            unpacker.decompress(rest[1:], 1 << 20)
+            return not unpacker.unconsumed_tail
+    return keyword == b"XML:com.adobe.xmp" and len(rest) < 1 << 20 and rest[:1] == b"\0"
 
 
 def _reason(error: Exception) -> str:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 from h2q._typing import StrPath
 from h2q.errors import InvalidInputError
-from h2q.images._read import image_suffixes
+from h2q.images._formats import image_suffixes
 
 
 def scan_folder(
-    folder: StrPath, *, on_error: Callable[[OSError], None] | None = None
+    folder: StrPath,
+    *,
+    on_error: Callable[[OSError], None] | None = None,
+    on_other: Callable[[Path], None] | None = None,
 ) -> list[Path]:
     """List the image files below a folder, by suffix, sorted.
 
@@ -28,6 +31,9 @@ def scan_folder(
     on_error : callable, optional
         Called with the error of a subfolder that cannot be read, which is then passed over;
         without it the error is raised.
+    on_other : callable, optional
+        Called with every other file that is not hidden: `not_read` and `is_video` know the
+        suffixes of those a person would miss.
 
     Returns
     -------
@@ -66,9 +72,13 @@ def scan_folder(
             path = here / entry.name
             if _is_folder(entry):
                 (linked if entry.is_symlink() else pending).append(path)
-            elif path.suffix.lower() in suffixes and (entry.is_symlink() or entry.is_file()):
-                found.append(path)
-    return sorted(found, key=lambda path: path.relative_to(root).parts)
+            elif entry.is_symlink() or entry.is_file():
+                if path.suffix.lower() in suffixes:
+                    found.append(path)
+                elif on_other is not None:
+                    on_other(path)
+    start = len(root.parts)
+    return sorted(found, key=lambda path: path.parts[start:])
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +16,10 @@ from h2q._typing import CodeArray, StrPath
 from h2q.codes import pack
 from h2q.collections.base import Collection
 from h2q.errors import CompatibilityError, ImageError, InvalidInputError
-from h2q.images import MAX_PIXELS, read_image, scan_folder
+from h2q.images import MAX_PIXELS, read_photo, scan_folder
 from h2q.ingest.batches import in_batches
 from h2q.ingest.encoder import Encoder
-from h2q.ingest.photo_files import PhotoFile, content_hash, photo_id, relative_path
+from h2q.ingest.photo_files import PhotoFile, photo_id, relative_path
 from h2q.ingest.plan import Plan, make_plan, vanished
 from h2q.ingest.read_ahead import read_ahead
 from h2q.ingest.report import IndexReport, OnProgress, Skipped, no_progress
@@ -41,6 +43,7 @@ def index_folder(
     prune: bool = False,
     batch_size: int = 64,
     max_pixels: int = MAX_PIXELS,
+    gps: bool = False,
     on_progress: OnProgress = no_progress,
 ) -> IndexReport:
     """Bring a collection up to date with a folder of photos.
@@ -63,7 +66,9 @@ def index_folder(
     batch_size : int
         Photos encoded and stored at a time.
     max_pixels : int
-        Photos of more pixels are skipped (`h2q.images.read_image`).
+        Photos of more pixels are skipped (`h2q.images.read_photo`).
+    gps : bool
+        Whether the payload says where a photo was taken.
     on_progress : callable
         Told how many photos of how many are done.
 
@@ -93,7 +98,7 @@ def index_folder(
     report.skipped.extend(Skipped(path, reason) for path, reason in plan.unreadable)
     if collection.keep == "codes":
         _renew(collection, plan, report, batch_size)
-    _encode(collection, encoder, plan, report, batch_size, max_pixels, on_progress)
+    _encode(collection, encoder, plan, report, batch_size, max_pixels, gps, on_progress)
     if prune:
         gone = list(vanished(collection, root, prefix.strip("/")))
         report.removed = collection.delete(gone)
@@ -146,19 +151,24 @@ def _encode(
     report: IndexReport,
     batch_size: int,
     max_pixels: int,
+    gps: bool,
     on_progress: OnProgress,
 ) -> None:
     def load(file: PhotoFile) -> _Photo | Skipped:
         try:
             status = file.path.stat()
-            digest = content_hash(file.path)
-            image = read_image(file.path, max_pixels=max_pixels)
+            if not stat.S_ISREG(status.st_mode):  # a pipe would never end
+                return Skipped(str(file.path), "is not a regular file")
+            data = file.path.read_bytes()
+            photo = read_photo(data, max_pixels=max_pixels, name=str(file.path), gps=gps)
+            prepared = encoder.prepare(photo.image)
         except ImageError as error:
             return Skipped(str(file.path), str(error).removeprefix(f"{file.path}: "))
         except OSError as error:
             return Skipped(str(file.path), error.strerror or str(error))
-        payload = file.payload(status.st_size, status.st_mtime_ns, digest)
-        return _Photo(file, payload, encoder.prepare(image))
+        digest = hashlib.sha256(data).hexdigest()
+        payload = file.payload(status.st_size, status.st_mtime_ns, digest, photo.payload())
+        return _Photo(file, payload, prepared)
 
     todo = [*plan.new, *plan.changed]
     is_new = {file.id for file in plan.new}

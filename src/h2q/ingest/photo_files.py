@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,25 @@ class PhotoFile:
         parts = self.path.relative_to(self.folder).parts
         return parts[0] if len(parts) > 1 else None
 
-    def payload(self, size: int, mtime_ns: int, sha256: str) -> dict[str, Any]:
-        """Return what the collection stores with the code."""
+    def payload(
+        self, size: int, mtime_ns: int, sha256: str, seen: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return what the collection stores with the code.
+
+        Parameters
+        ----------
+        size, mtime_ns, sha256
+            Of the file.
+        seen : mapping
+            What reading it showed (`h2q.images.Photo.payload`).
+        """
         stored: dict[str, Any] = {
             "path": relative_path(self.path, self.folder),
             "folder": str(self.folder),
             "size": size,
             "mtime_ns": mtime_ns,
             "sha256": sha256,
+            **seen,
         }
         if self.label is not None:
             stored["label"] = self.label
@@ -50,6 +61,17 @@ class PhotoFile:
 def relative_path(path: Path, folder: Path) -> str:
     """Path below the folder, with forward slashes."""
     return path.relative_to(folder).as_posix()
+
+
+#: What a payload says of the file and of the indexing; the rest was read from the picture.
+_OF_THE_FILE: Final = frozenset(
+    {"path", "folder", "size", "mtime_ns", "version", "sha256", "label"}
+)
+
+
+def seen_in(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a stored payload knows from reading the picture: of the same content, too."""
+    return {name: value for name, value in payload.items() if name not in _OF_THE_FILE}
 
 
 def photo_path(payload: Mapping[str, Any] | None) -> Path | None:

@@ -10,7 +10,14 @@ from typing import Any
 
 from h2q.collections.base import Collection
 from h2q.errors import InvalidInputError
-from h2q.ingest.photo_files import PhotoFile, content_hash, photo_id, photo_path, relative_path
+from h2q.ingest.photo_files import (
+    PhotoFile,
+    content_hash,
+    photo_id,
+    photo_path,
+    relative_path,
+    seen_in,
+)
 
 _CHUNK = 1000  # ids looked up at a time
 
@@ -96,7 +103,9 @@ def _place(plan: Plan, file: PhotoFile, stored: Mapping[str, Any] | None) -> Non
         return
     digest = content_hash(file.path) if stored.get("size") == status.st_size else None
     if digest is not None and digest == stored.get("sha256"):
-        plan.moved.append((file, file.payload(status.st_size, status.st_mtime_ns, digest)))
+        seen = seen_in(stored)
+        payload = file.payload(status.st_size, status.st_mtime_ns, digest, seen)
+        plan.moved.append((file, payload))
         return
     other = photo_path(stored)
     if not same_place and other is not None and other.exists():

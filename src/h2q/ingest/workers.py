@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from h2q.codes import pack
 from h2q.errors import H2QError, ImageError, InvalidInputError
-from h2q.images import MAX_PIXELS, read_image
+from h2q.images import MAX_PIXELS, read_photo
 from h2q.ingest.batches import in_batches
 from h2q.ingest.parts import PartFormat, write_part
-from h2q.ingest.photo_files import photo_path
+from h2q.ingest.photo_files import photo_path, seen_in
 from h2q.ingest.read_ahead import read_ahead
 from h2q.ingest.report import Skipped
 from h2q.ingest.units import PhotoUnit, Result, RowUnit, Unit
@@ -54,6 +54,8 @@ class Task:
         Photos the network takes at a time.
     max_pixels : int
         Photos of more are skipped.
+    gps : bool
+        Whether payloads say where a photo was taken.
     parts : PartFormat or None
         Write part files instead of sending arrays back, where every node reaches the place.
     """
@@ -67,6 +69,7 @@ class Task:
     device: str = "auto"
     batch_size: int = 64
     max_pixels: int = MAX_PIXELS
+    gps: bool = False
     parts: PartFormat | None = None
 
     def worker(self) -> Worker:
@@ -132,15 +135,18 @@ class _PhotoWorker:
             raise TypeError("rows need a quantizer, not a model")
         task, encoder = self._task, self._encoder
 
-        def load(file: FoundFile) -> tuple[FoundFile, str, Any] | Skipped:
+        def load(file: FoundFile) -> tuple[dict[str, Any], str, Any] | Skipped:
             try:
                 data = read_bytes(file.url)
-                image = read_image(io.BytesIO(data), max_pixels=task.max_pixels, name=file.url)
+                photo = read_photo(data, max_pixels=task.max_pixels, name=file.url, gps=task.gps)
+                prepared = encoder.prepare(photo.image)
             except ImageError as error:
                 return Skipped(file.url, str(error).removeprefix(f"{file.url}: "))
             except (OSError, H2QError) as error:
                 return Skipped(file.url, getattr(error, "strerror", None) or str(error))
-            return file, hashlib.sha256(data).hexdigest(), encoder.prepare(image)
+            digest = hashlib.sha256(data).hexdigest()
+            payload = photo_payload(unit.root, file, digest, photo.payload())
+            return payload, photo_name(task.prefix, file), prepared
 
         result = Result(unit.number, payloads=[], labels=[])
         blocks: list[NDArray[np.float32]] = []
@@ -153,9 +159,9 @@ class _PhotoWorker:
             good = [each for each in part if not isinstance(each, Skipped)]
             if good:
                 blocks.append(encoder.embed([prepared for _, _, prepared in good]))
-            for file, digest, _ in good:
-                ids.append(photo_name(task.prefix, file))
-                payloads.append(photo_payload(unit.root, file, digest))
+            for payload, item_id, _ in good:
+                ids.append(item_id)
+                payloads.append(payload)
         n_columns = encoder.hasher.n_bits
         rows = np.concatenate(blocks) if blocks else np.zeros((0, n_columns), np.float32)
         arrays: dict[str, NDArray[Any]] = {}
@@ -174,7 +180,9 @@ def photo_name(prefix: str, file: FoundFile) -> str:
     return f"{prefix}/{file.name}" if prefix else file.name
 
 
-def photo_payload(root: str, file: FoundFile, digest: str) -> dict[str, Any]:
+def photo_payload(
+    root: str, file: FoundFile, digest: str, seen: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return what is stored of a photo; of a local one, what `index_folder` would store."""
     stored: dict[str, Any] = {"path": file.name, "folder": root, "size": file.size}
     if is_url(file.url):
@@ -184,14 +192,14 @@ def photo_payload(root: str, file: FoundFile, digest: str) -> dict[str, Any]:
     stored["sha256"] = digest
     if "/" in file.name:
         stored["label"] = file.name.split("/")[0]
-    return stored
+    return {**stored, **seen}
 
 
 def is_unchanged(stored: dict[str, Any] | None, root: str, file: FoundFile) -> bool:
     """Whether a collection's payload is that of this photo as it lies there now."""
     if not stored:
         return False
-    want = photo_payload(root, file, str(stored.get("sha256")))
+    want = photo_payload(root, file, str(stored.get("sha256")), seen_in(stored))
     return stored == want
 
 

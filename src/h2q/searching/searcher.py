@@ -98,8 +98,8 @@ class Searcher(Closing):
         return self._encoder
 
     def image(self, image: Image.Image, name: str = "image") -> Query:
-        """Make a query of a picture."""
-        rows = self.encoder.embed([self.encoder.prepare(image)])
+        """Make a query of a picture, read as `h2q.images.read_image` reads its file."""
+        rows = self.encoder.embed([self.encoder.prepare(read_image(image, name=name))])
         # A collection with a quantizer of its own rotates; without one the model's rotation is it.
         if self.collection.quantizer is None:
             rows = self.encoder.rotate(rows)

@@ -16,6 +16,9 @@ from h2q.errors import InvalidInputError
 #: Takes an image and gives the float32 tensor (channels, height, width) a backbone takes.
 Transform = Callable[[Image.Image], torch.Tensor]
 
+#: Longer side over shorter side above which the ends of a picture are cut off first.
+_THINNEST = 32
+
 Augmentation = Literal["none", "flip", "crop-flip"]
 AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
 
@@ -113,4 +116,18 @@ class _ToInput:
     pixels: Callable[[Image.Image], torch.Tensor]
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
+        image = _without_far_ends(image)
         return self.pixels(image if image.mode == self.mode else image.convert(self.mode))
+
+
+def _without_far_ends(image: Image.Image) -> Image.Image:
+    """Cut a picture of extreme proportions to its middle, which is all that a crop would keep.
+
+    A line of 1 x 400,000 pixels, with its shorter side brought to 256, would take 78 GB.
+    """
+    width, height = image.size
+    longest = _THINNEST * min(width, height)
+    if max(width, height) <= longest:
+        return image
+    left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
+    return image.crop((left, top, left + min(width, longest), top + min(height, longest)))

@@ -1,0 +1,101 @@
+"""Encoders: photos to rows of features, by networks that are trained already.
+
+======================  =========================================================================
+``efficientnet-lite0``  the default: ImageNet features from a package, run by onnxruntime
+``onnx:FILE``           any network in an ONNX file, its preprocessing beside it as JSON
+``timm:NAME``           any network of timm (torch)
+======================  =========================================================================
+
+Each is an `Encoder` (`base`); a trained model of `h2q train` is one, too (`h2q.ingest`). A
+collection keeps the name and the fingerprint of its encoder (`KeptEncoder`). Importing this package
+imports neither torch nor onnxruntime.
+"""
+
+from __future__ import annotations
+
+from h2q.encoders import efficientnet_lite0
+from h2q.encoders.base import Encoder, TextEncoder
+from h2q.encoders.kept import KeptEncoder
+from h2q.encoders.preparing import Preparing
+from h2q.errors import CompatibilityError, InvalidInputError
+
+__all__ = [
+    "DEFAULT",
+    "Encoder",
+    "KeptEncoder",
+    "Preparing",
+    "TextEncoder",
+    "load_encoder",
+    "load_kept",
+]
+
+#: The encoder of a collection of photos of which nothing else is said.
+DEFAULT = efficientnet_lite0.NAME
+
+
+def load_encoder(name: str = DEFAULT, *, device: str = "auto") -> Encoder:
+    """Load an encoder by its name.
+
+    Parameters
+    ----------
+    name : str
+        ``efficientnet-lite0``, ``onnx:FILE`` or ``timm:NAME``.
+    device : str
+        Where a network of torch runs; those of onnxruntime run on the CPU.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such encoder.
+    FormatError
+        If its file cannot be used.
+    MissingExtraError
+        If what runs it is not installed.
+    """
+    if name == efficientnet_lite0.NAME:
+        from h2q.encoders.onnx_model import OnnxEncoder
+
+        kept = KeptEncoder(name, efficientnet_lite0.fingerprint(), efficientnet_lite0.DIMENSION)
+        data = efficientnet_lite0.graph_file()
+        return OnnxEncoder(data, efficientnet_lite0.PREPARING, kept)
+    if name.startswith("onnx:"):
+        from h2q.encoders.onnx_model import load_onnx
+
+        return load_onnx(name)
+    if name.startswith("timm:"):
+        from h2q.encoders.timm_model import TimmEncoder
+
+        return TimmEncoder(name, device)
+    raise InvalidInputError(
+        f"unknown encoder {name!r}; expected {DEFAULT}, onnx:FILE or timm:NAME "
+        "(a model of `h2q train` is given as --model)"
+    )
+
+
+def load_kept(data: bytes, *, name: str | None = None, device: str = "auto") -> Encoder:
+    """Load the encoder a collection keeps the name of, and see that it is still the same.
+
+    Parameters
+    ----------
+    data : bytes
+        What the collection keeps (`Encoder.to_bytes`).
+    name : str, optional
+        Where it is now, if not where it was.
+    device : str
+        As in `load_encoder`.
+
+    Raises
+    ------
+    CompatibilityError
+        If what goes by the name gives other rows than those the collection was made of.
+    """
+    kept = KeptEncoder.from_bytes(data)
+    encoder = load_encoder(name or kept.name, device=device)
+    found = KeptEncoder.from_bytes(encoder.to_bytes())
+    if found.fingerprint != kept.fingerprint:
+        raise CompatibilityError(
+            f"the collection was made with the encoder {kept.name} ({kept.fingerprint[:12]}), "
+            f"{encoder.name} is another ({found.fingerprint[:12]}): its rows cannot be compared; "
+            "give the one it was made with, or make another collection"
+        )
+    return encoder
