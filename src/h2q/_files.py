@@ -1,23 +1,38 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and what a killed process leaves of them."""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import sys
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from h2q._typing import StrPath
+
+if sys.platform != "win32":
+    import fcntl
+
+#: How long one waits for another process that puts a file in its place: that takes milliseconds.
+_PATIENCE_S: Final = 60.0
+_PAUSE_S: Final = 0.002
+#: Scratch folders of one file that may be in use at once and are looked for when it is opened.
+_SCRATCHES: Final = 4
+_NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
 
 @contextmanager
 def written_whole(path: StrPath) -> Iterator[BinaryIO]:
     """Open a new file for writing that takes the place of `path` only when all went well.
 
-    It has a temporary name in the same folder, is flushed to the disk, and is then renamed; if
-    the block raises, `path` is as it was.
+    It lies in a hidden folder beside `path`, is flushed to the disk, and is then renamed; if the
+    block raises, `path` is as it was. What a killed process leaves is removed by the next.
 
     Examples
     --------
@@ -29,18 +44,170 @@ def written_whole(path: StrPath) -> Iterator[BinaryIO]:
     b'whole'
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
+    with scratch_folder(target) as folder:
+        temporary = folder / target.name
         with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        synchronise(target.parent)
 
 
 def write_whole(path: StrPath, data: bytes) -> None:
     """Write a file whole or not at all (`written_whole`)."""
     with written_whole(path) as file:
         file.write(data)
+
+
+def synchronise(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some file systems have no such thing for folders.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(handle)
+
+
+def place_new(temporary: Path, target: Path) -> None:
+    """Give a file its name, and never that of another file.
+
+    Raises
+    ------
+    FileExistsError
+        If there is something of that name.
+    """
+    try:
+        os.link(temporary, target)  # unlike a rename it never takes the place of another file
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # A file system without hard links: the caller has locked the folder against others of us.
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
+        temporary.rename(target)
+    else:
+        temporary.unlink()
+    synchronise(target.parent)
+
+
+@contextmanager
+def locked_folder(folder: Path, *, alone: bool) -> Iterator[bool]:
+    """Keep others of us from putting files in their places in a folder, or from opening them.
+
+    The lock leaves no file behind and ends with the process. Where the file system has none
+    (yields False) nothing is held.
+
+    Parameters
+    ----------
+    folder : path
+    alone : bool
+        Whether this excludes all others, or only those that want to be alone.
+
+    Raises
+    ------
+    TimeoutError
+        If another process holds it for a minute.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        yield _locked(handle, alone, _PATIENCE_S)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def scratch_folder(target: Path) -> Iterator[Path]:
+    """Give a hidden folder beside `target` for what is to take its place; removed afterwards.
+
+    Its name depends on the target's alone, and it is locked while its maker lives: so what a
+    killed process leaves is known to be dead, and is used and removed by the next.
+    """
+    folder, handle = _own_scratch(target)
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(folder)
+        os.close(handle)
+
+
+def sweep(target: Path) -> None:
+    """Remove the scratch folders of `target` whose makers are dead; leave all others."""
+    for number in range(_SCRATCHES):
+        folder = _scratch(target, number)
+        if not folder.is_dir():
+            continue
+        with suppress(OSError):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                if _locked(handle, True, 0.0) and _is_at(handle, folder):
+                    shutil.rmtree(folder)
+            finally:
+                os.close(handle)
+
+
+def _own_scratch(target: Path) -> tuple[Path, int]:
+    """Make a scratch folder, or take over one of the dead; and the handle that locks it."""
+    for number in count():
+        folder = _scratch(target, number)
+        while True:
+            with suppress(FileExistsError):
+                folder.mkdir()
+            try:
+                handle = os.open(folder, os.O_RDONLY)
+            except FileNotFoundError:  # its maker has just removed it
+                continue
+            try:
+                locked = _locked(handle, True, 0.0)
+            except TimeoutError:  # its maker is at work
+                os.close(handle)
+                break
+            if not locked:  # no locks on this file system: a name that nobody else has
+                os.close(handle)
+                folder = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+                folder.mkdir()
+                return folder, os.open(folder, os.O_RDONLY)
+            if _is_at(handle, folder):
+                for left in folder.iterdir():
+                    left.unlink()
+                return folder, handle
+            os.close(handle)
+    raise AssertionError  # `count` has no end
+
+
+def _scratch(target: Path, number: int) -> Path:
+    return target.with_name(f".{target.name}.{number}.tmp")
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(handle))
+
+
+def _locked(handle: int, alone: bool, patience: float) -> bool:
+    """Lock an open file or folder; False where there are no locks."""
+    if sys.platform == "win32":
+        return False
+    end = time.monotonic() + patience
+    kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+    while True:
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= end:
+                raise TimeoutError(
+                    errno.ETIMEDOUT, "another process is at work in the folder"
+                ) from error
+            time.sleep(_PAUSE_S)
+        except OSError:
+            return False
+        else:
+            return True

@@ -222,14 +222,14 @@ def test_any_flipped_bit_is_found(path, model):
     header = rng.integers(0, length, 150)
     content = rng.integers(length, len(data), 50)
     harmless = 0
-    _, wanted = array_file.open_mapped(cache_of(path))
+    _, wanted = array_file.read(cache_of(path))
     wanted = {name: array.copy() for name, array in wanted.items()}
     for place in [*range(8), *header, *content]:
         flipped = bytearray(data)
         flipped[place] ^= 1 << int(rng.integers(8))
         cache_of(path).write_bytes(flipped)
         try:
-            facts, arrays = array_file.open_mapped(cache_of(path))
+            facts, arrays = array_file.read(cache_of(path))
         except FormatError:
             continue
         # A bit of the header's white space, or of the order of its keys' letters at most.

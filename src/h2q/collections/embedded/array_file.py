@@ -1,8 +1,9 @@
-"""Arrays in a file that is mapped into memory, with checksums that find every kind of damage.
+"""Arrays in a file, with checksums that find every kind of damage.
 
-The layout is that of safetensors, so any of its readers can read the file: 8 bytes with the length
-of the header, the header (JSON), the arrays. Under `__metadata__` stand our facts (JSON) and their
-CRC-32; the facts hold the checksum of each array.
+The file is read, not mapped: what others do to it later changes no array, and ends no process. The
+checksums look at every byte anyhow. The layout is that of safetensors, so any of its readers can
+read the file: 8 bytes with the length of the header, the header (JSON), the arrays. Under
+`__metadata__` stand our facts (JSON) and their CRC-32; the facts hold the checksum of each array.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, An
                 file.write(ready[name].reshape(-1).view(np.uint8).data)
 
 
-def open_mapped(path: Path) -> tuple[dict[str, Any], Arrays]:
-    """Return the facts and the arrays, which are read from the file where they are used.
+def read(path: Path) -> tuple[dict[str, Any], Arrays]:
+    """Return the facts and the arrays.
 
     Raises
     ------
@@ -60,9 +61,9 @@ def open_mapped(path: Path) -> tuple[dict[str, Any], Arrays]:
     OSError
         If it cannot be read.
     """
-    if path.stat().st_size < 8:
+    data = np.fromfile(path, dtype=np.uint8) if path.is_file() else np.empty(0, np.uint8)
+    if len(data) < 8:
         raise FormatError(f"{path}: truncated")
-    data = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
     try:
         length = int.from_bytes(data[:8].tobytes(), "little")
         if length > min(_LONGEST_HEADER, len(data) - 8):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from h2q.collections.embedded import schema
-from h2q.collections.embedded.connection import connect, reading
+from h2q._files import locked_folder, place_new, scratch_folder, synchronise
+from h2q.collections.embedded import beside, lineage
+from h2q.collections.embedded.connection import connect, reading, writing
 from h2q.collections.embedded.faults import reported
+from h2q.collections.embedded.held_file import check_free
 from h2q.errors import CollectionError
 
 #: Pages copied between two reports of progress: 16 MB.
@@ -35,26 +36,35 @@ def backup(
     CollectionError
         If `target` exists and `overwrite` is false, or it cannot be written.
     """
-    if target.exists() and (not overwrite or target.is_dir() or target.samefile(path)):
-        raise CollectionError(
-            f"{target} exists; give another path"
-            + ("" if overwrite else ", or overwrite=True (--overwrite) to replace it")
-        )
+    target = Path(os.path.realpath(target))  # what a link leads to is replaced, not the link
+    with reported(target):
+        beside.check_name(target)
+        if os.path.lexists(target) and (not overwrite or target.is_dir() or target.samefile(path)):
+            raise CollectionError(
+                f"{target} exists; give another path"
+                + ("" if overwrite else ", or overwrite=True (--overwrite) to replace it")
+            )
+        if overwrite:  # also before the work of copying
+            with locked_folder(target.parent, alone=True):
+                _check_target(target)
     with reported(path):
         source = connect(path, "r")
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
-        with reported(target):
+        with reported(target), scratch_folder(target) as folder:
+            temporary = folder / target.name
             with reading(source):
                 # Reading begins the snapshot; without it every write would begin the copy anew.
                 source.execute("SELECT last_row FROM state").fetchone()
                 _copy(source, temporary, on_progress)
-            schema.check_file(temporary)
+            _make_its_own(temporary)
             _put_in_place(temporary, target, overwrite)
     finally:
         source.close()
-        for suffix in ("", "-journal", "-wal", "-shm"):
-            Path(f"{temporary}{suffix}").unlink(missing_ok=True)
+
+
+def _check_target(target: Path) -> None:
+    if target.exists():
+        check_free(target)
 
 
 def _copy(source: sqlite3.Connection, temporary: Path, on_progress: OnProgress | None) -> None:
@@ -69,21 +79,26 @@ def _copy(source: sqlite3.Connection, temporary: Path, on_progress: OnProgress |
         copy.close()
 
 
-def _put_in_place(temporary: Path, target: Path, overwrite: bool) -> None:
-    _synchronise(temporary)
-    if overwrite:
-        temporary.replace(target)
-    else:
-        try:
-            os.link(temporary, target)  # unlike a rename it never takes the place of another file
-        except FileExistsError as error:
-            raise CollectionError(f"{target} has come into being; give another path") from error
-    _synchronise(target.parent)
-
-
-def _synchronise(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+def _make_its_own(copy: Path) -> None:
+    """Part the copy from the collection: no log and no cache of that belongs to it."""
+    connection = connect(copy, "a")
     try:
-        os.fsync(handle)
+        with writing(connection):
+            lineage.leave(connection)
     finally:
-        os.close(handle)
+        connection.close()
+    synchronise(copy)
+
+
+def _put_in_place(temporary: Path, target: Path, overwrite: bool) -> None:
+    with locked_folder(target.parent, alone=True):
+        check_free(target)
+        if overwrite:
+            temporary.replace(target)
+            beside.remove(target)
+            synchronise(target.parent)
+        else:
+            try:
+                place_new(temporary, target)
+            except FileExistsError as error:
+                raise CollectionError(f"{target} has come into being; give another path") from error

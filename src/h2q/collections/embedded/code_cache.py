@@ -36,7 +36,7 @@ class CodeCache:
         self._tried = _NOTHING
 
     def load(self, connection: sqlite3.Connection, state: State) -> tuple[State, TableArrays]:
-        """Return the items of an earlier state, mapped into memory: none where there is no cache.
+        """Return the items of an earlier state: none where there is no cache.
 
         Parameters
         ----------

@@ -25,6 +25,7 @@ from h2q.collections.base import (
 )
 from h2q.collections.embedded import artifacts, backup, checking, items, schema, searching
 from h2q.collections.embedded.connection import Mode
+from h2q.collections.embedded.held_file import Guard
 from h2q.collections.embedded.index_spec import IndexSpec
 from h2q.collections.embedded.record_mirror import RecordMirror
 from h2q.collections.embedded.session import Session
@@ -53,8 +54,9 @@ class EmbeddedCollection(Session):
         mode: Mode,
         meta: dict[str, str],
         spec: IndexSpec,
+        guard: Guard,
     ) -> None:
-        super().__init__(connection, path, mode, int(meta["n_bits"]), spec)
+        super().__init__(connection, path, mode, int(meta["n_bits"]), spec, guard)
         self._meta = meta
         self._n_bits = int(meta["n_bits"])
         self._width = code_width(self._n_bits)

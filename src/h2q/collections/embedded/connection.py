@@ -6,9 +6,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 from urllib.parse import quote
 
+from h2q.collections.embedded import lineage
 from h2q.errors import CollectionError
 
 Mode = Literal["a", "r"]
@@ -20,8 +21,32 @@ _LOG_BYTES: Final = 64 << 20
 _CACHE_KIB: Final = 64 << 10
 
 
-def connect(path: Path, mode: Mode) -> sqlite3.Connection:
-    """Open an existing file.
+class Watch(Protocol):
+    """What is told of every transaction that writes."""
+
+    def check(self) -> None:
+        """Raise where the file is no longer the one that was opened."""
+
+    def wrote(self, token: str) -> None:
+        """Take note of the token of a transaction (`lineage`)."""
+
+
+class Connection(sqlite3.Connection):
+    """A connection to a collection file.
+
+    Attributes
+    ----------
+    fixed : bool
+        Whether it takes the file for one that does not change.
+    watch : Watch, optional
+    """
+
+    fixed = False
+    watch: Watch | None = None
+
+
+def connect(path: Path, mode: Mode) -> Connection:
+    """Open an existing file, and read from it.
 
     Writing uses the write-ahead log with `synchronous=FULL`: a commit returns when the log is on
     the disk, so what was acknowledged survives a kill of the process and a loss of power.
@@ -31,16 +56,20 @@ def connect(path: Path, mode: Mode) -> sqlite3.Connection:
     connection = _connect(path, "mode=rw")
     try:
         _configure_for_writing(connection)
-        # Raises at once where the file or the folder is read-only.
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
+        connection.execute("SELECT 1 FROM meta").fetchone()
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def connect_new(path: Path) -> sqlite3.Connection:
+def check_writable(connection: sqlite3.Connection) -> None:
+    """Raise where the file or its folder is read-only; may wait for another that is writing."""
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("ROLLBACK")
+
+
+def connect_new(path: Path) -> Connection:
     """Open a file that does not exist yet, for writing."""
     connection = _connect(path, "mode=rwc")
     try:
@@ -53,14 +82,33 @@ def connect_new(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def writing(connection: sqlite3.Connection) -> Iterator[None]:
-    """One transaction that writes: all of it is durable afterwards, or none of it happened."""
+    """One transaction that writes: all of it is durable afterwards, or none of it happened.
+
+    Raises
+    ------
+    CollectionError
+        If the file was moved, replaced or overwritten. Then nothing is acknowledged: the commit
+        did not happen, or does not stand in the file of this name.
+    """
+    watch = connection.watch if isinstance(connection, Connection) else None
+    if watch is not None:
+        watch.check()
     connection.execute("BEGIN IMMEDIATE")
+    before = connection.total_changes
     try:
+        if watch is not None:
+            watch.check()  # one may have waited for long
         yield
+        if connection.total_changes != before:
+            token = lineage.extend(connection)
+            if watch is not None:
+                watch.wrote(token)
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:  # SQLite itself rolls back where the disk is full
             connection.execute("ROLLBACK")
+    if watch is not None:
+        watch.check()
 
 
 @contextmanager
@@ -92,7 +140,7 @@ def _configure_for_writing(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
 
-def _connect_to_read(path: Path) -> sqlite3.Connection:
+def _connect_to_read(path: Path) -> Connection:
     """Open for queries only; where the folder is read-only, as a file that does not change."""
     # Not "mode=ro": such a connection leaves its -wal and -shm files behind when it is closed.
     connection = _connect(path, "mode=rw")
@@ -111,11 +159,12 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
                 "to a folder that can be written and open the collection there"
             ) from error
         connection = _connect(path, "mode=ro&immutable=1")
+        connection.fixed = True
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     return connection
 
 
-def _connect(path: Path, options: str) -> sqlite3.Connection:
+def _connect(path: Path, options: str) -> Connection:
     # Autocommit: transactions are begun by `reading` and `writing` alone.
     return sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?{options}",
@@ -123,4 +172,5 @@ def _connect(path: Path, options: str) -> sqlite3.Connection:
         timeout=_PATIENCE_S,
         isolation_level=None,
         check_same_thread=False,
+        factory=Connection,
     )

@@ -52,7 +52,7 @@ class DerivedFile:
         if token is None:
             return None
         try:
-            facts, arrays = array_file.open_mapped(self.path)
+            facts, arrays = array_file.read(self.path)
         except (OSError, FormatError):
             return None
         if facts.get("token") != token or facts.get("version") != _VERSION:

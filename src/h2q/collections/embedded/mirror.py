@@ -118,7 +118,9 @@ class Mirror:
         self._version = version
 
     def _follow(self, connection: sqlite3.Connection, state: items.State) -> None:
-        if state.forgotten > self._state.removed:  # the log of what was removed is cut
+        known = self._state
+        set_back = state.last_row < known.last_row or state.removed < known.removed
+        if set_back or state.forgotten > known.removed:  # the log of what was removed is cut
             self._forget()
         try:
             if self._state == _NOTHING:

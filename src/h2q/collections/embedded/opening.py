@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from h2q._files import locked_folder, place_new, scratch_folder, sweep, synchronise
 from h2q._typing import StrPath
 from h2q._version import __version__
 from h2q.collections.base import Decoder, IndexKind, Keep, Quantizer
-from h2q.collections.embedded import artifacts, schema
+from h2q.collections.embedded import artifacts, beside, lineage, schema
 from h2q.collections.embedded.collection import EmbeddedCollection
-from h2q.collections.embedded.connection import Mode, connect, connect_new, writing
+from h2q.collections.embedded.connection import (
+    Connection,
+    Mode,
+    check_writable,
+    connect,
+    connect_new,
+    writing,
+)
 from h2q.collections.embedded.faults import reported
+from h2q.collections.embedded.held_file import Guard, HeldFile, check_free
 from h2q.collections.embedded.index_spec import IndexSpec
 from h2q.collections.wanted import Wanted, as_wanted, check_fit
 from h2q.errors import CollectionError, InvalidInputError
@@ -38,34 +47,59 @@ def open_embedded(
     if index is not None or not path.exists():
         IndexSpec().changed(index, index_options)  # refuses what is unknown, before a file is made
     wanted = as_wanted(n_bits, quantizer, model, keep, decoder)
-    with reported(path):
+    given, path = path, Path(os.path.realpath(path))  # SQLite, too, goes by the file's own name
+    with reported(given):
+        beside.check_name(path)
         if path.is_dir():
-            raise CollectionError(f"{path}: a folder, where the file of a collection is needed")
+            raise CollectionError(f"{given}: a folder, where the file of a collection is needed")
         if not path.exists():
             if mode == "r":
-                raise CollectionError(f"{path}: there is no such collection to read")
+                raise CollectionError(f"{given}: there is no such collection to read")
             if not wanted.n_bits:
                 raise CollectionError(
-                    f"{path}: there is no such collection; give n_bits, a quantizer or a model to "
+                    f"{given}: there is no such collection; give n_bits, a quantizer or a model to "
                     "make one"
                 )
             _create(path, wanted)
-        schema.check_file(path)
-        connection = connect(path, mode)
+        connection, guard = _connected(path, mode)
         try:
-            meta = schema.read_meta(connection, path)
+            if mode == "a":
+                check_writable(connection)
+            meta = schema.read_meta(connection, given)
             check_fit(
-                path,
+                given,
                 wanted,
                 n_bits=int(meta["n_bits"]),
                 keep=meta["keep"],
                 fingerprints=artifacts.fingerprints(connection),
             )
-            spec = _index_spec(connection, path, meta, mode, index, index_options)
+            spec = _index_spec(connection, given, meta, mode, index, index_options)
         except BaseException:
-            connection.close()
+            guard.release()
             raise
-    return EmbeddedCollection(connection, path, mode, meta, spec)
+    return EmbeddedCollection(connection, path, mode, meta, spec, guard)
+
+
+def _connected(path: Path, mode: Mode) -> tuple[Connection, Guard]:
+    """Open a file that is there, and watch it from now on."""
+    if mode == "a":
+        for name in (path, *beside.derived(path)):
+            sweep(name)
+    log = beside.log_of(path)
+    alone = log.exists() and log.stat().st_size > 0
+    with locked_folder(path.parent, alone=alone):
+        held = HeldFile.take(path, mode)
+        try:
+            connection = connect(path, mode)
+            try:
+                connection.watch = guard = Guard(held, connection, connection.fixed)
+            except BaseException:
+                connection.close()
+                raise
+        except BaseException:
+            held.leave()
+            raise
+    return connection, guard
 
 
 def _index_spec(
@@ -89,9 +123,9 @@ def _index_spec(
 
 
 def _create(path: Path, wanted: Wanted) -> None:
-    """Make the file under another name and give it its own when it is complete."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
+    """Make the file elsewhere and give it its name when it is complete."""
+    with scratch_folder(path) as folder:
+        temporary = folder / path.name
         connection = connect_new(temporary)
         try:
             n_bits = next(iter(wanted.n_bits.values()))
@@ -99,17 +133,13 @@ def _create(path: Path, wanted: Wanted) -> None:
             with writing(connection):
                 for name, source in wanted.sources.items():
                     artifacts.store(connection, name, source)
+                lineage.extend(connection)
         finally:
             connection.close()  # folds the write-ahead log into the file
-        try:
-            os.link(temporary, path)  # unlike a rename it never takes the place of another file
-        except FileExistsError:
-            return  # another process has just made it; it is checked as any other
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{temporary}{suffix}").unlink(missing_ok=True)
+        synchronise(temporary)
+        with locked_folder(path.parent, alone=True):
+            if path.exists():
+                return  # another process has just made it; it is checked as any other
+            check_free(path)
+            with suppress(FileExistsError):
+                place_new(temporary, path)

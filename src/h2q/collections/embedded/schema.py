@@ -13,6 +13,7 @@ same row numbers, and format version 2. One that keeps codes alone has no such t
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -108,8 +109,14 @@ def version_of(keep: Keep) -> int:
     return _CODES_VERSION if keep == "codes" else _RECORDS_VERSION
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, handle: int) -> None:
     """Refuse a file that is not one of ours, before SQLite touches it.
+
+    Parameters
+    ----------
+    path : path
+    handle : int
+        The file, open: to open and close it here would end the locks that this process has on it.
 
     Raises
     ------
@@ -118,8 +125,7 @@ def check_file(path: Path) -> None:
     CompatibilityError
         If its format version is not one this h2q reads.
     """
-    with path.open("rb") as file:
-        header = file.read(100)
+    header = os.pread(handle, 100, 0)
     remedy = "give the path of an h2q collection, or of a file that does not exist yet"
     if len(header) < 100 or not header.startswith(_SQLITE_MAGIC):
         raise FormatError(f"{path}: not an h2q collection; {remedy}")
@@ -134,7 +140,7 @@ def check_file(path: Path) -> None:
         )
     page_size = int.from_bytes(header[16:18])
     announced = (65536 if page_size == 1 else page_size) * int.from_bytes(header[28:32])
-    size = path.stat().st_size
+    size = os.fstat(handle).st_size
     # With a write-ahead log beside it the file may lag behind its header: SQLite repairs that.
     log = Path(f"{path}-wal")
     if size < announced and not (log.exists() and log.stat().st_size):

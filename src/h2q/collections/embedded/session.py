@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from h2q.codes import code_width
 from h2q.collections.embedded import items
 from h2q.collections.embedded.connection import Mode, reading, writing
 from h2q.collections.embedded.faults import reported
+from h2q.collections.embedded.held_file import Guard
 from h2q.collections.embedded.index_spec import IndexSpec
 from h2q.collections.embedded.mirror import Mirror
 from h2q.collections.embedded.row_index import RowIndex
@@ -40,12 +42,23 @@ class Session:
         Length of the codes.
     spec : IndexSpec
         The index that finds them.
+    guard : Guard
+        Of the file; released with the session.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path, mode: Mode, n_bits: int, spec: IndexSpec
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        mode: Mode,
+        n_bits: int,
+        spec: IndexSpec,
+        guard: Guard,
     ) -> None:
         self._connection = connection
+        self._guard = guard
+        # An object that nobody closed gives its file back all the same.
+        self._end = weakref.finalize(self, guard.release)
         self._path = path
         self._mode: Mode = mode
         self._spec = spec
@@ -67,6 +80,7 @@ class Session:
         with self._lock, reported(self._path):
             self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._check()
 
     def optimize(self, share: float = 0.0) -> None:
         """Build the index where there is one, and write the files that open the collection fast.
@@ -81,6 +95,7 @@ class Session:
             Only what lacks more than this share of the items is written anew.
         """
         with self._lock, reported(self._path):
+            self._check()
             with reading(self._connection):
                 self._mirror.view(self._connection).prepare()
             if self._mode == "a":
@@ -99,7 +114,7 @@ class Session:
     def _release(self) -> None:
         with self._lock:
             self._closed = True
-            self._connection.close()
+            self._end()
 
     def _save_before_closing(self) -> None:
         if not self._mirror.loaded:
@@ -108,7 +123,10 @@ class Session:
             with reading(self._connection):
                 self._mirror.refresh(self._connection)
             self._mirror.save(self._connection, _LAG_CLOSING)
-        except sqlite3.Error:  # a damaged or a full disk: whoever reads on is told
+        except (
+            sqlite3.Error,
+            CollectionError,
+        ):  # a damaged or a full disk: whoever reads on is told
             return
 
     def __enter__(self) -> Self:
@@ -129,6 +147,7 @@ class Session:
     def _view(self, condition: Condition | None, alone: bool = True) -> Iterator[View]:
         """Give the newest state, in a snapshot; without one where `alone` it is all one needs."""
         with self._lock, reported(self._path):
+            self._check()
             if alone and (view := self._mirror.unchanged(self._connection, condition)) is not None:
                 yield view
             else:
@@ -139,8 +158,16 @@ class Session:
 
     @contextmanager
     def _snapshot(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, reported(self._path), reading(self._connection):
-            yield self._connection
+        with self._lock, reported(self._path):
+            self._check()
+            with reading(self._connection):
+                yield self._connection
+
+    def _check(self) -> None:
+        """Raise where the collection is closed, or its file no longer the one that was opened."""
+        if self._closed:
+            raise CollectionError(f"{self._path}: the collection is closed; open it again")
+        self._guard.check()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -149,6 +176,7 @@ class Session:
                 f"{self._path}: opened for reading (mode='r'); open it with mode='a' to write"
             )
         with self._lock, reported(self._path):
+            self._check()
             self._mirror.written()
             with writing(self._connection):
                 yield self._connection
