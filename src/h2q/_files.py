@@ -22,7 +22,7 @@ if sys.platform != "win32":
 #: How long one waits for another process that puts a file in its place: that takes milliseconds.
 _PATIENCE_S: Final = 60.0
 _PAUSE_S: Final = 0.002
-#: Scratch folders of one file that may be in use at once and are looked for when it is opened.
+#: Scratch folders of one file that are looked for; so many are not in use at once.
 _SCRATCHES: Final = 4
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
@@ -134,27 +134,35 @@ def scratch_folder(target: Path) -> Iterator[Path]:
         with suppress(OSError):
             shutil.rmtree(folder)
         os.close(handle)
+        for number in range(_SCRATCHES):
+            _sweep(target.with_name(_scratch_name(target.name, number)))
 
 
-def sweep(target: Path) -> None:
-    """Remove the scratch folders of `target` whose makers are dead; leave all others."""
-    for number in range(_SCRATCHES):
-        folder = _scratch(target, number)
-        if not folder.is_dir():
-            continue
-        with suppress(OSError):
-            handle = os.open(folder, os.O_RDONLY)
-            try:
-                if _locked(handle, True, 0.0) and _is_at(handle, folder):
-                    shutil.rmtree(folder)
-            finally:
-                os.close(handle)
+def sweep(target: StrPath) -> None:
+    """Remove what a killed process was making to take the place of `target`; leave what lives.
+
+    The first scratch folder is looked at; whoever is the next to make one looks at them all.
+    """
+    folder, name = os.path.split(target)  # in plain text, for it is done at every opening
+    first = os.path.join(folder, _scratch_name(name, 0))  # noqa: PTH118
+    if os.path.isdir(first):  # noqa: PTH112
+        _sweep(Path(first))
+
+
+def _sweep(folder: Path) -> None:
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            if _locked(handle, True, 0.0) and _is_at(handle, folder):
+                shutil.rmtree(folder)
+        finally:
+            os.close(handle)
 
 
 def _own_scratch(target: Path) -> tuple[Path, int]:
     """Make a scratch folder, or take over one of the dead; and the handle that locks it."""
     for number in count():
-        folder = _scratch(target, number)
+        folder = target.with_name(_scratch_name(target.name, number))
         while True:
             with suppress(FileExistsError):
                 folder.mkdir()
@@ -180,8 +188,8 @@ def _own_scratch(target: Path) -> tuple[Path, int]:
     raise AssertionError  # `count` has no end
 
 
-def _scratch(target: Path, number: int) -> Path:
-    return target.with_name(f".{target.name}.{number}.tmp")
+def _scratch_name(name: str, number: int) -> str:
+    return f".{name}.{number}.tmp"
 
 
 def _is_at(handle: int, path: Path) -> bool:

@@ -76,7 +76,7 @@ def claim(path: Path, handle: int, mode: str) -> None:
             f"{path}: has more than one name (hard links), and its write-ahead log would go by one "
             "of them; copy the file, or give it symbolic links instead"
         )
-    journal = Path(f"{path}-journal")
+    log, journal = log_of(path), Path(f"{path}-journal")
     if journal.exists() and journal.stat().st_size:
         raise CollectionError(
             f"{path}: {journal.name} beside it is not h2q's, and SQLite would write it into the "
@@ -86,7 +86,8 @@ def claim(path: Path, handle: int, mode: str) -> None:
         user, user_of_log = user_of(handle), _user_of_log(path)
         if not user and _has_open(user_of_log, handle):  # it lost its locks (`held_file`)
             user = user_of_log
-        ours = lineage.of_log(log_of(path)).continues(lineage.of_file(handle))
+        found = lineage.of_log(log)
+        ours = not found.frames or found.continues(lineage.of_file(handle))
         if bool(user) == bool(user_of_log) and (ours or not user):
             break
         time.sleep(_PAUSE_S)
@@ -102,7 +103,6 @@ def claim(path: Path, handle: int, mode: str) -> None:
         )
     if ours:
         return
-    log = log_of(path)
     if user:
         raise CollectionError(
             f"{path}: was overwritten while {_named(user)} has it open; end that process first"

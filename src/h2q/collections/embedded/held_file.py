@@ -26,8 +26,8 @@ _held: dict[tuple[int, int], HeldFile] = {}
 #: A checkpoint of another process may be seen half done.
 _TRIES: Final = 50
 _PAUSE_S: Final = 0.02
-#: Of a file: where it is, and when it was last changed.
-_Stamp = tuple[int, int, int, int, int]
+#: Of a file: which it is, and when it was last changed.
+_Stamp = tuple[int, int, int, int]
 
 
 class HeldFile:
@@ -38,6 +38,8 @@ class HeldFile:
     path : path
         Where it was opened.
     handle : int
+    identity : str or None
+        Of the collection in it.
     tokens : set of str
         That of the file when it was opened, and those that this process put into it.
     """
@@ -46,6 +48,7 @@ class HeldFile:
         self.path = path
         self.handle = handle
         found = lineage.of_file(handle)
+        self.identity = None if found is None else found.identity
         self.tokens: set[str] = set() if found is None else {found.token}
         self.key = _key(os.fstat(handle))
         self._place = _place(path)
@@ -134,17 +137,16 @@ class Guard:
         self._held = held
         self._connection = connection
         self._fixed = fixed
-        self._file = held.path
-        self._log = beside.log_of(held.path)
+        # As text: they are looked at in every call.
+        self._file = str(held.path)
+        self._log = str(beside.log_of(held.path))
         self._lost: str | None = None
         #: Whether what the log holds must not come into the file any more.
         self._spoilt = False
         self._released = False
         self._log_key = self._key_of_log()
-        here = self._file.stat()
+        here = os.stat(self._file)  # noqa: PTH116
         self._stamp = _stamp(here)
-        found = lineage.of_file(held.handle)
-        self._identity = None if found is None else found.identity
         self._version = self._data_version()
         if _key(here) != held.key:
             raise CollectionError(f"{held.path}: was replaced while it was opened; open it again")
@@ -155,12 +157,14 @@ class Guard:
         Raises
         ------
         CollectionError
-            Then, and at every call that follows.
+            Then, and at every call that follows; and after `release`.
         """
+        if self._released:
+            raise CollectionError(f"{self._held.path}: the collection is closed; open it again")
         if self._lost is not None:
             raise CollectionError(self._lost)
         try:
-            here = self._file.stat()
+            here, log = os.stat(self._file), self._key_of_log()  # noqa: PTH116
         except FileNotFoundError:
             self._end("was moved or deleted while it was open")
         stamp = _stamp(here)
@@ -171,7 +175,7 @@ class Guard:
                 self._end("was changed while it was open in a folder where that is not followed")
             self._examine()
             self._stamp = stamp
-        if self._key_of_log() != self._log_key:
+        if log != self._log_key:
             if self._fixed:
                 self._end("was written to while it was open in a folder where that is not followed")
             self._end("lost its write-ahead log while it was open", alone=True)
@@ -198,7 +202,7 @@ class Guard:
 
     def _key_of_log(self) -> tuple[int, int] | None:
         try:
-            here = self._log.stat()
+            here = os.stat(self._log)  # noqa: PTH116
         except FileNotFoundError:
             return None
         return None if self._fixed and not here.st_size else _key(here)
@@ -207,14 +211,14 @@ class Guard:
         """Tell a checkpoint, which changes the file, from anything else that does."""
         for _ in range(_TRIES):
             found = lineage.of_file(self._held.handle)
-            if found is None and self._identity is None:  # by the first h2q
+            if found is None and self._held.identity is None:  # by the first h2q
                 return
-            if found is not None and self._identity in (None, found.identity):
+            if found is not None and self._held.identity in (None, found.identity):
                 if found.token in self._held.tokens:
                     return
-                log = lineage.of_log(self._log)
+                log = lineage.of_log(Path(self._log))
                 if log.frames and log.continues(found):
-                    self._identity = found.identity
+                    self._held.identity = found.identity
                     return
                 if not log.frames and self._data_version() != self._version:
                     self._version = self._data_version()
@@ -261,12 +265,12 @@ class Guard:
 
     def _log_set_aside(self) -> bool:
         """Keep the log under another name and empty it: closing would write it into the file."""
-        log = self._log if self._key_of_log() == self._log_key else self._unlinked_log()
+        log = Path(self._log) if self._key_of_log() == self._log_key else self._unlinked_log()
         if log is None:
             return False
         try:
             if lineage.of_log(log).frames:
-                shutil.copyfile(log, beside.name_aside(self._log))
+                shutil.copyfile(log, beside.name_aside(Path(self._log)))
                 os.truncate(log, 0)
         except OSError:
             return False
@@ -285,8 +289,8 @@ class Guard:
         """Remove the log, which is empty, from a name that the file no longer has."""
         with suppress(OSError), locked_folder(self._held.path.parent, alone=True):
             ours = self._log_key is not None and self._key_of_log() == self._log_key
-            if ours and not self._log.stat().st_size:
-                beside.remove_log(self._file)
+            if ours and not Path(self._log).stat().st_size:
+                beside.remove_log(self._held.path)
 
 
 def _key(about: os.stat_result) -> tuple[int, int]:
@@ -294,7 +298,7 @@ def _key(about: os.stat_result) -> tuple[int, int]:
 
 
 def _stamp(about: os.stat_result) -> _Stamp:
-    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
+    return about.st_dev, about.st_ino, about.st_size, about.st_ctime_ns
 
 
 def _place(path: Path) -> tuple[int, int, str]:

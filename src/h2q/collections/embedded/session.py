@@ -80,7 +80,7 @@ class Session:
         with self._lock, reported(self._path):
             self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._check()
+            self._guard.check()
 
     def optimize(self, share: float = 0.0) -> None:
         """Build the index where there is one, and write the files that open the collection fast.
@@ -95,7 +95,7 @@ class Session:
             Only what lacks more than this share of the items is written anew.
         """
         with self._lock, reported(self._path):
-            self._check()
+            self._guard.check()
             with reading(self._connection):
                 self._mirror.view(self._connection).prepare()
             if self._mode == "a":
@@ -147,7 +147,7 @@ class Session:
     def _view(self, condition: Condition | None, alone: bool = True) -> Iterator[View]:
         """Give the newest state, in a snapshot; without one where `alone` it is all one needs."""
         with self._lock, reported(self._path):
-            self._check()
+            self._guard.check()
             if alone and (view := self._mirror.unchanged(self._connection, condition)) is not None:
                 yield view
             else:
@@ -159,15 +159,9 @@ class Session:
     @contextmanager
     def _snapshot(self) -> Iterator[sqlite3.Connection]:
         with self._lock, reported(self._path):
-            self._check()
+            self._guard.check()
             with reading(self._connection):
                 yield self._connection
-
-    def _check(self) -> None:
-        """Raise where the collection is closed, or its file no longer the one that was opened."""
-        if self._closed:
-            raise CollectionError(f"{self._path}: the collection is closed; open it again")
-        self._guard.check()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -176,7 +170,6 @@ class Session:
                 f"{self._path}: opened for reading (mode='r'); open it with mode='a' to write"
             )
         with self._lock, reported(self._path):
-            self._check()
             self._mirror.written()
             with writing(self._connection):
                 yield self._connection
