@@ -29,7 +29,7 @@ _CACHES: Final = (".cache", ".index")
 _SHARED: Final = (0x40000002, 510)
 _DEAD_MAN_SWITCH: Final = (128, 1)
 #: Between opening the file and its log a process has but one of the two locks.
-_TRIES: Final = 100
+_TRIES: Final = 50
 _PAUSE_S: Final = 0.01
 _FLOCK: Final = "hhqqi4x" if sys.platform == "linux" else "qqihh"
 

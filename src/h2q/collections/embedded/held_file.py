@@ -24,7 +24,7 @@ from h2q.errors import CollectionError, FormatError
 _lock = threading.Lock()
 _held: dict[tuple[int, int], HeldFile] = {}
 #: A checkpoint of another process may be seen half done.
-_TRIES: Final = 50
+_TRIES: Final = 25
 _PAUSE_S: Final = 0.02
 #: Of a file: which it is, and when it was last changed.
 _Stamp = tuple[int, int, int, int]
