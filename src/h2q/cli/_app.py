@@ -26,6 +26,7 @@ from h2q.cli.index import index
 from h2q.cli.info import info
 from h2q.cli.paper import paper
 from h2q.cli.search import search
+from h2q.cli.serve import serve
 from h2q.cli.train import train
 
 
@@ -90,6 +91,13 @@ _add(
     _PHOTOS,
     "h2q duplicates photos.h2q --radius 3 --out build/duplicates",
     "h2q duplicates photos.h2q --radius 0 --where label=cats --json",
+)
+_add(
+    serve,
+    _PHOTOS,
+    "h2q serve photos.h2q --open",
+    "h2q serve postgresql://me@host/photos?collection=cats --port 8080 --read-only",
+    "h2q serve photos.h2q --host 0.0.0.0 --keys keys.json --allow-host photos.example.org",
 )
 _add(
     backup,

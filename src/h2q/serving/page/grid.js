@@ -1,0 +1,152 @@
+// Photos in cells of one size, of which only those near the view exist: 100,000 scroll as ten do.
+
+import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/htm-preact.js";
+import * as api from "./api.js";
+
+const GAP = 12;
+const MARGIN = 2; // rows drawn beyond the view
+
+export function bitsOf(code, nBits) {
+  const data = typeof code === "string" ? api.bytes(code) : code;
+  const bits = new Uint8Array(nBits);
+  for (let i = 0; i < nBits; i++) bits[i] = (data[i >> 3] >> (7 - (i & 7))) & 1;
+  return bits;
+}
+
+// A code as a strip: a dark bar for a bit that is set; those that differ from the query in red.
+export function Bits({ code, query, nBits }) {
+  const canvas = useRef(null);
+  useEffect(() => {
+    const node = canvas.current;
+    if (!node || !code) return;
+    const bits = bitsOf(code, nBits);
+    const other = query ? bitsOf(query, nBits) : null;
+    const style = getComputedStyle(node);
+    const ratio = window.devicePixelRatio || 1;
+    const width = node.clientWidth * ratio;
+    const height = node.clientHeight * ratio;
+    node.width = width;
+    node.height = height;
+    const draw = node.getContext("2d");
+    const cell = width / nBits;
+    const gap = cell > 3 ? 1 : 0;
+    for (let i = 0; i < nBits; i++) {
+      const differs = other && other[i] !== bits[i];
+      draw.fillStyle = style.getPropertyValue(differs ? "--differs" : bits[i] ? "--set" : "--unset");
+      draw.fillRect(i * cell, differs ? 0 : height * 0.3, Math.max(1, cell - gap), differs ? height : height * 0.7);
+    }
+  }, [code, query, nBits]);
+  return html`<canvas class="bits" ref=${canvas} aria-hidden="true"></canvas>`;
+}
+
+export function nameOf(item) {
+  const id = String(item.id);
+  return id.slice(id.lastIndexOf("/") + 1) || id;
+}
+
+export function folderOf(item) {
+  const id = String(item.id);
+  return id.includes("/") ? id.slice(0, id.lastIndexOf("/")) : "";
+}
+
+export function Thumbnail({ item, onGone }) {
+  const [state, setState] = useState("waiting");
+  if (!item.photo || state === "gone")
+    return html`<span class="nopicture" aria-hidden="true">${item.photo ? "photo is gone" : "no photo"}</span>`;
+  return html`<img src=${api.thumbnail(item.key)} alt="" decoding="async" draggable="false"
+    class=${state} onLoad=${() => setState("loaded")} onError=${() => { setState("gone"); onGone?.(); }} />`;
+}
+
+function Cell({ item, place, total, size, active, query, nBits, onSearch, onOpen, onFocus, at }) {
+  const button = useRef(null);
+  useEffect(() => {
+    if (active && document.activeElement?.closest?.(".grid")) button.current?.focus({ preventScroll: true });
+  }, [active]);
+  const style = { width: `${size}px`, height: `${size + 58}px`, transform: `translate(${at[0]}px, ${at[1]}px)` };
+  if (!item) return html`<li class="cell empty" style=${style} aria-hidden="true"><span class="frame"></span></li>`;
+  const near = item.distance === undefined ? "" :
+    `${item.distance} bit${item.distance === 1 ? "" : "s"}${item.score == null ? "" : ` · ${item.score.toFixed(Math.abs(item.score) < 10 ? 3 : 1)}`}`;
+  return html`<li class="cell" style=${style} aria-setsize=${total} aria-posinset=${place + 1}>
+    <button ref=${button} class="frame" data-place=${place} tabindex=${active ? 0 : -1} title=${String(item.id)}
+      aria-label=${`Find what is like ${item.id}${near ? `, ${near} away` : ""}`}
+      onClick=${() => onSearch(item)} onFocus=${() => onFocus(place)}>
+      <${Thumbnail} key=${item.key} item=${item} />
+    </button>
+    <button class="open" tabindex="-1" aria-label=${`Show ${item.id} large`} onClick=${() => onOpen(item)}>⤢</button>
+    <${Bits} code=${item.code} query=${query} nBits=${nBits} />
+    <span class="name" title=${String(item.id)}><span class="start">${nameOf(item)}</span></span>
+    <span class="near">${near || folderOf(item)}</span>
+  </li>`;
+}
+
+// `total` items; `get(place)` is an item or undefined; `need(from, to)` asks for a stretch of them.
+export function Grid({ total, get, need, query, nBits, onSearch, onOpen, label }) {
+  const box = useRef(null);
+  const [width, setWidth] = useState(0);
+  const [scroll, setScroll] = useState(0);
+  const [height, setHeight] = useState(600);
+  const [active, setActive] = useState(0);
+
+  useLayoutEffect(() => {
+    const node = box.current;
+    const measure = () => { setWidth(node.clientWidth); setHeight(window.innerHeight); };
+    measure();
+    const watcher = new ResizeObserver(measure);
+    watcher.observe(node);
+    return () => watcher.disconnect();
+  }, []);
+  useEffect(() => {
+    let asked = 0;
+    const moved = () => {
+      if (asked) return;
+      asked = requestAnimationFrame(() => {
+        asked = 0;
+        setScroll(Math.max(0, -box.current.getBoundingClientRect().top));
+        setHeight(window.innerHeight);
+      });
+    };
+    moved();
+    window.addEventListener("scroll", moved, { passive: true });
+    window.addEventListener("resize", moved);
+    return () => { window.removeEventListener("scroll", moved); window.removeEventListener("resize", moved); };
+  }, []);
+  useEffect(() => setActive(0), [total, query]);
+
+  const least = width < 420 ? 140 : width > 2200 ? 220 : 168;
+  const columns = Math.max(1, Math.floor((width + GAP) / (least + GAP)));
+  const size = Math.max(60, Math.floor((width - GAP * (columns - 1)) / columns));
+  const row = size + 58 + GAP;
+  const rows = Math.ceil(total / columns);
+  const first = Math.max(0, Math.floor(scroll / row) - MARGIN) * columns;
+  const last = Math.min(total, (Math.ceil((scroll + height) / row) + MARGIN) * columns);
+  useEffect(() => { if (width) need?.(first, last); }, [first, last, need, width]);
+
+  const move = useCallback((event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, Home: -total, End: total,
+      PageDown: columns * Math.max(1, Math.floor(height / row) - 1), PageUp: -columns * Math.max(1, Math.floor(height / row) - 1) }[event.key];
+    if (event.key === " " && event.target.dataset.place) {
+      const item = get(Number(event.target.dataset.place));
+      if (item) { event.preventDefault(); onOpen(item); }
+      return;
+    }
+    if (step === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    const next = Math.min(total - 1, Math.max(0, active + step));
+    setActive(next);
+    const top = box.current.getBoundingClientRect().top + window.scrollY + Math.floor(next / columns) * row;
+    if (top < window.scrollY + 80 || top + row > window.scrollY + height)
+      window.scrollTo({ top: Math.max(0, top - height / 2 + row / 2) });
+  }, [active, columns, total, height, row, get, onOpen]);
+
+  const cells = useMemo(() => {
+    const out = [];
+    if (width) for (let place = first; place < last; place++)
+      out.push([place, [(place % columns) * (size + GAP), Math.floor(place / columns) * row]]);
+    return out;
+  }, [first, last, columns, size, row, width]);
+
+  return html`<ul class="grid" ref=${box} role="list" aria-label=${label} style=${{ height: `${rows * row}px` }} onKeyDown=${move}>
+    ${cells.map(([place, at]) => html`<${Cell} key=${place} place=${place} item=${get(place)} total=${total} size=${size}
+      at=${at} active=${place === active} query=${query} nBits=${nBits} onSearch=${onSearch} onOpen=${onOpen} onFocus=${setActive} />`)}
+  </ul>`;
+}

@@ -1,0 +1,7 @@
+"""The routes, by what they are about; each reads a request and asks the library."""
+
+from h2q.serving.routes import browse, health, items, pictures, search
+
+ROUTERS = (health.router, items.router, search.router, browse.router, pictures.router)
+
+__all__ = ["ROUTERS"]
