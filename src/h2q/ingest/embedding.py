@@ -18,8 +18,6 @@ from h2q.ingest.report import OnProgress, Skipped, no_progress
 from h2q.rowfiles.embeddings import Embeddings
 
 if TYPE_CHECKING:
-    import torch
-
     from h2q.datasets import Dataset
     from h2q.learning import Hasher
 
@@ -55,7 +53,7 @@ def embed_folder(
         root, on_error=lambda e: skipped.append(Skipped(str(e.filename), e.strerror or str(e)))
     )
 
-    def load(path: Path) -> tuple[str, torch.Tensor] | Skipped:
+    def load(path: Path) -> tuple[str, NDArray[np.uint8]] | Skipped:
         try:
             image = read_image(path, max_pixels=max_pixels)
         except ImageError as error:

@@ -16,8 +16,6 @@ from h2q.codes import pack
 from h2q.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    import torch
-
     from h2q.learning import Hasher
 
 
@@ -70,19 +68,22 @@ class PhotoEncoder:
         except (RuntimeError, AssertionError) as error:
             raise InvalidInputError(f"the device {device!r} cannot be used: {error}") from error
         self.n_bits = hasher.n_bits
-        self._transform = hasher.preprocessing.transform()
+        self._pixels = hasher.preprocessing.pixels()
 
-    def prepare(self, image: Image.Image) -> torch.Tensor:
-        """Turn an image into the network's input."""
-        return self._transform(image)
+    def prepare(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Cut and resize an image: the bytes that the network's input is made from."""
+        return self._pixels(image)
 
-    def embed(self, prepared: Sequence[torch.Tensor]) -> NDArray[np.float32]:
-        """Run the network: one row z (before rotation) for each prepared image."""
+    def embed(self, prepared: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Run the network, in the model's precision: one row z (before rotation) an image."""
         import torch
 
         from h2q.learning import bulk
 
-        return bulk.run_batches(self.hasher, self.hasher.embed, [torch.stack(list(prepared))])
+        shape = (len(prepared), *prepared[0].shape)
+        batch = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+        np.stack(prepared, out=batch.numpy())
+        return bulk.run_batches(self.hasher, self.hasher.embed, [batch])
 
     def rotate(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scale rows z to the sqrt(k) sphere and rotate them: the signs are the codes."""
@@ -93,7 +94,7 @@ class PhotoEncoder:
         out: NDArray[np.float32] = rotated.cpu().numpy()
         return out
 
-    def encode(self, prepared: Sequence[torch.Tensor]) -> CodeArray:
+    def encode(self, prepared: Sequence[NDArray[np.uint8]]) -> CodeArray:
         """Code prepared images: packed, one row an image."""
         codes: CodeArray = pack(self.rotate(self.embed(prepared)))
         return codes

@@ -78,6 +78,11 @@ class TrainConfig:
         Fitted on the training embeddings at the end.
     precision : {"32", "bf16", "16"}
         Of the forward and backward pass; weights and losses stay in 32 bits.
+    embed_precision : {"32", "tf32", "16", "bf16"}
+        In which the trained model embeds images ever after: to fit the rotation, to index and to
+        query. In 16 bits some bits flip; the model card says how many.
+    compile : bool
+        Let `torch.compile` compile the network first: a minute or more, then faster steps.
     accelerator : str
         "auto", "cpu" or "gpu".
     devices : int
@@ -86,6 +91,10 @@ class TrainConfig:
         Nodes.
     num_workers : int, optional
         Processes that read images; chosen by the number of cores if None.
+    held_gib : float, optional
+        Images are cut and resized once and held, as bytes, up to this many GiB, on the GPU where
+        there is one; images beyond, and those cropped at random, are read in every epoch. A
+        quarter of what the GPU has free, or half a GiB without one, if None.
     random_state : int
         Seed of weights, order, augmentation and quantizer.
     deterministic : bool
@@ -128,10 +137,13 @@ class TrainConfig:
     validation_rows: int = 5000
     quantizer: Literal["h2q", "itq", "random", "none"] = "h2q"
     precision: Literal["32", "bf16", "16"] = "32"
+    embed_precision: Literal["32", "tf32", "16", "bf16"] = "32"
+    compile: bool = False
     accelerator: str = "auto"
     devices: int = 1
     num_nodes: int = 1
     num_workers: int | None = None
+    held_gib: float | None = None
     random_state: int = 0
     deterministic: bool = False
 
@@ -147,8 +159,9 @@ class TrainConfig:
                 raise InvalidInputError(f"{key} must be at least 1 or null, got {value}")
         if not self.learning_rate > 0:
             raise InvalidInputError(f"learning_rate must be positive, got {self.learning_rate}")
-        for key in ("backbone_rate", "weight_decay", "penalty_weight", "random_state"):
-            if not getattr(self, key) >= 0:
+        for key in ("backbone_rate", "weight_decay", "penalty_weight", "random_state", "held_gib"):
+            value = getattr(self, key)
+            if value is not None and not value >= 0:
                 raise InvalidInputError(f"{key} must not be negative, got {getattr(self, key)}")
 
     @classmethod

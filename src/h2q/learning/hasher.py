@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 import torch
@@ -41,6 +41,9 @@ class Hasher(nn.Module):
     facts : dict, optional
         What should travel with the model (loss, data set, validation mAP, ...); values that JSON
         can hold.
+    precision : {"32", "tf32", "16", "bf16"}
+        In which images are embedded, whether to fit, to index or to query; it travels with the
+        model. In 16 bits a GPU is faster and some bits of some codes differ (`flipped_bits`).
 
     Examples
     --------
@@ -60,8 +63,14 @@ class Hasher(nn.Module):
         *,
         quantizer: Any = None,
         facts: dict[str, Any] | None = None,
+        precision: bulk.Precision = "32",
     ) -> None:
         super().__init__()
+        if precision not in get_args(bulk.Precision):
+            raise InvalidInputError(
+                f"precision={precision!r}; expected one of {', '.join(get_args(bulk.Precision))}"
+            )
+        self.precision: bulk.Precision = precision
         if isinstance(n_bits, bool) or int(n_bits) != n_bits or n_bits < 1:
             raise InvalidInputError(f"n_bits must be a whole number of at least 1, got {n_bits!r}")
         self.backbone = backbones.create(backbone) if isinstance(backbone, str) else backbone
@@ -130,9 +139,9 @@ class Hasher(nn.Module):
         self,
         items: Items,
         *,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         num_workers: int | None = None,
-        precision: bulk.Precision = "auto",
+        precision: bulk.Precision | None = None,
         progress: bool = False,
     ) -> NDArray[np.float32]:
         """Embed a split of a data set.
@@ -141,12 +150,14 @@ class Hasher(nn.Module):
         ----------
         items : h2q.datasets.Items
             With features if the backbone is "features", else with images.
-        batch_size : int
-            Items a step; only speed and memory depend on it.
+        batch_size : int, optional
+            Items a step, 64 on processors and 256 on GPUs by default; only speed, memory and the
+            last digits depend on it.
         num_workers : int, optional
             Processes that read images; chosen by the number of cores if None.
-        precision : {"auto", "32", "bf16"}
-            "auto" takes bf16 only on hardware that computes in it.
+        precision : {"32", "tf32", "16", "bf16"}, optional
+            Instead of the model's own, for this call alone. Rows and codes of another precision
+            are others: use the model's for whatever is compared.
         progress : bool
             Show a bar on stderr.
 
@@ -170,10 +181,19 @@ class Hasher(nn.Module):
         images: Iterable[Image.Image],
         *,
         batch_size: int = 64,
-        precision: bulk.Precision = "auto",
+        precision: bulk.Precision | None = None,
     ) -> NDArray[np.float32]:
         """Embed images of any size and mode; shape (n, k), before rotation."""
         return bulk.run_images(self, self.embed, images, batch_size=batch_size, precision=precision)
+
+    def flipped_bits(self, items: Items, precision: bulk.Precision) -> float:
+        """Share of the bits of the items' codes that `precision` changes, against float32."""
+        coder = codes.pack if self.quantizer is None else self.quantizer.transform
+        one, other = (
+            codes.unpack(coder(self.embed_items(items, precision=p)), self.n_bits)
+            for p in ("32", precision)
+        )
+        return float(np.mean(one != other))
 
     def save(self, path: StrPath) -> None:
         """Write the model to one safetensors file that suffices to load it anywhere."""

@@ -43,6 +43,7 @@ def to_bytes(hasher: Hasher) -> bytes:
         "backbone": hasher.backbone.spec.to_dict(),
         "preprocessing": None if preprocessing is None else preprocessing.to_dict(),
         "n_bits": hasher.n_bits,
+        "precision": hasher.precision,
         "facts": hasher.facts,
     }
     metadata = {
@@ -64,7 +65,12 @@ def from_bytes(data: bytes, source: str = "model") -> Hasher:
             BackboneSpec(**header["backbone"]),
             None if preprocessing is None else Preprocessing.from_dict(preprocessing),
         )
-        hasher = Hasher(backbone, header["n_bits"], facts=header["facts"])
+        hasher = Hasher(
+            backbone,
+            header["n_bits"],
+            facts=header["facts"],
+            precision=header.get("precision", "32"),  # files of before it was a choice
+        )
         stored = tensors.pop(_QUANTIZER, None)
         hasher.load_state_dict(tensors)
         if stored is not None:

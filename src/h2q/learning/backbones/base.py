@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -65,6 +65,11 @@ class Backbone(nn.Module):
         self.spec = spec
         self.n_features = n_features
         self.preprocessing = preprocessing
+
+    @property
+    def precision(self) -> Literal["32"]:
+        """In which its features are computed in bulk."""
+        return "32"
 
     @property
     def takes_images(self) -> bool:

@@ -1,12 +1,20 @@
-"""What turns an image into a backbone's input: size, crop, interpolation, mean and std."""
+"""What turns an image into a backbone's input: size, crop, interpolation, mean and std.
+
+The way has two halves. Cutting and resizing need the picture, so loader processes and threads do
+them, and what they hand on is bytes. Scaling the bytes is arithmetic on whole batches, so the
+device of the network does it.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from timm.data.config import resolve_data_config
 from timm.data.transforms_factory import create_transform
@@ -75,22 +83,19 @@ class Preprocessing:
         """Values that JSON can hold."""
         return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
 
-    def transform(self, augment: Augmentation = "none") -> Transform:
-        """Build the function from an image to the backbone's input.
+    def pixels(self, augment: Augmentation = "none") -> ToPixels:
+        """Build the function from an image to the bytes that `scale` takes.
 
         Parameters
         ----------
         augment : {"none", "flip", "crop-flip"}
             "none" is what encoding uses; "flip" adds a random horizontal flip, "crop-flip" also
-            a random resized crop. Random numbers come from torch's global generator.
+            a random resized crop.
         """
-        from torchvision.transforms import v2
-
         if augment not in AUGMENTATIONS:
             raise InvalidInputError(
                 f"augment={augment!r}; expected one of {', '.join(AUGMENTATIONS)}"
             )
-        mode = "L" if self.size[0] == 1 else "RGB"
         steps = create_transform(
             input_size=self.size,
             interpolation=self.interpolation,
@@ -99,25 +104,104 @@ class Preprocessing:
             crop_pct=self.crop_pct,
             crop_mode=self.crop_mode,
         ).transforms
-        if augment == "crop-flip":
-            how = v2.InterpolationMode(self.interpolation)
-            # in place of timm's resize and crop; tensor and normalisation stay
-            steps = [v2.RandomResizedCrop(self.size[1:], interpolation=how), *steps[2:]]
-        if augment != "none":
-            steps = [v2.RandomHorizontalFlip(), *steps]
-        return _ToInput(mode, v2.Compose(steps))
+        return ToPixels(
+            mode="L" if self.size[0] == 1 else "RGB",
+            size=(self.size[1], self.size[2]),
+            fit=tuple(steps[:-2]),  # what is left out is `scale`
+            resample=Image.Resampling[self.interpolation.upper()],
+            augment=augment,
+        )
+
+    def scale(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Turn bytes into the network's input, where the bytes are.
+
+        Parameters
+        ----------
+        pixels : Tensor of uint8, shape (n, height, width, channels)
+
+        Returns
+        -------
+        Tensor of float32, shape (n, channels, height, width)
+            In the layout of `pixels` (channels_last): nothing is copied to another order.
+        """
+        shape = (1, -1, 1, 1)
+        mean = torch.tensor(self.mean, device=pixels.device).view(shape)
+        std = torch.tensor(self.std, device=pixels.device).view(shape)
+        return pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255).sub_(mean).div_(std)
+
+    def transform(self) -> Transform:
+        """Build the function from one image to the backbone's input, as encoding makes it."""
+        pixels = self.pixels()
+        return lambda image: self.scale(torch.from_numpy(pixels(image))[None])[0].contiguous()
 
 
 @dataclass(frozen=True)
-class _ToInput:
-    """Image to tensor; a class, because loader processes that are spawned must pickle it."""
+class ToPixels:
+    """Image to bytes; a class, because loader processes that are spawned must pickle it.
+
+    Attributes
+    ----------
+    mode : str
+        Pillow's, of the result.
+    size : tuple of int
+        Height and width of the result.
+    fit : tuple of callable
+        Resizing and cropping without chance, timm's own.
+    resample : PIL.Image.Resampling
+        Of a random crop.
+    augment : {"none", "flip", "crop-flip"}
+    """
 
     mode: str
-    pixels: Callable[[Image.Image], torch.Tensor]
+    size: tuple[int, int]
+    fit: tuple[Callable[[Image.Image], Image.Image], ...]
+    resample: Image.Resampling
+    augment: Augmentation
 
-    def __call__(self, image: Image.Image) -> torch.Tensor:
+    def __call__(
+        self, image: Image.Image, chance: np.random.Generator | None = None, flip: bool = False
+    ) -> NDArray[np.uint8]:
+        """Return the bytes, (height, width, channels).
+
+        Parameters
+        ----------
+        image : PIL.Image.Image
+        chance : numpy Generator, optional
+            Draws the crop of "crop-flip".
+        flip : bool
+            Whether left becomes right.
+        """
         image = _without_far_ends(image)
-        return self.pixels(image if image.mode == self.mode else image.convert(self.mode))
+        if image.mode != self.mode:
+            image = image.convert(self.mode)
+        if self.augment == "crop-flip" and chance is not None:
+            image = self._random_crop(image, chance)
+        else:
+            for step in self.fit:
+                image = step(image)
+        # A copy that belongs to numpy: torch wants to be able to write to it.
+        pixels = np.array(image)
+        if pixels.ndim == 2:
+            pixels = pixels[:, :, None]
+        return np.ascontiguousarray(pixels[:, ::-1]) if flip else pixels
+
+    def _random_crop(self, image: Image.Image, chance: np.random.Generator) -> Image.Image:
+        """Cut 8 to 100 % of the area at a ratio of 3/4 to 4/3 (Szegedy et al. 2015, sec. 6)."""
+        width, height = image.size
+        low, high = math.log(3 / 4), math.log(4 / 3)
+        for _ in range(10):
+            area = width * height * chance.uniform(0.08, 1.0)
+            ratio = math.exp(chance.uniform(low, high))
+            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < w <= width and 0 < h <= height:
+                break
+        else:  # the largest part of the middle that the ratios allow
+            w = min(width, round(height * 4 / 3))
+            h = min(height, round(width * 4 / 3))
+        left = int(chance.integers(0, width - w + 1))
+        top = int(chance.integers(0, height - h + 1))
+        box = (left, top, left + w, top + h)
+        return image.crop(box).resize((self.size[1], self.size[0]), self.resample)
 
 
 def _without_far_ends(image: Image.Image) -> Image.Image:

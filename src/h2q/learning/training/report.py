@@ -73,6 +73,7 @@ def _card(hasher: Hasher, loss: nn.Module, config: TrainConfig, n_validation: in
         "epochs run, best": f"{len(facts['history'])}, {facts['best_epoch'] + 1}",
         "validation mAP": f"{facts['validation_map']:.4f}",
         "quantization error": f"{facts['quantization_error']:.4f}",
+        "precision": _precision(hasher),
         "seed": config.random_state,
         "h2q": facts["h2q_version"],
     }
@@ -102,3 +103,10 @@ The settings are in `config.yaml`, the epochs in `metrics.csv`, and
 resuming this run: `last.ckpt` is a pickle of torch (read with `weights_only=True`); share
 `model.safetensors`, which holds no code.
 """
+
+
+def _precision(hasher: Hasher) -> str:
+    flipped = hasher.facts.get("flipped_bits")
+    if flipped is None:
+        return hasher.precision
+    return f"{hasher.precision}: {100 * flipped:.2f} % of the validation items' bits differ from 32"

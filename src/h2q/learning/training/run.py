@@ -21,8 +21,8 @@ from h2q.learning.bulk import default_workers
 from h2q.learning.config import TrainConfig
 from h2q.learning.hasher import Hasher
 from h2q.learning.training import report, stage2
-from h2q.learning.training.data import ordered_loader, training_loader
 from h2q.learning.training.feature_cache import FeatureCache
+from h2q.learning.training.interruption import ended_by_sigterm
 from h2q.learning.training.run_folder import RunFolder, identity_of
 from h2q.learning.training.sampler import Order, drawn_by, rows_of, seed_all
 from h2q.learning.training.sources import Sources, make_sources
@@ -70,8 +70,9 @@ def fit(
     """Train a hash layer, and the backbone unless it is frozen; then fit the rotation.
 
     A killed run goes on from its last whole epoch when `fit` is called again with the same
-    arguments, and ends with the same weights as if it had not been killed. A finished run is
-    loaded. The global generators of torch, numpy and `random` are seeded.
+    arguments, and ends with the same weights as if it had not been killed (on GPUs only with
+    `deterministic=True`: their sums come in any order). SIGTERM and Ctrl-C end it cleanly. A
+    finished run is loaded. The global generators of torch, numpy and `random` are seeded.
 
     Parameters
     ----------
@@ -120,7 +121,7 @@ def fit(
     settings = _settings(config, dataset, backbone, loss, options)
     seed_all(settings.random_state)
     built = _backbone(dataset, settings, backbone)
-    hasher = Hasher(built, settings.n_bits)
+    hasher = Hasher(built, settings.n_bits, precision=settings.embed_precision)
     criterion = _criterion(dataset, settings, loss, miner)
     folder = RunFolder(out)
     has_checkpoint = folder.prepare(
@@ -129,10 +130,11 @@ def fit(
     if folder.model.exists():
         return _result(folder, Hasher.load(folder.model))
     keep = folder.features if feature_cache is None else Path(feature_cache)
-    sources = make_sources(
-        dataset, hasher, settings, lambda: FeatureCache(keep, built), progress=progress
-    )
-    _learn(hasher, criterion, settings, sources, folder, has_checkpoint, sampler, progress)
+    with ended_by_sigterm():
+        sources = make_sources(
+            dataset, hasher, settings, lambda: FeatureCache(keep, built), progress=progress
+        )
+        _learn(hasher, criterion, settings, sources, folder, has_checkpoint, sampler, progress)
     return _result(folder, Hasher.load(folder.model))
 
 
@@ -155,18 +157,16 @@ def _learn(
     from h2q.learning.training.trainer import train
 
     n = len(sources.train)
-    workers = 0 if sources.on_features else config.num_workers
+    workers = config.num_workers
     if workers is None:
         workers = default_workers(n)
-    common: dict[str, Any] = {"num_workers": workers, "pin_memory": torch.cuda.is_available()}
     order: Order | None = None
     driven: Any = loss
     if hasattr(loss, "on_dataset"):
-        driven.on_dataset(sources.plain_batches.labels.float())
+        driven.on_dataset(sources.plain_batches.labels.float().cpu())
         order = rows_of(driven.epoch_rows, n, config.random_state)
     elif sampler is not None:
         order = drawn_by(sampler, config.random_state)
-    size = min(config.batch_size * 4, 1024)
     with _quiet():
         trained = train(
             hasher,
@@ -174,24 +174,14 @@ def _learn(
             config,
             sources,
             folder,
-            training_loader(
-                sources.train_batches,
-                batch_size=config.batch_size,
-                seed=config.random_state,
-                order=order,
-                **common,
-            ),
-            [
-                ordered_loader(part, batch_size=size, **common)
-                for part in (sources.validation_batches, sources.reference_batches)
-            ],
+            order,
+            num_workers=workers,
             has_checkpoint=has_checkpoint,
             progress=progress,
         )
     if trained.is_main:
         folder.load_best(trained.embedder)
-        if not sources.on_features:
-            hasher.to(trained.device)
+        hasher.to(trained.device)
         stage2.add_rotation(hasher.eval(), sources, config, progress)
         report.finish(hasher.cpu(), loss, config, sources, folder, trained.history)
     if torch.distributed.is_initialized():
@@ -268,26 +258,14 @@ def _criterion(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Lightning's advice off the terminal, and its global settings within the run."""
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
+    """Keep Lightning's advice off the terminal."""
+    logger = logging.getLogger("lightning.fabric")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        for message in (
-            ".*does not have many workers.*",
-            ".*TensorBoard.*",
-            ".*LeafSpec.*",
-            ".*available but not used.*",
-            ".*The number of training batches.*",
-            ".*in eval mode at the start of training.*",
-            ".*sync_dist=True.*",  # what is logged is equal in all processes
-        ):
+        for message in (".*TensorBoard.*", ".*LeafSpec.*", ".*available but not used.*"):
             warnings.filterwarnings("ignore", message=message)
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(deterministic)
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+            logger.setLevel(level)

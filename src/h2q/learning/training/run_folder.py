@@ -12,20 +12,22 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from h2q._files import write_whole
+from h2q._files import write_whole, written_whole
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.learning.config import TrainConfig
 
 if TYPE_CHECKING:
-    import lightning
-
     from h2q.datasets import Dataset
 
 #: What may differ between a run and its resumption without changing what is computed.
-_FREE = ("num_workers", "devices", "num_nodes", "accelerator", "dataset", "dataset_options")
+_FREE = ("num_workers", "held_gib", "devices", "num_nodes", "accelerator", "dataset", "dataset_options")
 #: What torch raises for a file that is truncated or is no checkpoint.
 _DAMAGED = (RuntimeError, OSError, EOFError, ValueError, LookupError, pickle.UnpicklingError)
+
+
+#: Says how `last.ckpt` is laid out.
+CHECKPOINT = "h2q checkpoint 2"
 
 
 class RunFolder:
@@ -90,24 +92,21 @@ class RunFolder:
             f"resume=False (--no-resume) to start over in this one"
         )
 
-    def save_best(self, embedder: nn.Module) -> None:
+    def save_best(self, tensors: dict[str, torch.Tensor]) -> None:
         """Write the weights of the best epoch so far."""
-        tensors = {name: t.detach().cpu().contiguous() for name, t in embedder.state_dict().items()}
         write_whole(self.best, safetensors.torch.save(tensors))
 
     def load_best(self, embedder: nn.Module) -> None:
         """Put the weights of the best epoch back."""
         embedder.load_state_dict(safetensors.torch.load_file(self.best))
 
-    def save_checkpoint(self, trainer: lightning.Trainer) -> None:
-        """Write everything that resuming needs; every process must call this."""
-        temporary = self.checkpoints / f".last-{trainer.current_epoch}.ckpt"
-        trainer.save_checkpoint(temporary)
-        if trainer.is_global_zero:
-            temporary.replace(self.last)
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        """Write everything that resuming needs: tensors and plain values."""
+        with written_whole(self.last) as file:
+            torch.save(state, file)
 
-    def epochs_done(self) -> int:
-        """Return how many epochs the last checkpoint has behind it.
+    def load_checkpoint(self) -> dict[str, Any]:
+        """Read what `save_checkpoint` wrote, on the CPU.
 
         Raises
         ------
@@ -115,19 +114,14 @@ class RunFolder:
             If the checkpoint is damaged.
         """
         try:
-            state = torch.load(self.last, map_location="cpu", weights_only=True, mmap=True)
-            return int(state["epoch"]) + 1
-        except (
-            RuntimeError,
-            OSError,
-            EOFError,
-            ValueError,
-            KeyError,
-            pickle.UnpicklingError,
-        ) as error:
+            state: dict[str, Any] = torch.load(self.last, map_location="cpu", weights_only=True)
+            if state["format"] != CHECKPOINT:
+                raise ValueError("another version of h2q wrote it")
+        except _DAMAGED as error:
             raise FormatError(
                 f"{self.last} is damaged ({error}); start over with resume=False (--no-resume)"
             ) from error
+        return state
 
     def write_metrics(self, text: str) -> None:
         """Write the table of all epochs."""

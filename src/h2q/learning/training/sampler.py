@@ -54,29 +54,34 @@ class EpochBatches(Sampler[BatchRequest]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this before each."""
+        """Choose the epoch that `iter` goes through."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._order()) // self.batch_size if self.order else self._n_batches()
+        return len(self._order(self.epoch)) // self.batch_size if self.order else self._n_batches()
 
     def _n_batches(self) -> int:
         return self.n_items // self.batch_size
 
     def __iter__(self) -> Iterator[BatchRequest]:
+        return self.of(self.epoch)
+
+    def of(self, epoch: int) -> Iterator[BatchRequest]:
+        """Yield the batches of an epoch."""
         rank, world = rank_and_world()
         size = self.batch_size - self.batch_size % world
         if size < 1:
             raise InvalidInputError(f"batch_size {self.batch_size} is below {world} processes")
-        indices = self._order()
+        indices = self._order(epoch)
         for start in range(0, len(indices) - size + 1, self.batch_size):
-            yield BatchRequest(indices[start + rank : start + size : world], self.epoch)
+            yield BatchRequest(indices[start + rank : start + size : world], epoch)
 
-    def _order(self) -> list[int]:
+    def _order(self, epoch: int) -> list[int]:
         if self.order is not None:
-            return self.order(self.epoch)
-        generator = np.random.default_rng([self.seed, self.epoch])
-        return [int(i) for i in generator.permutation(self.n_items)]
+            return self.order(epoch)
+        generator = np.random.default_rng([self.seed, epoch])
+        order: list[int] = generator.permutation(self.n_items).tolist()
+        return order
 
 
 def drawn_by(sampler: Iterable[int], seed: int) -> Order:
@@ -116,9 +121,13 @@ class StridedBatches(Sampler[BatchRequest]):
         return -(-len(self._own()) // self.batch_size)
 
     def __iter__(self) -> Iterator[BatchRequest]:
+        return self.of(0)
+
+    def of(self, epoch: int) -> Iterator[BatchRequest]:
+        """Yield the batches, which are the same in every epoch."""
         own = self._own()
         for start in range(0, len(own), self.batch_size):
-            yield BatchRequest(own[start : start + self.batch_size], 0)
+            yield BatchRequest(own[start : start + self.batch_size], epoch)
 
 
 _LIMIT: Final = 2**32

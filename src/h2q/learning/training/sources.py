@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,19 +15,22 @@ from numpy.typing import NDArray
 from h2q.datasets.splitting import stratified_split
 from h2q.errors import InvalidInputError
 from h2q.learning import bulk
+from h2q.learning.backbones import Preprocessing
 from h2q.learning.config import TrainConfig
 from h2q.learning.hasher import Hasher
-from h2q.learning.training.data import ImageBatches, RowBatches
+from h2q.learning.training.data import Chances, ImageBatches, PixelBatches, RowBatches
 from h2q.learning.training.feature_cache import FeatureCache
 from h2q.learning.training.sampler import BatchRequest
 
 if TYPE_CHECKING:
     from h2q.datasets import Dataset, Items
 
-#: Inputs that never change are held in memory up to this size.
-HELD_BYTES = 256 * 2**20
+#: Bytes of images that are held where there is no GPU, if the config does not say.
+HELD_GIB = 0.5
+#: Items a batch where a batch is held already and nothing is learned.
+BULK = 65536
 
-Batches = RowBatches | ImageBatches
+Batches = RowBatches | PixelBatches | ImageBatches
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,11 @@ class Sources:
     ----------
     train, validation, reference : Items
         `reference` are training items the validation items are ranked against.
-    train_batches : RowBatches or ImageBatches
+    train_batches : RowBatches, PixelBatches or ImageBatches
         Augmented, if the config says so.
-    plain_batches : RowBatches or ImageBatches
+    plain_batches : RowBatches, PixelBatches or ImageBatches
         The same items, never augmented.
-    validation_batches, reference_batches : RowBatches or ImageBatches
+    validation_batches, reference_batches : RowBatches, PixelBatches or ImageBatches
     on_features : bool
         Whether the inputs are the backbone's output.
     """
@@ -65,14 +69,13 @@ class Sources:
         return inputs
 
     def train_embeddings(self, hasher: Hasher, progress: bool) -> NDArray[np.float32]:
-        """Embeddings z of all training items, (n, k)."""
+        """Embeddings z of all training items, (n, k), as the model embeds ever after."""
         if isinstance(self.plain_batches, ImageBatches):
-            return hasher.embed_items(self.train, precision="32", progress=progress)
-        embed, size = (hasher.hash_layer, 65536) if self.on_features else (hasher.embed, 256)
-        device, rows = hasher.rotation.device, self.plain_batches.rows
-        with torch.inference_mode():
-            parts = [embed(part.to(device)).cpu() for part in torch.split(rows, size)]
-        return torch.cat(parts).numpy()
+            return hasher.embed_items(self.train, progress=progress)
+        embed, size = (hasher.hash_layer, BULK) if self.on_features else (hasher.embed, None)
+        size = size or bulk.default_batch(hasher.rotation.device)
+        rows = torch.arange(len(self.train))
+        return bulk.run_batches(hasher, embed, self.in_batches(size)(rows))
 
 
 def make_sources(
@@ -89,52 +92,86 @@ def make_sources(
     chosen = np.sort(chosen[: config.validation_rows])
     reference = train.take(chosen)
     hot = [items.multi_hot(dataset.n_classes) for items in (train, validation)]
-    if hasher.preprocessing is None:
+    device, seen = device_of(config), hasher.preprocessing
+    chances = Chances(config.augment, len(train), config.random_state)
+    pictures = (train, validation, reference)
+    if seen is not None and not (config.freeze_backbone and config.augment == "none"):
+        if config.augment == "crop-flip" or not _fit(pictures, seen, config, device):
+            return Sources(
+                *pictures,
+                train_batches=ImageBatches(train, hot[0], seen, config.augment, chances.seed),
+                plain_batches=ImageBatches(train, hot[0], seen),
+                validation_batches=ImageBatches(validation, hot[1], seen),
+                reference_batches=ImageBatches(reference, hot[0][chosen], seen),
+                on_features=False,
+            )
+        pixels = [
+            _cut(items, seen, device, config.num_workers, name if progress else None)
+            for items, name in ((train, "training images"), (validation, "validation images"))
+        ]
+        every = len(chosen) == len(train)
+        again = pixels[0] if every else pixels[0][torch.from_numpy(chosen).to(device)]
+        return Sources(
+            *pictures,
+            train_batches=PixelBatches(pixels[0], hot[0], chances),
+            plain_batches=PixelBatches(pixels[0], hot[0]),
+            validation_batches=PixelBatches(pixels[1], hot[1]),
+            reference_batches=PixelBatches(again, hot[0][chosen]),
+            on_features=False,
+        )
+    if seen is None:
         rows = [bulk.features_of(train), bulk.features_of(validation)]
-    elif config.freeze_backbone and config.augment == "none":
+    else:
+        hasher.backbone.to(device)
         keep = cache()
         rows = [
             keep.features(items, name, num_workers=config.num_workers, progress=progress)
             for items, name in ((train, "train"), (validation, "validation"))
         ]
-    elif config.augment == "none" and _fits(len(train), hasher.preprocessing.size):
-        seen = hasher.preprocessing
-        rows = [
-            np.stack([inputs[i].numpy() for i in range(len(items))])
-            for items, inputs in (
-                (part, bulk.ItemInputs(part, seen)) for part in (train, validation)
-            )
-        ]
-    else:
-        seen = hasher.preprocessing
-        seed = config.random_state
-        plain = ImageBatches(train, hot[0], seen)
-        return Sources(
-            train,
-            validation,
-            reference,
-            train_batches=ImageBatches(train, hot[0], seen, config.augment, seed),
-            plain_batches=plain,
-            validation_batches=ImageBatches(validation, hot[1], seen),
-            reference_batches=ImageBatches(reference, hot[0][chosen], seen),
-            on_features=False,
-        )
-    held = RowBatches(rows[0], hot[0])
+    held = RowBatches(rows[0], hot[0], device)
     return Sources(
-        train,
-        validation,
-        reference,
+        *pictures,
         train_batches=held,
         plain_batches=held,
-        validation_batches=RowBatches(rows[1], hot[1]),
-        reference_batches=RowBatches(rows[0][chosen], hot[0][chosen]),
-        on_features=hasher.preprocessing is None or config.freeze_backbone,
+        validation_batches=RowBatches(rows[1], hot[1], device),
+        reference_batches=RowBatches(rows[0][chosen], hot[0][chosen], device),
+        on_features=True,
     )
 
 
-def _fits(n_items: int, size: tuple[int, int, int]) -> bool:
-    """Whether all inputs take little enough memory to be made once and held."""
-    return 4 * n_items * math.prod(size) <= HELD_BYTES
+def device_of(config: TrainConfig) -> torch.device:
+    """Return the device that Lightning will choose for this process."""
+    if config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    if config.accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def _fit(
+    parts: Iterable[Items], seen: Preprocessing, config: TrainConfig, device: torch.device
+) -> bool:
+    """Whether the bytes of all images are few enough to be held."""
+    if config.held_gib is not None:
+        most = config.held_gib * 2**30
+    elif device.type == "cuda":
+        most = torch.cuda.mem_get_info(device)[0] / 4
+    else:
+        most = HELD_GIB * 2**30
+    return sum(len(items) for items in parts) * math.prod(seen.size) <= most
+
+
+def _cut(
+    items: Items, seen: Preprocessing, device: torch.device, workers: int | None, title: str | None
+) -> torch.Tensor:
+    """Cut and resize all images once: uint8 (n, h, w, c) on `device`."""
+    channels, height, width = seen.size
+    pixels = torch.empty((len(items), height, width, channels), dtype=torch.uint8, device=device)
+    done = 0
+    for batch in bulk.batches_of(items, seen, num_workers=workers, description=title):
+        pixels[done : done + len(batch)] = batch.to(device)
+        done += len(batch)
+    return pixels
 
 
 def _train_and_validation(dataset: Dataset, seed: int) -> tuple[Items, Items]:

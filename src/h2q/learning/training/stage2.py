@@ -14,3 +14,5 @@ def add_rotation(hasher: Hasher, sources: Sources, config: TrainConfig, progress
     quantizer = make_quantizer(config.quantizer, random_state=config.random_state)
     hasher.set_quantizer(quantizer.fit(embeddings))
     hasher.facts["quantization_error"] = float(quantizer.quantization_error(embeddings))
+    if hasher.precision != "32" and not sources.on_features:
+        hasher.facts["flipped_bits"] = hasher.flipped_bits(sources.validation, hasher.precision)

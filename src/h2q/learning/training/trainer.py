@@ -1,30 +1,43 @@
-"""Lightning's trainer, set up and run; imported only when training starts (it takes seconds)."""
+"""The loop of stage 1, on Lightning Fabric: devices, processes and precision are Fabric's.
+
+Fabric is imported only when training starts; it takes seconds.
+"""
 
 from __future__ import annotations
 
 import math
+import os
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import lightning
+import numpy as np
 import torch
+from lightning.fabric.loggers import TensorBoardLogger
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import RichProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
-from torch.utils.data import DataLoader
 
 from h2q.errors import InvalidInputError
+from h2q.evaluation import mean_average_precision
 from h2q.learning.config import TrainConfig
 from h2q.learning.hasher import Hasher
-from h2q.learning.training.data import Batch
-from h2q.learning.training.module import Embedder, HashingModule
-from h2q.learning.training.recorder import AlternatingStep, Recorder
-from h2q.learning.training.run_folder import RunFolder
-from h2q.learning.training.sampler import EpochBatches
+from h2q.learning.training.data import Feed
+from h2q.learning.training.gather import gather_rows
+from h2q.learning.training.module import Embedder, Step, make_optimizer
+from h2q.learning.training.progress import Progress, Writer
+from h2q.learning.training.run_folder import CHECKPOINT, RunFolder
+from h2q.learning.training.sampler import EpochBatches, Order, StridedBatches, seed_all
 
 if TYPE_CHECKING:
     from h2q.learning.training.sources import Sources
+
+#: Images a batch of validation: no gradients are kept, so more fit than in training.
+VALIDATION_BATCH = 512
+#: The parts of a feed.
+TRAIN, QUERY, REFERENCE = 0, 1, 2
 
 _PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "32": "32-true",
@@ -60,52 +73,205 @@ def train(
     config: TrainConfig,
     sources: Sources,
     folder: RunFolder,
-    train_loader: DataLoader[Batch],
-    validation_loaders: list[DataLoader[Batch]],
+    order: Order | None,
     *,
+    num_workers: int,
     has_checkpoint: bool,
     progress: bool,
 ) -> Trained:
     """Run stage 1, from the last checkpoint if there is one."""
-    embedder = Embedder(
-        hasher, on_features=sources.on_features, freeze_backbone=config.freeze_backbone
-    )
-    if not sources.on_features:
-        embedder.to(memory_format=torch.channels_last)
-    module = HashingModule(
-        embedder, loss, config, sources.validation.labels, sources.reference.labels
-    )
-    recorder = Recorder(folder, config.patience)
-    callbacks: list[lightning.Callback] = [recorder]
-    if hasattr(loss, "rows_to_embed"):
-        callbacks.append(AlternatingStep(sources.in_batches(config.batch_size)))
-    shown = progress and sys.stderr.isatty()
-    if shown:
-        callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
-    trainer = _trainer(config, folder, callbacks, len(train_loader), shown)
-    if has_checkpoint and isinstance(train_loader.sampler, EpochBatches):
-        # Lightning draws the first batch before it tells the sampler which epoch it resumes.
-        train_loader.sampler.set_epoch(folder.epochs_done())
-    trainer.fit(
-        module,
-        train_loader,
-        validation_loaders,
-        ckpt_path=folder.last if has_checkpoint else None,
-        weights_only=True,
-    )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    device = trainer.strategy.root_device
-    return Trained(embedder, recorder.history, trainer.is_global_zero, device)
+    fabric = make_fabric(config)
+    fabric.launch()
+    try:
+        with _settings(config, fabric.device):
+            return _Run(fabric, hasher, loss, config, sources, folder).go(
+                order,
+                num_workers=num_workers,
+                has_checkpoint=has_checkpoint,
+                shown=progress and sys.stderr.isatty() and fabric.is_global_zero,
+            )
+    except BaseException:
+        for process in getattr(getattr(fabric.strategy, "launcher", None), "procs", ()):
+            process.terminate()
+        raise
 
 
-def _trainer(
-    config: TrainConfig,
-    folder: RunFolder,
-    callbacks: list[lightning.Callback],
-    n_steps: int,
-    shown: bool,
-) -> lightning.Trainer:
+class _Run:
+    """The modules of a run, and what is done with them."""
+
+    def __init__(
+        self,
+        fabric: lightning.Fabric,
+        hasher: Hasher,
+        loss: nn.Module,
+        config: TrainConfig,
+        sources: Sources,
+        folder: RunFolder,
+    ) -> None:
+        self.fabric, self.config, self.sources, self.folder = fabric, config, sources, folder
+        self.embedder = Embedder(
+            hasher, on_features=sources.on_features, freeze_backbone=config.freeze_backbone
+        )
+        if not sources.on_features:
+            self.embedder.to(memory_format=torch.channels_last)
+        self.loss = loss
+        step = Step(self.embedder, loss).to(fabric.device)
+        on_gpu = fabric.device.type == "cuda"
+        if on_gpu and fabric.world_size > 1:
+            step = nn.SyncBatchNorm.convert_sync_batchnorm(step)
+        optimizer = make_optimizer(step, config, fused=on_gpu)
+        self.step = step
+        self.runner, self.optimizer = fabric.setup(
+            torch.compile(step) if config.compile else step, optimizer
+        )
+        self.progress = Progress(config.patience)
+
+    def go(
+        self, order: Order | None, *, num_workers: int, has_checkpoint: bool, shown: bool
+    ) -> Trained:
+        """Train the epochs that are left."""
+        fabric, config, sources = self.fabric, self.config, self.sources
+        first = self._resume() if has_checkpoint else 0
+        parts = (sources.train_batches, sources.validation_batches, sources.reference_batches)
+        batches = EpochBatches(len(parts[0]), config.batch_size, config.random_state, order)
+        feed = Feed(
+            parts,
+            [batches, *(StridedBatches(len(part), VALIDATION_BATCH) for part in parts[1:])],
+            range(first, 0 if self.progress.stopped else config.epochs),
+            num_workers=num_workers,
+            pin_memory=fabric.device.type == "cuda",
+        )
+        writer = Writer(self.folder)
+        log = _step_log(self.folder, fabric.is_global_zero)
+        began = time.perf_counter()
+        try:
+            with _bar(shown) as show:
+                for epoch in range(first, config.epochs):
+                    if self.progress.stopped:
+                        break
+                    losses = self._epoch(feed, epoch, len(batches), show)
+                    value = self._validate(feed, epoch)
+                    self._alternate(epoch)
+                    now = time.perf_counter()
+                    self._record(writer, epoch, losses, value, now - began)
+                    began = now
+                    log(epoch, losses, value)
+            writer.wait()
+        finally:
+            feed.close()
+            writer.close()
+        return Trained(
+            self.embedder, self.progress.history, fabric.is_global_zero, fabric.device
+        )
+
+    def _epoch(
+        self, feed: Feed, epoch: int, n_steps: int, show: Callable[[int, int, str], None]
+    ) -> torch.Tensor:
+        """Train an epoch: all that is random or scheduled in it depends on its number alone.
+
+        Returns
+        -------
+        Tensor, shape (steps,)
+            The losses.
+        """
+        fabric, config = self.fabric, self.config
+        seed_all(config.random_state, epoch, fabric.global_rank)
+        factor = 1.0
+        if config.schedule == "cosine":
+            factor = 0.5 * (1 + math.cos(math.pi * epoch / config.epochs))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+        starting = getattr(self.loss, "on_epoch_start", None)
+        if starting is not None:
+            starting(epoch, config.epochs)
+        self.step.train()
+        losses = []
+        for number, batch in enumerate(feed.epoch(TRAIN, epoch)):
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = self.runner(batch.to(fabric.device))
+            fabric.backward(loss)
+            if config.gradient_clip is not None:
+                fabric.clip_gradients(self.runner, self.optimizer, max_norm=config.gradient_clip)
+            self.optimizer.step()
+            losses.append(loss.detach())
+            show(number + 1, n_steps, f"epoch {epoch + 1}/{config.epochs}")
+        return torch.stack(losses).float()
+
+    def _validate(self, feed: Feed, epoch: int) -> float:
+        """Rank the validation items against training items by cosine."""
+        self.step.eval()
+        device, bits = self.fabric.device, self.config.n_bits
+        rows, labels = [], []
+        with torch.no_grad(), self.fabric.autocast():
+            for part, items in (
+                (QUERY, self.sources.validation),
+                (REFERENCE, self.sources.reference),
+            ):
+                z = torch.zeros((len(items), bits), device=device)
+                for batch in feed.epoch(part, epoch):
+                    here = batch.to(device)
+                    found = gather_rows(self.embedder(here.x).float())
+                    z[gather_rows(here.indices)] = found
+                rows.append(z)
+                labels.append(items.labels)
+        if not all(bool(torch.isfinite(z).all()) for z in rows):
+            return math.nan  # `Progress` says what to do about it
+        here_too = device.type == "cuda" and not self.config.deterministic
+        sides: list[Any] = rows if here_too else [z.cpu().numpy() for z in rows]
+        return float(mean_average_precision(*sides, *labels, ranking="cosine"))
+
+    def _alternate(self, epoch: int) -> None:
+        """Do the loss's own half of an alternating optimisation (ADSH)."""
+        loss: Any = self.loss
+        if not hasattr(loss, "rows_to_embed"):
+            return
+        rows = loss.rows_to_embed(epoch)
+        if rows is None:
+            return
+        device = self.fabric.device
+        self.step.eval()
+        with torch.no_grad():
+            inputs = self.sources.in_batches(self.config.batch_size)
+            z = [self.embedder(x.to(device)).float() for x in inputs(rows)]
+            loss.on_epoch_end(torch.cat(z), rows.to(device))
+
+    def _record(
+        self, writer: Writer, epoch: int, losses: torch.Tensor, value: float, seconds: float
+    ) -> None:
+        rate = float(self.optimizer.param_groups[0]["lr"])
+        best = self.progress.add(epoch, float(losses.mean()), value, rate, seconds)
+        if self.fabric.is_global_zero:
+            state = {
+                "format": CHECKPOINT,
+                "epoch": epoch,
+                "embedder": self.embedder.state_dict(),
+                "loss": self.loss.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "precision": self.fabric.strategy.precision.state_dict(),
+                "progress": self.progress.state_dict(),
+            }
+            weights = self.embedder.state_dict() if best else None
+            writer.write(state, weights, self.progress.history)
+
+    def _resume(self) -> int:
+        """Go back to the last checkpoint; returns the epoch that comes next."""
+        state = self.folder.load_checkpoint()
+        self.embedder.load_state_dict(state["embedder"])
+        self.loss.load_state_dict(state["loss"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
+        self.progress.load_state_dict(state["progress"])
+        return int(state["epoch"]) + 1
+
+
+def make_fabric(config: TrainConfig) -> lightning.Fabric:
+    """Set up what the config asks for.
+
+    Raises
+    ------
+    InvalidInputError
+        If this machine has no such thing, or the batch cannot be shared out.
+    """
     world = config.devices * config.num_nodes
     if config.batch_size % world:
         raise InvalidInputError(
@@ -114,40 +280,68 @@ def _trainer(
         )
     if config.precision == "16" and not torch.cuda.is_available():
         raise InvalidInputError("precision '16' needs a GPU; on this machine use '32' or 'bf16'")
-    arguments: dict[str, Any] = {"strategy": "ddp"} if world > 1 else {}
     try:
-        return _lightning_trainer(config, folder, callbacks, n_steps, shown, arguments)
-    except MisconfigurationException as error:
+        return lightning.Fabric(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            num_nodes=config.num_nodes,
+            precision=_PRECISIONS[config.precision],
+            **({"strategy": "ddp"} if world > 1 else {}),
+        )
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise InvalidInputError(
             f"accelerator={config.accelerator!r}, devices={config.devices}: {error}"
         ) from error
 
 
-def _lightning_trainer(
-    config: TrainConfig,
-    folder: RunFolder,
-    callbacks: list[lightning.Callback],
-    n_steps: int,
-    shown: bool,
-    arguments: dict[str, Any],
-) -> lightning.Trainer:
-    return lightning.Trainer(
-        accelerator=config.accelerator,
-        devices=config.devices,
-        num_nodes=config.num_nodes,
-        precision=_PRECISIONS[config.precision],
-        max_epochs=config.epochs,
-        gradient_clip_val=config.gradient_clip,
-        deterministic=config.deterministic,
-        callbacks=callbacks,
-        logger=TensorBoardLogger(folder.path, name="tensorboard", version=""),
-        log_every_n_steps=max(1, min(50, math.ceil(n_steps / 4))),
-        num_sanity_val_steps=0,
-        enable_checkpointing=True,  # the Recorder is the checkpoint callback
-        enable_progress_bar=shown,
-        enable_model_summary=False,
-        use_distributed_sampler=False,  # the samplers share batches among processes themselves
-        sync_batchnorm=bool(arguments) and torch.cuda.is_available(),
-        default_root_dir=folder.path,
-        **arguments,
-    )
+@contextmanager
+def _settings(config: TrainConfig, device: torch.device) -> Iterator[None]:
+    """Set what is global in torch, and put it back."""
+    cudnn = torch.backends.cudnn
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    benchmark = cudnn.benchmark
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS refuses
+        torch.use_deterministic_algorithms(True)
+    # All batches have one size, so trying the algorithms pays; which one wins is chance.
+    cudnn.benchmark = device.type == "cuda" and not config.deterministic
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+        cudnn.benchmark = benchmark
+
+
+def _step_log(
+    folder: RunFolder, is_main: bool
+) -> Callable[[int, torch.Tensor, float], None]:
+    """Return what writes the losses of an epoch's steps for TensorBoard."""
+    if not is_main:
+        return lambda epoch, losses, value: None
+    logger = TensorBoardLogger(folder.path, name="tensorboard", version="")
+
+    def log(epoch: int, losses: torch.Tensor, value: float) -> None:
+        every = max(1, min(50, math.ceil(len(losses) / 4)))
+        start = epoch * len(losses)
+        for number, loss in enumerate(np.asarray(losses.cpu())[::every].tolist()):
+            logger.log_metrics({"loss": loss}, step=start + number * every)
+        epoch_values = {"loss_epoch": float(losses.mean()), "validation_map": value}
+        logger.log_metrics(epoch_values, step=start + len(losses))
+        logger.save()
+
+    return log
+
+
+@contextmanager
+def _bar(shown: bool) -> Iterator[Callable[[int, int, str], None]]:
+    if not shown:
+        yield lambda done, total, title: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True)) as bar:
+        task = bar.add_task("")
+        yield lambda done, total, title: bar.update(
+            task, completed=done, total=total, description=title
+        )
