@@ -188,29 +188,55 @@ def test_any_mode_becomes_the_input(image: Image.Image, mode: str, augment: str)
     for channels in (1, 3):
         one = (0.5,) * channels
         seen = Preprocessing(size=(channels, 24, 24), mean=one, std=one)
-        x = seen.transform(augment)(image.convert(mode))
-        assert x.shape == (channels, 24, 24)
+        chance = np.random.default_rng(0)
+        pixels = seen.pixels(augment)(image.convert(mode), chance, augment != "none")
+        assert pixels.shape == (24, 24, channels)
+        assert pixels.dtype == np.uint8
+        x = seen.scale(torch.from_numpy(pixels)[None])
+        assert x.shape == (1, channels, 24, 24)
         assert x.dtype == torch.float32
 
 
 def test_augmentation_is_random_and_seeded(image: Image.Image) -> None:
-    transform = Preprocessing(size=(3, 24, 24)).transform("crop-flip")
-    torch.manual_seed(0)
-    first, second = transform(image), transform(image)
-    torch.manual_seed(0)
-    assert torch.equal(transform(image), first)
-    assert not torch.equal(first, second)
+    cut = Preprocessing(size=(3, 24, 24)).pixels("crop-flip")
+    chance = np.random.default_rng(0)
+    first, second = cut(image, chance), cut(image, chance)
+    assert np.array_equal(cut(image, np.random.default_rng(0)), first)
+    assert not np.array_equal(first, second)
+    assert np.array_equal(cut(image, np.random.default_rng(0), flip=True), first[:, ::-1])
     with pytest.raises(InvalidInputError, match="crop-flip"):
-        Preprocessing().transform("rotate")
+        Preprocessing().pixels("rotate")
+
+
+def test_random_crops_have_the_areas_and_ratios_of_the_paper() -> None:
+    """Where each pixel says its place, a crop says where it was cut."""
+    side = 240
+    place = np.arange(side, dtype=np.uint8)
+    image = Image.fromarray(
+        np.stack([*np.meshgrid(place, place), np.zeros((side, side))], 2).astype(np.uint8)
+    )
+    cut = Preprocessing(size=(3, 64, 64), interpolation="bilinear").pixels("crop-flip")
+    chance = np.random.default_rng(0)
+    areas, ratios = [], []
+    for _ in range(400):
+        x = cut(image, chance).astype(float)
+        width, height = (np.ptp(x[..., axis]) * 65 / 64 for axis in (0, 1))
+        areas.append(width * height / side**2)
+        ratios.append(width / height)
+    assert 0.05 < min(areas) < 0.15
+    assert max(areas) > 0.85
+    assert 0.7 < min(ratios) < 0.8
+    assert 1.25 < max(ratios) < 1.45
+    # Cuts that do not fit are drawn again, so the mean lies below that of 8 to 100 %.
+    assert 0.44 < np.mean(areas) < 0.54
 
 
 @pytest.mark.parametrize("augment", ["none", "crop-flip"])
-def test_the_transform_can_be_sent_to_loader_processes(augment):
+def test_the_cut_can_be_sent_to_loader_processes(augment):
     """They are spawned or forked from a server on newer Pythons, so it is pickled."""
-    transform = backbones.create("digits-cnn").preprocessing.transform(augment)
-    sent = pickle.loads(pickle.dumps(transform))
+    cut = backbones.create("digits-cnn").preprocessing.pixels(augment)
+    sent = pickle.loads(pickle.dumps(cut))
     image = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
-    torch.manual_seed(0)
-    expected = transform(image)
-    torch.manual_seed(0)
-    assert torch.equal(sent(image), expected)
+    assert np.array_equal(
+        sent(image, np.random.default_rng(0)), cut(image, np.random.default_rng(0))
+    )

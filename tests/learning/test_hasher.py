@@ -79,12 +79,10 @@ def test_bulk_is_the_model_on_every_item(hasher: Hasher, digits: Dataset) -> Non
     x = torch.stack([transform(image) for image in images])
     expected = hasher.embed(x).detach().numpy()
     hasher.train()
-    # Without a precision, processors that compute in bf16 do.
-    whole = {"precision": "32"}
     for size in (8, 64):
-        assert np.allclose(hasher.embed_items(items, batch_size=size, **whole), expected, atol=1e-5)
-    assert np.allclose(hasher.embed_items(items, num_workers=1, **whole), expected, atol=1e-5)
-    images_alone = hasher.embed_images(iter(images), batch_size=8, **whole)
+        assert np.allclose(hasher.embed_items(items, batch_size=size), expected, atol=1e-5)
+    assert np.allclose(hasher.embed_items(items, num_workers=1), expected, atol=1e-5)
+    images_alone = hasher.embed_images(iter(images), batch_size=8)
     assert np.allclose(images_alone, expected, atol=1e-5)
     assert hasher.training
     assert hasher.hash_layer.training
@@ -92,6 +90,35 @@ def test_bulk_is_the_model_on_every_item(hasher: Hasher, digits: Dataset) -> Non
     assert half.dtype == np.float32
     cosine = (half * expected).sum(1) / np.linalg.norm(half, axis=1)
     assert (cosine / np.linalg.norm(expected, axis=1)).min() > 0.99
+
+
+def test_the_precision_is_the_models_whoever_asks(fitted: Hasher, digits: Dataset) -> None:
+    from h2q.indexing.encoder import PhotoEncoder
+
+    items = digits.validation.take(np.arange(40))
+    pictures = [items.images[i] for i in range(40)]
+    halved = Hasher.from_bytes(fitted.to_bytes())
+    assert halved.precision == "32"
+    halved.precision = "bf16"
+    halved = Hasher.from_bytes(halved.to_bytes())  # it travels with the model
+    assert halved.precision == "bf16"
+    for model, precision in ((fitted, "32"), (halved, "bf16")):
+        encoder = PhotoEncoder(model, "cpu")
+        rows = model.embed_items(items)
+        assert np.array_equal(rows, fitted.embed_items(items, precision=precision))
+        assert np.allclose(rows, model.embed_images(pictures), atol=1e-5)
+        assert np.allclose(rows, encoder.embed([encoder.prepare(p) for p in pictures]), atol=1e-5)
+    rows, other = fitted.embed_items(items), halved.embed_items(items)
+    assert not np.array_equal(rows, other)
+    flipped = np.mean(
+        np.unpackbits(fitted.quantizer.transform(rows) ^ fitted.quantizer.transform(other), axis=1)[
+            :, :12
+        ]
+    )
+    assert fitted.flipped_bits(items, "bf16") == pytest.approx(flipped)
+    assert fitted.flipped_bits(items, "32") == 0
+    with pytest.raises(InvalidInputError, match="precision"):
+        Hasher("digits-cnn", 8, precision="8")
 
 
 def test_bulk_of_nothing(hasher: Hasher, digits: Dataset) -> None:

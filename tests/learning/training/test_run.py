@@ -150,9 +150,7 @@ def test_early_stopping_keeps_the_best(
     best = int(np.argmax([row["validation_map"] for row in result.history]))
     assert best < 3
     assert len(result.history) == best + 1 + 3
-    rows = [
-        result.model.embed_items(items, precision="32") for items in (data.validation, data.train)
-    ]
+    rows = [result.model.embed_items(items) for items in (data.validation, data.train)]
     value = mean_average_precision(
         *rows, data.validation.labels, data.train.labels, ranking="cosine"
     )

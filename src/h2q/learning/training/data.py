@@ -183,9 +183,7 @@ class Parts(Dataset[Batch]):
 class Requests(Sampler[tuple[int, BatchRequest]]):
     """What a run asks of some of its parts, epoch after epoch, in their order."""
 
-    def __init__(
-        self, batches: dict[int, EpochBatches | StridedBatches], epochs: range
-    ) -> None:
+    def __init__(self, batches: dict[int, EpochBatches | StridedBatches], epochs: range) -> None:
         self.batches, self.epochs = batches, epochs
 
     def __iter__(self) -> Iterator[tuple[int, BatchRequest]]:

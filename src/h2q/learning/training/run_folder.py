@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from h2q.datasets import Dataset
 
 #: What may differ between a run and its resumption without changing what is computed.
-_FREE = ("num_workers", "held_gib", "devices", "num_nodes", "accelerator", "dataset", "dataset_options")
+_FREE = (
+    "num_workers",
+    "held_gib",
+    "devices",
+    "num_nodes",
+    "accelerator",
+    "dataset",
+    "dataset_options",
+)
 #: What torch raises for a file that is truncated or is no checkpoint.
 _DAMAGED = (RuntimeError, OSError, EOFError, ValueError, LookupError, pickle.UnpicklingError)
 

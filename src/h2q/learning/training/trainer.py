@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import lightning
 import numpy as np
 import torch
-from lightning.fabric.loggers import TensorBoardLogger
+from lightning.fabric.loggers.tensorboard import TensorBoardLogger
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
@@ -118,12 +118,12 @@ class _Run:
         step = Step(self.embedder, loss).to(fabric.device)
         on_gpu = fabric.device.type == "cuda"
         if on_gpu and fabric.world_size > 1:
-            step = nn.SyncBatchNorm.convert_sync_batchnorm(step)
+            convert: Callable[[Step], Step] = nn.SyncBatchNorm.convert_sync_batchnorm
+            step = convert(step)
         optimizer = make_optimizer(step, config, fused=on_gpu)
         self.step = step
-        self.runner, self.optimizer = fabric.setup(
-            torch.compile(step) if config.compile else step, optimizer
-        )
+        compiled: Any = torch.compile(step) if config.compile else step
+        self.runner, self.optimizer = fabric.setup(compiled, optimizer)
         self.progress = Progress(config.patience)
 
     def go(
@@ -160,9 +160,7 @@ class _Run:
         finally:
             feed.close()
             writer.close()
-        return Trained(
-            self.embedder, self.progress.history, fabric.is_global_zero, fabric.device
-        )
+        return Trained(self.embedder, self.progress.history, fabric.is_global_zero, fabric.device)
 
     def _epoch(
         self, feed: Feed, epoch: int, n_steps: int, show: Callable[[int, int, str], None]
@@ -286,7 +284,7 @@ def make_fabric(config: TrainConfig) -> lightning.Fabric:
             devices=config.devices,
             num_nodes=config.num_nodes,
             precision=_PRECISIONS[config.precision],
-            **({"strategy": "ddp"} if world > 1 else {}),
+            strategy="ddp" if world > 1 else "auto",
         )
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise InvalidInputError(
@@ -312,9 +310,7 @@ def _settings(config: TrainConfig, device: torch.device) -> Iterator[None]:
         cudnn.benchmark = benchmark
 
 
-def _step_log(
-    folder: RunFolder, is_main: bool
-) -> Callable[[int, torch.Tensor, float], None]:
+def _step_log(folder: RunFolder, is_main: bool) -> Callable[[int, torch.Tensor, float], None]:
     """Return what writes the losses of an epoch's steps for TensorBoard."""
     if not is_main:
         return lambda epoch, losses, value: None
