@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import typer
 
+from h2q._signals import Terminated
 from h2q.cli import _console
 from h2q.errors import H2QError
 
@@ -23,6 +24,7 @@ class Exit(enum.IntEnum):
     SKIPPED = 3
     BUG = 70
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 @contextmanager
@@ -34,6 +36,9 @@ def exit_codes() -> Iterator[None]:
         # The reader of our output (`| head`) has gone; that is no error of anyone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(Exit.OK) from None
+    except Terminated:
+        _console.err().print("ended by SIGTERM; run the same command again to go on")
+        raise typer.Exit(Exit.TERMINATED) from None
     except KeyboardInterrupt:
         _console.err().print("interrupted")
         raise typer.Exit(Exit.INTERRUPTED) from None

@@ -45,7 +45,10 @@ Device = Annotated[
     str, typer.Option("--device", help='Where the network runs: "auto", "cpu", "cuda", "cuda:1".')
 ]
 BatchSize = Annotated[
-    int, typer.Option("--batch-size", min=1, help="Images the network takes at a time.")
+    int | None,
+    typer.Option(
+        "--batch-size", min=1, help="Images the network takes at a time; 64, or 256 on a GPU."
+    ),
 ]
 Ray = Annotated[
     str | None,

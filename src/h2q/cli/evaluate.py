@@ -142,7 +142,7 @@ def _load(source: str, key: str | None) -> Dataset:
     return load_dataset(f"npz:{path}", validation=0.0, **options)
 
 
-def _embed(data: str | None, model: Path, device: str, batch_size: int) -> Dataset:
+def _embed(data: str | None, model: Path, device: str, batch_size: int | None) -> Dataset:
     """Return the data set with the model's embeddings as its features."""
     from dataclasses import replace
 

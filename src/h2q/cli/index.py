@@ -67,7 +67,7 @@ def index(
             help="Of shards: the file that records what is done; beside the collection by default.",
         ),
     ] = None,
-    batch_size: BatchSize = 64,
+    batch_size: BatchSize = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -104,7 +104,7 @@ def index(
             journal=journal,
             ray=ray,
             workers=workers,
-            batch_size=batch_size,
+            batch_size=batch_size or 64,
             device=device,
             max_pixels=int(max_megapixels * 1_000_000),
         )

@@ -30,6 +30,7 @@ METHODS: Final = ("none", "itq", "h2q")
 N_FITS: Final = 10
 _SETTINGS: Final[dict[str, Any]] = {
     "backbone": "digits-cnn",
+    "accelerator": "cpu",  # as fast for so small a network, and the same codes on every machine
     "loss": "cel",
     "batch_size": 64,
     "learning_rate": 3e-3,

@@ -26,7 +26,7 @@ def embed_folder(
     folder: StrPath,
     encoder: PhotoEncoder,
     *,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     max_pixels: int = MAX_PIXELS,
     on_progress: OnProgress = no_progress,
 ) -> tuple[Embeddings, list[Skipped]]:
@@ -34,6 +34,17 @@ def embed_folder(
 
     Ids are paths below the folder. Where every photo lies in a subfolder, the first one is its
     label.
+
+    Parameters
+    ----------
+    folder : path
+    encoder : PhotoEncoder
+    batch_size : int, optional
+        Photos embedded at a time; the encoder's own by default.
+    max_pixels : int
+        Photos of more pixels are skipped.
+    on_progress : callable
+        Told how many photos of how many are done.
 
     Returns
     -------
@@ -63,7 +74,9 @@ def embed_folder(
     ids: list[str] = []
     blocks: list[NDArray[np.float32]] = []
     done = 0
-    for part in in_batches(read_ahead(load, paths, ahead=2 * batch_size), batch_size):
+    size = encoder.batch_size if batch_size is None else batch_size
+    loaded = read_ahead(load, paths, ahead=2 * size, processes=encoder.on_gpu)
+    for part in in_batches(loaded, size):
         skipped.extend(result for result in part if isinstance(result, Skipped))
         good = [result for result in part if not isinstance(result, Skipped)]
         if good:
@@ -79,7 +92,7 @@ def embed_folder(
 
 
 def embed_dataset(
-    dataset: Dataset, hasher: Hasher, *, batch_size: int = 64, progress: bool = False
+    dataset: Dataset, hasher: Hasher, *, batch_size: int | None = None, progress: bool = False
 ) -> Embeddings:
     """Embed all four splits of a data set; rows before rotation, with labels and split."""
     parts = [(name, items) for name, items in dataset.splits() if len(items)]

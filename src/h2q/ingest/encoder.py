@@ -26,8 +26,16 @@ class Encoder(Protocol):
     def n_bits(self) -> int:
         """Length of a code."""
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the processors are free to prepare photos, in processes, while it encodes."""
+
+    @property
+    def batch_size(self) -> int:
+        """How many photos are best encoded at a time."""
+
     def prepare(self, image: Image.Image, /) -> Any:
-        """Turn an image into the network's input; called from many threads."""
+        """Turn an image into the network's input; called from many threads or processes."""
 
     def encode(self, prepared: Sequence[Any], /) -> CodeArray:
         """Code what `prepare` made: packed, one row an image."""
@@ -68,7 +76,14 @@ class PhotoEncoder:
         except (RuntimeError, AssertionError) as error:
             raise InvalidInputError(f"the device {device!r} cannot be used: {error}") from error
         self.n_bits = hasher.n_bits
+        #: Photos a step: enough to fill a GPU.
+        self.batch_size = 256 if self.on_gpu else 64
         self._pixels = hasher.preprocessing.pixels()
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the network runs beside the processors, which are then free for the photos."""
+        return self.device.type == "cuda"
 
     def prepare(self, image: Image.Image) -> NDArray[np.uint8]:
         """Cut and resize an image: the bytes that the network's input is made from."""
@@ -81,7 +96,7 @@ class PhotoEncoder:
         from h2q.learning import bulk
 
         shape = (len(prepared), *prepared[0].shape)
-        batch = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+        batch = torch.empty(shape, dtype=torch.uint8, pin_memory=self.on_gpu)
         np.stack(prepared, out=batch.numpy())
         return bulk.run_batches(self.hasher, self.hasher.embed, [batch])
 

@@ -41,7 +41,7 @@ def index_folder(
     *,
     prefix: str = "",
     prune: bool = False,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     max_pixels: int = MAX_PIXELS,
     gps: bool = False,
     on_progress: OnProgress = no_progress,
@@ -63,8 +63,8 @@ def index_folder(
         Goes before every id with a slash; keeps several folders in one collection apart.
     prune : bool
         Delete the items, of this folder and prefix, whose files are gone.
-    batch_size : int
-        Photos encoded and stored at a time.
+    batch_size : int, optional
+        Photos encoded and stored at a time; the encoder's own by default.
     max_pixels : int
         Photos of more pixels are skipped (`h2q.images.read_photo`).
     gps : bool
@@ -90,6 +90,7 @@ def index_folder(
             f"the model makes codes of {encoder.n_bits} bits, the collection {collection.uri} "
             f"holds codes of {collection.n_bits}; use the model it was made with"
         )
+    batch_size = encoder.batch_size if batch_size is None else batch_size
     root = Path(folder).expanduser().resolve()
     report = IndexReport()
     files = _find(root, prefix.strip("/"), report)
@@ -178,7 +179,7 @@ def _encode(
     todo += moved
     done = 0
     on_progress(done, len(todo))
-    loaded = read_ahead(load, todo, ahead=2 * batch_size)
+    loaded = read_ahead(load, todo, ahead=2 * batch_size, processes=encoder.on_gpu)
     for part in in_batches(loaded, batch_size):
         photos = [result for result in part if isinstance(result, _Photo)]
         report.skipped.extend(result for result in part if isinstance(result, Skipped))

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from h2q._signals import leave_signals_to_the_parent
 from h2q.errors import InvalidInputError
 from h2q.learning.backbones import Preprocessing
 
@@ -184,7 +185,14 @@ def batches_of(
     size = _at_least_one(batch_size)
     if num_workers is None:
         num_workers = 0 if preprocessing is None else default_workers(len(items))
-    loader = DataLoader(dataset, batch_size=size, num_workers=num_workers, pin_memory=pin_memory)
+    loader = DataLoader(
+        dataset,
+        batch_size=size,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        worker_init_fn=leave_signals_to_the_parent,
+        generator=torch.Generator().manual_seed(0),  # keeps off the global one
+    )
     with _progress(description, len(items)) as advance:
         for batch in loader:
             yield batch

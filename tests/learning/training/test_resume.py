@@ -47,6 +47,27 @@ def test_sigkill_at_a_random_moment(tmp_path: Path) -> None:
     _assert_same(uninterrupted, trained_and_killed.train(str(killed)))
 
 
+def test_sigterm_ends_a_run_that_resumes(tmp_path: Path) -> None:
+    """A scheduler's SIGTERM: no traceback, no process left, and the same end."""
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    program = str(Path(trained_and_killed.__file__))
+    run = subprocess.Popen(
+        [sys.executable, program, str(killed), "command"], stderr=subprocess.PIPE, text=True
+    )
+    checkpoint = killed / "checkpoints" / "last.ckpt"
+    while run.poll() is None and not checkpoint.exists():
+        time.sleep(0.02)
+    run.send_signal(signal.SIGTERM)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode in (143, 0), err  # 0: it was over before
+    assert "Traceback" not in err
+    assert not (killed / "model.safetensors").exists() or run.returncode == 0
+    assert not list((killed / "checkpoints").glob(".*"))
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    resumed = trained_and_killed.train(str(killed))
+    _assert_same(trained_and_killed.train(str(whole)), resumed)
+
+
 class Interrupting(nn.Module):
     """A loss that breaks off at its n-th call, unless that is None."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import typer
+
 from h2q.datasets import load_dataset
 from h2q.learning import TrainingResult, fit
 
@@ -14,6 +16,7 @@ OPTIONS: dict[str, Any] = {
     "n_bits": 8,
     "loss": "hyp2",
     "augment": "crop-flip",
+    "num_workers": 1,
     "schedule": "cosine",
     "epochs": 6,
     "batch_size": 64,
@@ -22,6 +25,7 @@ OPTIONS: dict[str, Any] = {
     "validation_rows": 100,
     "progress": False,
     "quantizer": "itq",
+    "deterministic": True,  # on a GPU, only then does a run repeat itself
 }
 
 
@@ -30,4 +34,13 @@ def train(out: str) -> TrainingResult:
 
 
 if __name__ == "__main__":
-    train(sys.argv[1])
+    if sys.argv[2:] == ["command"]:  # as `h2q train` ends
+        from h2q.cli._exit import exit_codes
+
+        try:
+            with exit_codes():
+                train(sys.argv[1])
+        except typer.Exit as end:
+            sys.exit(end.exit_code)
+    else:
+        train(sys.argv[1])

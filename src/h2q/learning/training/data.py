@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from h2q._signals import leave_signals_to_the_parent
 from h2q.learning import bulk
 from h2q.learning.backbones.preprocessing import Augmentation, Preprocessing, ToPixels
 from h2q.learning.training.sampler import BatchRequest, EpochBatches, StridedBatches
@@ -239,7 +240,7 @@ class Feed:
                     num_workers=num_workers,
                     pin_memory=pin_memory,
                     prefetch_factor=4,
-                    worker_init_fn=ended_by_signal,
+                    worker_init_fn=leave_signals_to_the_parent,
                     generator=torch.Generator().manual_seed(0),  # keeps off the global one
                 )
             )
@@ -255,11 +256,3 @@ class Feed:
     def close(self) -> None:
         """End the processes."""
         self._stream = iter(())
-
-
-def ended_by_signal(worker: int) -> None:
-    """Let SIGTERM end a process that reads images, whatever it means to the one that trains."""
-    import signal
-
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that trains ends it

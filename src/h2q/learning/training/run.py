@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from h2q._signals import ended_by_sigterm
 from h2q._typing import StrPath
 from h2q.errors import InvalidInputError
 from h2q.learning import backbones, losses, penalties
@@ -22,7 +23,6 @@ from h2q.learning.config import TrainConfig
 from h2q.learning.hasher import Hasher
 from h2q.learning.training import report, stage2
 from h2q.learning.training.feature_cache import FeatureCache
-from h2q.learning.training.interruption import ended_by_sigterm
 from h2q.learning.training.run_folder import RunFolder, identity_of
 from h2q.learning.training.sampler import Order, drawn_by, rows_of, seed_all
 from h2q.learning.training.sources import Sources, make_sources

@@ -37,3 +37,9 @@ def ended_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def leave_signals_to_the_parent(worker: int = 0) -> None:
+    """In a child process that only reads: SIGTERM ends it, and Ctrl-C is the parent's business."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
