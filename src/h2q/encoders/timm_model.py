@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,6 @@ from PIL import Image
 from h2q._lazy import require
 from h2q.encoders.kept import KeptEncoder
 from h2q.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    import torch
 
 
 class TimmEncoder:
@@ -45,7 +42,7 @@ class TimmEncoder:
         self.device = torch_device(device)
         self._backbone = backbones.create(_bare(name)).eval().to(self.device)
         self.dimension = int(self._backbone.n_features)
-        self._transform = self._backbone.preprocessing.transform()
+        self._pixels = self._backbone.preprocessing.pixels()
         digest = hashlib.sha256(repr(self._backbone.preprocessing).encode())
         for key, tensor in sorted(self._backbone.state_dict().items()):
             digest.update(key.encode())
@@ -57,18 +54,19 @@ class TimmEncoder:
         """What `--encoder` takes to mean it."""
         return self.kept.name
 
-    def prepare(self, image: Image.Image) -> torch.Tensor:
-        """Turn an upright RGB image into the network's input."""
-        prepared: torch.Tensor = self._transform(image)
+    def prepare(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Cut and resize an upright RGB image: the bytes of which the device makes the input."""
+        prepared: NDArray[np.uint8] = self._pixels(image)
         return prepared
 
-    def embed(self, prepared: Sequence[torch.Tensor]) -> NDArray[np.float32]:
+    def embed(self, prepared: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Run the network: (n, dimension), one row an image."""
         import torch
 
         from h2q.learning import bulk
 
-        return bulk.run_batches(self._backbone, self._backbone, [torch.stack(list(prepared))])
+        batch = torch.from_numpy(np.stack(prepared))
+        return bulk.run_batches(self._backbone, self._backbone, [batch])
 
     def to_bytes(self) -> bytes:
         """Return what a collection keeps of it."""
