@@ -7,7 +7,7 @@ from typing import Any
 
 from h2q._lazy import require
 from h2q._typing import StrPath
-from h2q.quantization import CodeDecoder
+from h2q.quantization import decoder_from_bytes
 from h2q.quantization import load as load_quantizer
 from h2q.quantization.serialization import read_header
 
@@ -21,7 +21,7 @@ def load(path: StrPath) -> Any:
 
     Returns
     -------
-    quantizer, CodeDecoder or h2q.learning.Hasher
+    quantizer, CodeDecoder, LinearDecoder or h2q.learning.Hasher
         A quantizer's arrays are numpy; it takes rows of any namespace.
 
     Raises
@@ -33,7 +33,7 @@ def load(path: StrPath) -> Any:
     """
     kind = read_header(path).get("kind")
     if kind == "decoder":
-        return CodeDecoder.from_bytes(Path(path).read_bytes())
+        return decoder_from_bytes(Path(path).read_bytes())
     if kind == "hasher":
         return require("h2q.learning", "train").Hasher.load(path)
     return load_quantizer(path)

@@ -21,4 +21,5 @@ def as_decoder(data: bytes | None) -> Decoder | None:
         return None
     from h2q import quantization
 
-    return quantization.CodeDecoder.from_bytes(data)
+    decoder: Decoder = quantization.decoder_from_bytes(data)
+    return decoder

@@ -1,15 +1,17 @@
 """Stage 2 of H²Q: find the rotation that brings embeddings close to their signs, and code them.
 
-Four scikit-learn estimators with one interface (`BaseQuantizer`):
+Scikit-learn estimators with one interface (`BaseQuantizer`):
 
 - `HouseholderQuantizer`: the paper's method, with three solvers and four objectives.
 - `ITQQuantizer`: iterative quantization, the usual baseline.
 - `RandomRotationQuantizer` and `SignQuantizer`: a random rotation, and none.
+- `LocalSearchQuantizer`: no rotation; bits chosen so that a linear map of them is near the row.
 
 `make_quantizer` makes each by its name in `QUANTIZERS`.
 
 Each takes numpy, torch (CPU or CUDA) or any array-API rows, is saved with ``save`` and read with
-`load`. `CodeDecoder` goes the other way, from codes to expected embeddings. Below them:
+`load`. `CodeDecoder` and `LinearDecoder` go the other way,
+from codes to expected embeddings. Below them:
 `reflections` (the parametrisation), `objectives`, `solvers`, `projection`, `sampling` (streams)
 and `serialization`.
 """
@@ -18,6 +20,8 @@ from h2q.quantization.base import BaseQuantizer
 from h2q.quantization.decoding import CodeDecoder
 from h2q.quantization.householder import HouseholderQuantizer
 from h2q.quantization.itq import ITQQuantizer
+from h2q.quantization.linear_decoding import LinearDecoder, decoder_from_bytes
+from h2q.quantization.local_search import LocalSearchQuantizer
 from h2q.quantization.random_rotation import RandomRotationQuantizer
 from h2q.quantization.registry import QUANTIZERS, get_quantizer, make_quantizer
 from h2q.quantization.serialization import from_bytes, load
@@ -29,8 +33,11 @@ __all__ = [
     "CodeDecoder",
     "HouseholderQuantizer",
     "ITQQuantizer",
+    "LinearDecoder",
+    "LocalSearchQuantizer",
     "RandomRotationQuantizer",
     "SignQuantizer",
+    "decoder_from_bytes",
     "from_bytes",
     "get_quantizer",
     "load",

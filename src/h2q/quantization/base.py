@@ -6,7 +6,7 @@ import contextlib
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -22,9 +22,13 @@ from h2q.quantization.model import Model
 from h2q.quantization.projection import Projection, principal_components
 from h2q.quantization.randomness import as_generator
 from h2q.quantization.sampling import RowStream
+from h2q.quantization.serialization import check_array
 from h2q.quantization.solvers.result import SolverResult
 from h2q.quantization.sphere import row_blocks, to_sphere
 from h2q.quantization.validation import check_finite, check_n_bits, check_rows
+
+#: What rounding may do to a rotation; a damaged one is off by much more.
+_ORTHOGONAL_WITHIN: Final = 1e-3
 
 
 class BaseQuantizer(
@@ -188,13 +192,22 @@ class BaseQuantizer(
             raise InvalidInputError(
                 f"max_samples must be a whole number of at least 2, got {self.max_samples!r}"
             )
-        n_bits = check_n_bits(self.n_bits, n_features)
+        n_bits = self._length_of_codes(n_features)
         seeds = as_generator(self.random_state).integers(0, 2**32, size=(2, 4))
         self.n_bits_ = n_bits
         self._solver_seed = [int(word) for word in seeds[1]]
         return RowStream(
-            int(self.max_samples), np.random.default_rng(seeds[0]), with_moments=n_bits < n_features
+            int(self.max_samples),
+            np.random.default_rng(seeds[0]),
+            with_moments=self._needs_moments(n_features),
         )
+
+    def _length_of_codes(self, n_features: int) -> int:
+        return check_n_bits(self.n_bits, n_features)
+
+    def _needs_moments(self, n_features: int) -> bool:
+        """Whether the mean and covariance of all rows are wanted, not only the sample."""
+        return self.n_bits_ < n_features
 
     def _solve(self, stream: RowStream, validation: Array | None = None) -> None:
         sample = stream.sample()
@@ -243,6 +256,35 @@ class BaseQuantizer(
                 )
             self._solve(stream)
         return self._model
+
+    def _to_tensors(self) -> dict[str, Any]:
+        """Return the arrays a file of this quantizer holds."""
+        model = self._fitted()
+        tensors: dict[str, Any] = {"rotation": model.rotation}
+        if model.projection is not None:
+            tensors |= {"mean": model.projection.mean, "components": model.projection.components}
+        return tensors | {
+            f"history.{trace}": np.asarray(values, dtype=np.float64)
+            for trace, values in model.history.items()
+        }
+
+    def _from_tensors(self, tensors: dict[str, Any], k: int, d: int) -> None:
+        """Take in what `_to_tensors` gave; ValueError or KeyError if it is damaged."""
+        check_array(tensors, "rotation", (k, k))
+        defect = np.abs(tensors["rotation"].T @ tensors["rotation"] - np.eye(k)).max()
+        if defect > _ORTHOGONAL_WITHIN:
+            raise ValueError(f"rotation is not orthogonal: off by {defect:.2g}")
+        projection = None
+        if k < d:
+            check_array(tensors, "mean", (d,))
+            check_array(tensors, "components", (k, d))
+            projection = Projection(tensors["mean"], tensors["components"])
+        history = {
+            key.removeprefix("history."): values.tolist()
+            for key, values in tensors.items()
+            if key.startswith("history.")
+        }
+        self._model = Model(tensors["rotation"], projection, history)
 
     def save(self, path: StrPath) -> None:
         """Write the fitted quantizer to a file that `h2q.load` reads.

@@ -17,7 +17,7 @@ from h2q.codes import check_codes, pack, unpack_signs
 from h2q.errors import FormatError, InvalidInputError
 from h2q.quantization.arrays import to_numpy
 from h2q.quantization.randomness import as_generator
-from h2q.quantization.serialization import FORMAT, FORMAT_VERSION, read_bytes
+from h2q.quantization.serialization import FORMAT, FORMAT_VERSION, in_order, read_bytes
 from h2q.quantization.sphere import row_blocks, to_sphere
 
 
@@ -176,7 +176,7 @@ class CodeDecoder(BaseEstimator):  # type: ignore[misc]
             "kind": "decoder",
             "flip_probability": repr(float(self.flip_probability)),
         }
-        return safetensors.numpy.save({"prototypes": self.prototypes_}, metadata)
+        return in_order(safetensors.numpy.save({"prototypes": self.prototypes_}, metadata))
 
     def save(self, path: StrPath) -> None:
         """Write the fitted decoder to `path`, whole or not at all; `h2q.load` reads it."""

@@ -58,6 +58,7 @@ QUANTIZERS: Final[dict[str, QuantizerEntry]] = {
             "h2q-procrustes", "H²Q (procrustes)", "HouseholderQuantizer", "householder",
             solver="procrustes",
         ),
+        _entry("local-search", "local search", "LocalSearchQuantizer", "local_search"),
     )
 }  # fmt: skip
 #: Other words for the same.

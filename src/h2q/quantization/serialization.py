@@ -21,8 +21,6 @@ from h2q._files import write_whole
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.quantization.arrays import to_numpy
-from h2q.quantization.model import Model
-from h2q.quantization.projection import Projection
 from h2q.quantization.randomness import pack_random_state, unpack_random_state
 from h2q.quantization.registry import CLASSES
 
@@ -32,15 +30,14 @@ if TYPE_CHECKING:
 FORMAT = "h2q"
 FORMAT_VERSION = 1
 
-#: What rounding may do to a rotation; a damaged one is off by much more.
-_ORTHOGONAL_WITHIN = 1e-3
-
 Tensors: TypeAlias = dict[str, NDArray[Any]]
 
 __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
+    "check_array",
     "from_bytes",
+    "in_order",
     "load",
     "read_bytes",
     "read_header",
@@ -60,14 +57,7 @@ def to_bytes(quantizer: BaseQuantizer) -> bytes:
     name = type(quantizer).__name__
     if name not in CLASSES:
         raise InvalidInputError(f"only {sorted(CLASSES)} can be saved, not {name}")
-    model = quantizer._fitted()
-    tensors: dict[str, Any] = {"rotation": model.rotation}
-    if model.projection is not None:
-        tensors |= {"mean": model.projection.mean, "components": model.projection.components}
-    tensors |= {
-        f"history.{trace}": np.asarray(values, dtype=np.float64)
-        for trace, values in model.history.items()
-    }
+    tensors = quantizer._to_tensors()
     parameters = quantizer.get_params(deep=False)
     parameters["random_state"] = pack_random_state(parameters["random_state"])
     names = getattr(quantizer, "feature_names_in_", None)
@@ -90,10 +80,10 @@ def to_bytes(quantizer: BaseQuantizer) -> bytes:
         "quantizer": text,
     }
     arrays = {key: np.ascontiguousarray(to_numpy(value)) for key, value in tensors.items()}
-    return _in_order(safetensors.numpy.save(arrays, metadata=metadata))
+    return in_order(safetensors.numpy.save(arrays, metadata=metadata))
 
 
-def _in_order(data: bytes) -> bytes:
+def in_order(data: bytes) -> bytes:
     """Sort the header, which safetensors writes in random order: equal quantizers, equal bytes."""
     size = int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":"))
@@ -233,21 +223,7 @@ def _restore(description: dict[str, Any], tensors: Tensors) -> BaseQuantizer:
     parameters["random_state"] = unpack_random_state(parameters["random_state"])
     quantizer: BaseQuantizer = getattr(module, name)(**parameters)
     k, d = int(description["n_bits"]), int(description["n_features_in"])
-    _check_array(tensors, "rotation", (k, k))
-    defect = np.abs(tensors["rotation"].T @ tensors["rotation"] - np.eye(k)).max()
-    if defect > _ORTHOGONAL_WITHIN:
-        raise ValueError(f"rotation is not orthogonal: off by {defect:.2g}")
-    projection = None
-    if k < d:
-        _check_array(tensors, "mean", (d,))
-        _check_array(tensors, "components", (k, d))
-        projection = Projection(tensors["mean"], tensors["components"])
-    history = {
-        key.removeprefix("history."): values.tolist()
-        for key, values in tensors.items()
-        if key.startswith("history.")
-    }
-    quantizer._model = Model(tensors["rotation"], projection, history)
+    quantizer._from_tensors(tensors, k, d)
     quantizer.n_bits_, quantizer.n_features_in_ = k, d
     quantizer.n_samples_seen_ = int(description["n_samples_seen"])
     if description["feature_names_in"] is not None:
@@ -255,7 +231,8 @@ def _restore(description: dict[str, Any], tensors: Tensors) -> BaseQuantizer:
     return quantizer
 
 
-def _check_array(tensors: Tensors, name: str, shape: tuple[int, ...]) -> None:
+def check_array(tensors: Tensors, name: str, shape: tuple[int, ...]) -> None:
+    """Check an array of a file; `ValueError` if it is not finite floats of this shape."""
     found = tensors[name]
     if found.shape != shape or found.dtype.kind != "f" or not np.isfinite(found).all():
         raise ValueError(f"{name} should be {shape} finite numbers, not {found.shape}")

@@ -1,0 +1,345 @@
+r"""Rows back from codes by one linear map, and the score of a real query with what comes back.
+
+:math:`\hat x = \mu + W s`: least squares over rows and their codes. A query is scored by
+:math:`\langle q, \hat x \rangle / \lVert \hat x \rVert^\gamma`, with the mean included. The length
+of :math:`\hat x` follows from the code, so nothing is stored beside it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Self
+
+import numpy as np
+import safetensors.numpy
+import scipy.linalg
+from array_api_compat import array_namespace
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from h2q._files import write_whole
+from h2q._typing import Array, CodeArray, RandomState, StrPath
+from h2q.codes import check_codes, unpack_signs
+from h2q.errors import FormatError, InvalidInputError
+from h2q.quantization.arrays import like, to_numpy, working_dtype
+from h2q.quantization.randomness import as_generator
+from h2q.quantization.serialization import FORMAT, FORMAT_VERSION, in_order, read_bytes
+from h2q.quantization.sphere import row_blocks, to_sphere
+from h2q.quantization.validation import check_finite
+
+#: Ridge of the least squares, in units of the number of bits: the ratio of what the bits leave to
+#: what they explain, about a third at the lengths people use. It matters where rows are few.
+_RIDGE: Final = 0.3
+#: Powers of the length tried on pairs held out; the one in front is kept where none can be tried.
+EXPONENTS: Final = (0.75, 0.0, 0.25, 0.5, 0.625, 0.875, 1.0, 1.25)
+#: Pairs the power is chosen on: rows held out, rows they are compared with, neighbours counted.
+_HELD_OUT, _COMPARED, _NEIGHBOURS = 1000, 20_000, 10
+#: Fewer rows than this are all needed for the fit.
+_LEAST_HELD_OUT: Final = 30
+
+
+def unit_rows(rows: Array) -> tuple[Array, Array]:
+    """Scale rows (n, d) to length 1; also which of them are zero, and stay so."""
+    scaled, is_zero = to_sphere(rows)
+    return scaled / rows.shape[1] ** 0.5, is_zero
+
+
+def least_squares(
+    rows: NDArray[np.float32], signs: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Fit ``rows = mean + signs @ weights.T``.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, d), float32
+    signs : ndarray of shape (n, k), float32, of -1 and +1
+
+    Returns
+    -------
+    mean : ndarray of shape (d,), float32
+    weights : ndarray of shape (d, k), float32
+    """
+    n, k = signs.shape
+    centre_rows = rows.mean(axis=0, dtype=np.float64)
+    centre_signs = signs.mean(axis=0, dtype=np.float64)
+    # Of small whole numbers, so float32 is exact up to 2^24 rows; the products are not centred,
+    # which would copy all rows.
+    gram = (signs.T @ signs).astype(np.float64) - n * np.outer(centre_signs, centre_signs)
+    cross = (signs.T @ rows).astype(np.float64) - n * np.outer(centre_signs, centre_rows)
+    gram[np.diag_indices(k)] += _RIDGE * k
+    solved = scipy.linalg.solve(gram, cross, assume_a="pos")
+    mean = centre_rows - centre_signs @ solved
+    return mean.astype(np.float32), np.ascontiguousarray(solved.T, dtype=np.float32)
+
+
+class LinearDecoder(BaseEstimator):  # type: ignore[misc]
+    r"""Rows behind codes by least squares: :math:`\hat x = \mu + W s`.
+
+    For codes that exist, of any quantizer; a `h2q.LocalSearchQuantizer` chooses its codes for it
+    and brings its own (``decoder_``). Kept by a collection
+    (``open_collection(..., decoder=...)``) it answers the rank "linear".
+
+    Parameters
+    ----------
+    max_samples : int, default=50_000
+        Most rows used: above it, a uniform sample.
+    random_state : int, Generator, RandomState or None
+        Seed of the samples.
+
+    Attributes
+    ----------
+    mean_ : ndarray of float32, shape (d,)
+    weights_ : ndarray of float32, shape (d, k)
+    exponent_ : float
+        :math:`\gamma`, chosen by the recall of held-out pairs.
+    typical_score_ : float
+        Inner product of a held-out row with what comes back of its nearest neighbours.
+    n_bits_, n_features_in_ : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from h2q import HouseholderQuantizer, LinearDecoder
+    >>> rows = np.random.default_rng(0).standard_normal((500, 16)) + 1
+    >>> quantizer = HouseholderQuantizer(8, random_state=0).fit(rows)
+    >>> decoder = LinearDecoder(random_state=0).fit(rows, quantizer.transform(rows))
+    >>> decoder.decode(quantizer.transform(rows[:3])).shape
+    (3, 16)
+    """
+
+    mean_: NDArray[np.float32]
+    weights_: NDArray[np.float32]
+    exponent_: float
+    typical_score_: float
+    n_bits_: int
+    n_features_in_: int
+
+    def __init__(self, *, max_samples: int = 50_000, random_state: RandomState = None) -> None:
+        self.max_samples = max_samples
+        self.random_state = random_state
+
+    # ------------------------------------------------------------------ fitting
+
+    def fit(self, rows: Array, codes: Array, *, n_bits: int | None = None) -> Self:
+        """Fit the map.
+
+        Parameters
+        ----------
+        rows : array of shape (n, d)
+            The rows that were coded. Only their directions count.
+        codes : array of shape (n, ceil(n_bits / 8)), uint8
+            Their codes.
+        n_bits : int, optional
+            Length of the codes; eight a byte by default.
+
+        Raises
+        ------
+        InvalidInputError
+            If the rows are not finite, there is not one code a row, or there are fewer than two
+            rows that are not zero.
+        """
+        z = to_numpy(rows)
+        if z.ndim != 2 or z.dtype.kind not in "fiub" or 0 in z.shape:
+            raise InvalidInputError(f"fit needs real rows (n, d), got {z.shape} of {z.dtype}")
+        check_finite(z)
+        packed = check_codes(codes, 8 * np.shape(codes)[-1] if n_bits is None else n_bits)
+        if len(packed) != len(z):
+            raise InvalidInputError(f"{len(z)} rows but {len(packed)} codes; give one code a row")
+        generator = as_generator(self.random_state)
+        if len(z) > self.max_samples:
+            picked = np.sort(generator.choice(len(z), self.max_samples, replace=False))
+            z, packed = z[picked], packed[picked]
+        unit, is_zero = unit_rows(z.astype(np.float64 if z.dtype.itemsize > 4 else np.float32))
+        if int((~is_zero).sum()) < 2:
+            raise InvalidInputError("fit needs at least two rows that are not zero")
+        unit = unit[~is_zero].astype(np.float32)
+        signs = unpack_signs(packed[~is_zero], n_bits or 8 * packed.shape[1])
+        held_out = hold_out(len(unit), generator)
+        fitted = np.setdiff1d(np.arange(len(unit)), held_out)
+        mean, weights = least_squares(unit[fitted], signs[fitted])
+        return self.set(mean, weights).choose_exponent(unit[fitted], signs[fitted], unit[held_out])
+
+    def set(self, mean: NDArray[np.float32], weights: NDArray[np.float32]) -> Self:
+        """Take a map that was found elsewhere: mean (d,) and weights (d, k)."""
+        self.mean_, self.weights_ = mean, weights
+        self.n_features_in_, self.n_bits_ = map(int, weights.shape)
+        self.exponent_, self.typical_score_ = EXPONENTS[0], 1.0
+        self._measure_lengths()
+        return self
+
+    def choose_exponent(
+        self,
+        rows: NDArray[np.float32],
+        signs: NDArray[np.float32],
+        held_out: NDArray[np.float32],
+    ) -> Self:
+        """Choose the power of the length by the neighbours of rows the map was not fitted on.
+
+        Parameters
+        ----------
+        rows, signs : ndarray of shape (n, d) and (n, k), float32
+            Unit rows and the signs of their codes.
+        held_out : ndarray of shape (m, d), float32
+            Unit rows in the role of queries; none keeps 0.75.
+        """
+        rows, signs = rows[:_COMPARED], signs[:_COMPARED]
+        k = min(_NEIGHBOURS, len(rows) // 4)
+        if not len(held_out) or k < 1:
+            return self
+        true = np.argpartition(-(held_out @ rows.T), k - 1, axis=1)[:, :k]
+        products = held_out @ (self.mean_ + signs @ self.weights_.T).T
+        lengths = self._lengths_of(signs)
+        self.typical_score_ = float(np.abs(np.take_along_axis(products, true, axis=1).mean()))
+        best = -1.0
+        for exponent in EXPONENTS:
+            scores = products * (lengths**-exponent).astype(np.float32)
+            found = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+            hits = (found[:, :, None] == true[:, None, :]).sum() / true.size
+            if hits > best:
+                best, self.exponent_ = hits, exponent
+        return self
+
+    # ------------------------------------------------------------------ use
+
+    def project(self, rows: Array) -> tuple[Array, Array]:
+        """Return what queries become: rows (n, k) to multiply with signs, and offsets (n,).
+
+        Parameters
+        ----------
+        rows : array of shape (n, d)
+            Finite; scaled to length 1.
+        """
+        self._check_fitted()
+        xp = array_namespace(rows)
+        unit, _ = unit_rows(xp.astype(rows, working_dtype(rows), copy=False))
+        weights, mean = like(self.weights_, unit), like(self.mean_, unit)
+        return xp.matmul(unit, weights), xp.matmul(unit, mean[:, None])[:, 0]
+
+    def decode(self, codes: Array) -> NDArray[np.float32]:
+        """Return the row behind each code.
+
+        Parameters
+        ----------
+        codes : array of shape (n, ceil(k / 8)), uint8
+
+        Returns
+        -------
+        ndarray of float32, shape (n, d)
+            Of length about 1 where the code says much of the row, shorter where it says little.
+        """
+        self._check_fitted()
+        packed = check_codes(codes, self.n_bits_)
+        found = np.empty((len(packed), self.n_features_in_), dtype=np.float32)
+        for block in row_blocks(len(packed), max(self.n_bits_, self.n_features_in_)):
+            found[block] = unpack_signs(packed[block], self.n_bits_) @ self.weights_.T
+        found += self.mean_
+        return found
+
+    def lengths(self, codes: CodeArray) -> NDArray[np.float64]:
+        """Length of the row behind each code; the same for equal codes in every batch."""
+        self._check_fitted()
+        found = np.empty(len(codes), dtype=np.float64)
+        for block in row_blocks(len(codes), 4 * self.n_bits_):
+            found[block] = self._lengths_of(unpack_signs(codes[block], self.n_bits_))
+        return found
+
+    def scores(self, queries: Array, codes: Array) -> NDArray[np.float32]:
+        """Score real queries (nq, d) with codes (n, ceil(k / 8)): (nq, n)."""
+        packed = check_codes(codes, self.n_bits_)
+        rows, offsets = (np.asarray(to_numpy(each), np.float32) for each in self.project(queries))
+        products = rows @ unpack_signs(packed, self.n_bits_).T + offsets[:, None]
+        return np.asarray(products * self.lengths(packed) ** -self.exponent_, dtype=np.float32)
+
+    def _measure_lengths(self) -> None:
+        """Prepare squared lengths as sums of whole numbers, which no order of adding changes."""
+        weights, mean = self.weights_.astype(np.float64), self.mean_.astype(np.float64)
+        gram, cross = weights.T @ weights, 2 * (mean @ weights)
+        bound = float(np.abs(gram).sum() + np.abs(cross).sum() + mean @ mean)
+        # Every partial sum stays below 2^52 and is exact in float64.
+        step = 2.0 ** (np.ceil(np.log2(max(bound, 1e-300))) - 51)
+        self._step = step
+        self._gram, self._cross = np.rint(gram / step), np.rint(cross / step)
+        self._square = float(np.rint(mean @ mean / step))
+        # A length of zero would make a score infinite; none is shorter than rounding may make it.
+        self._shortest = max(float(np.sqrt(bound)) * 1e-4, 1e-30)
+
+    def _lengths_of(self, signs: NDArray[np.float32]) -> NDArray[np.float64]:
+        wide = signs.astype(np.float64)
+        squared = np.einsum("ij,ij->i", wide @ self._gram + self._cross, wide) + self._square
+        lengths: NDArray[np.float64] = np.sqrt(np.maximum(squared * self._step, 0.0))
+        return np.maximum(lengths, self._shortest)
+
+    # ------------------------------------------------------------------ files
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "weights_"):
+            raise NotFittedError("this LinearDecoder is not fitted; call fit(rows, codes) first")
+
+    def to_bytes(self) -> bytes:
+        """Return the fitted decoder as the content of a safetensors file."""
+        self._check_fitted()
+        metadata = {
+            "format": FORMAT,
+            "format_version": str(FORMAT_VERSION),
+            "kind": "decoder",
+            "decoder": "linear",
+            "exponent": repr(float(self.exponent_)),
+            "typical_score": repr(float(self.typical_score_)),
+        }
+        return in_order(
+            safetensors.numpy.save({"mean": self.mean_, "weights": self.weights_}, metadata)
+        )
+
+    def save(self, path: StrPath) -> None:
+        """Write the fitted decoder to `path`, whole or not at all; `h2q.load` reads it."""
+        write_whole(path, self.to_bytes())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read what `to_bytes` gave.
+
+        Raises
+        ------
+        FormatError
+            If it is truncated, damaged, or not such a decoder.
+        """
+        name = "the stored decoder"
+        header, tensors = read_bytes(data, "decoder", name)
+        try:
+            mean, weights = tensors["mean"], tensors["weights"]
+            exponent, typical = float(header["exponent"]), float(header["typical_score"])
+        except (KeyError, ValueError) as error:
+            raise FormatError(f"{name} is damaged: {error}") from error
+        fits = weights.ndim == 2 and 0 not in weights.shape and mean.shape == weights.shape[:1]
+        if not fits or weights.dtype != np.float32 or mean.dtype != np.float32:
+            raise FormatError(f"{name} is damaged: weights of shape {weights.shape}")
+        if not (np.isfinite(weights).all() and np.isfinite(mean).all()):
+            raise FormatError(f"{name} is damaged: it holds numbers that are not finite")
+        if not (0 <= exponent <= 4 and 0 < typical < np.inf):
+            raise FormatError(f"{name} is damaged: exponent {exponent}, typical score {typical}")
+        decoder = cls().set(mean, weights)
+        decoder.exponent_, decoder.typical_score_ = exponent, typical
+        return decoder
+
+
+def hold_out(n: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Choose the rows the power of the length is judged on: at most a tenth, none of few."""
+    count = min(_HELD_OUT, n // 10)
+    if count < _LEAST_HELD_OUT:
+        return np.empty(0, dtype=np.int64)
+    return np.sort(generator.choice(n, count, replace=False))
+
+
+def decoder_from_bytes(data: bytes) -> Any:
+    """Read a decoder of either kind: a `CodeDecoder` or a `LinearDecoder`.
+
+    Raises
+    ------
+    FormatError
+        If it is truncated, damaged, or not a decoder.
+    """
+    from h2q.quantization.decoding import CodeDecoder
+
+    header, _ = read_bytes(data, "decoder", "the stored decoder")
+    kind: Any = LinearDecoder if header.get("decoder") == "linear" else CodeDecoder
+    return kind.from_bytes(data)

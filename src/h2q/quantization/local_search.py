@@ -1,0 +1,440 @@
+"""Codes chosen for what is read from them: local search over the bits of a linear code."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import scipy.linalg
+from array_api_compat import array_namespace
+from numpy.typing import NDArray
+
+from h2q import codes
+from h2q._typing import Array, RandomState
+from h2q.errors import InvalidInputError
+from h2q.quantization.arrays import joined, like, to_numpy, working_dtype
+from h2q.quantization.base import BaseQuantizer
+from h2q.quantization.bit_search import gain_of, off_diagonal, search_bits
+from h2q.quantization.householder import HouseholderQuantizer
+from h2q.quantization.linear_decoding import LinearDecoder, hold_out, least_squares, unit_rows
+from h2q.quantization.randomness import random_orthogonal
+from h2q.quantization.sampling import RowStream
+from h2q.quantization.serialization import check_array
+from h2q.quantization.solvers.result import SolverResult
+from h2q.quantization.sphere import row_blocks
+from h2q.quantization.validation import check_finite, check_rows, name_rows
+
+Floats = NDArray[np.float32]
+
+#: Rows coded at a time: they, their products and the Gram matrix stay in a core's cache.
+_ROWS_AT_ONCE: Final = 256
+#: Bits flipped by a kick, and kicks a row while fitting.
+_KICK_SIZE, _KICKS_OF_FIT = 4, 2
+#: Rows the rotation to start from is found on.
+_START_ROWS: Final = 20_000
+#: Ridge of the linear start, as a share of the mean variance of a column.
+_START_RIDGE: Final = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSearchModel:
+    """The learned part of a `LocalSearchQuantizer`.
+
+    Attributes
+    ----------
+    decoder : LinearDecoder
+    start : ndarray of shape (d, k), float32
+        The signs of centred rows times this are where the search begins.
+    kicks : ndarray of shape (n_kicks, r), int64
+    history : dict of str to sequence of float
+    """
+
+    decoder: LinearDecoder
+    start: Floats
+    kicks: NDArray[np.int64]
+    history: dict[str, Sequence[float]] = field(default_factory=dict)
+
+
+class LocalSearchQuantizer(BaseQuantizer):
+    r"""Bits chosen so that a linear map of them is near the row: x ≈ μ + W s.
+
+    For unlabelled embeddings that are ranked by the cosine of a real query. The start is a
+    `HouseholderQuantizer`; then least squares for W and local search for the bits alternate. A
+    query q is scored by ⟨q, x̂⟩ / ‖x̂‖^γ with x̂ = μ + W s, the mean included: ‖x̂‖ follows from the
+    code, so the bits are all that is stored.
+
+    Parameters
+    ----------
+    n_bits : int or None, default=None
+        Length of a code. It may exceed the number of columns. None takes the number of columns.
+    n_iter : int, default=8
+        Alternations.
+    n_kicks : int, default=16
+        Kicks a row when coding: groups of four bits flipped together before the search goes on.
+        More are nearer the row and cost time in proportion.
+    gram_shrinkage : float, default=0.0
+        In [0, 1]. Shrinks the off-diagonal of the Gram matrix of W while coding. 0 is best for the
+        score above and bad for the Hamming distance of two codes; 0.3 keeps both usable, for
+        servers that make their shortlist by Hamming.
+    max_samples : int, default=50_000
+        Most rows fitted on: above it, a uniform sample.
+    random_state : int, numpy Generator, RandomState or None, default=None
+        An int gives the same codes every time.
+
+    Attributes
+    ----------
+    decoder_ : LinearDecoder
+        μ, W and γ.
+    mean_ : ndarray of shape (d,)
+    weights_ : ndarray of shape (d, k)
+    exponent_ : float
+    n_bits_, n_features_in_, n_samples_seen_, history_
+        As of the other quantizers. There is no `rotation_`.
+
+    References
+    ----------
+    J. Martinez et al., "Revisiting additive quantization" (ECCV 2016) and "LSQ++" (ECCV 2018), for
+    the search; M. Á. Carreira-Perpiñán and R. Raziperchikolaei, "Hashing with binary autoencoders"
+    (CVPR 2015), for bits chosen for a linear decoder; A. Babenko and V. Lempitsky, "Additive
+    quantization" (CVPR 2014); ASH (arXiv 2606.07870). Measured by ``bench/equal_bytes.py``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from h2q import LocalSearchQuantizer
+    >>> rows = np.random.default_rng(0).standard_normal((500, 16))
+    >>> quantizer = LocalSearchQuantizer(32, random_state=0).fit(rows)
+    >>> quantizer.transform(rows[:3]).shape
+    (3, 4)
+    """
+
+    #: A code is not the signs of what `rotate` returns.
+    codes_are_signs = False
+    _min_rows = 2
+    _model: Any
+
+    def __init__(
+        self,
+        n_bits: int | None = None,
+        *,
+        n_iter: int = 8,
+        n_kicks: int = 16,
+        gram_shrinkage: float = 0.0,
+        max_samples: int = 50_000,
+        random_state: RandomState = None,
+    ):
+        self.n_bits = n_bits
+        self.n_iter = n_iter
+        self.n_kicks = n_kicks
+        self.gram_shrinkage = gram_shrinkage
+        self.max_samples = max_samples
+        self.random_state = random_state
+
+    # ------------------------------------------------------------------ fitting
+
+    def _check_parameters(self) -> None:
+        for name in ("n_iter", "n_kicks"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+                raise InvalidInputError(f"{name} must be a whole number, got {value!r}")
+        shrinkage = self.gram_shrinkage
+        if not isinstance(shrinkage, int | float | np.number) or not 0 <= float(shrinkage) <= 1:
+            raise InvalidInputError(f"gram_shrinkage must be from 0 to 1, got {shrinkage!r}")
+
+    def _length_of_codes(self, n_features: int) -> int:
+        n_bits = n_features if self.n_bits is None else self.n_bits
+        if isinstance(n_bits, bool) or not isinstance(n_bits, int | np.integer) or n_bits < 1:
+            raise InvalidInputError(f"n_bits must be a whole number of at least 1, got {n_bits!r}")
+        return int(n_bits)
+
+    def _needs_moments(self, n_features: int) -> bool:
+        return False
+
+    def _find_rotation(
+        self, z: Array, generator: np.random.Generator, validation: Array | None
+    ) -> SolverResult:
+        raise NotImplementedError("a LocalSearchQuantizer has no rotation")
+
+    def _solve(self, stream: RowStream, validation: Array | None = None) -> None:
+        sample = stream.sample()
+        unit, is_zero = unit_rows(sample)
+        rows = to_numpy(unit)[~to_numpy(is_zero)].astype(np.float32)
+        if len(rows) < sample.shape[0]:
+            warnings.warn(
+                f"skipped {sample.shape[0] - len(rows)} of {sample.shape[0]} rows: they are zero "
+                "and have no direction",
+                UserWarning,
+                stacklevel=3,
+            )
+        if len(rows) < self._min_rows:
+            raise InvalidInputError(
+                f"{type(self).__name__} needs at least {self._min_rows} rows that are not zero, "
+                f"got n_samples={len(rows)}"
+            )
+        if len(rows) < self.n_bits_:
+            warnings.warn(
+                f"fitting {self.n_bits_} bits on only {len(rows)} rows: what the bits stand for "
+                f"is arbitrary outside their span; {self.n_bits_} or many more would determine it",
+                UserWarning,
+                stacklevel=3,
+            )
+        generator = np.random.default_rng(self._solver_seed)
+        held_out = hold_out(len(rows), generator)
+        fitted = np.delete(rows, held_out, axis=0)
+        self._model = self._alternate(fitted, rows[held_out], generator)
+
+    def _alternate(
+        self, rows: Floats, held_out: Floats, generator: np.random.Generator
+    ) -> LocalSearchModel:
+        centre = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+        centred = rows - centre
+        variance = float(np.einsum("ij,ij->", centred, centred, dtype=np.float64)) / len(rows)
+        if variance <= 1e-12 * (1 + float(centre @ centre)):
+            raise InvalidInputError(
+                f"the rows all have one direction (n_features={rows.shape[1]}): nothing to code; "
+                "pass rows that vary"
+            )
+        covariance = (centred.T @ centred).astype(np.float64) / len(rows)
+        covariance[np.diag_indices(len(centre))] += _START_RIDGE * variance / len(centre)
+        factor = scipy.linalg.cho_factor(covariance)
+        signs = _first_signs(centred, self.n_bits_, generator)
+        history: list[float] = []
+        mean, weights = least_squares(rows, signs)
+        start = _linear_start(factor, centred, signs)
+        for _ in range(self.n_iter):
+            kicks = _draw_kicks(_KICKS_OF_FIT, self.n_bits_, generator)
+            model = LocalSearchModel(LinearDecoder().set(mean, weights), start, kicks)
+            signs = self._searched(model, rows)
+            mean, weights = least_squares(rows, signs)
+            start = _linear_start(factor, centred, signs)
+            history.append(_distortion(rows, signs, mean, weights) / variance)
+        decoder = LinearDecoder().set(mean, weights)
+        kicks = _draw_kicks(self.n_kicks, self.n_bits_, generator)
+        model = LocalSearchModel(decoder, start, kicks, {"distortion": history})
+        if len(held_out):
+            compared = rows[: max(20 * len(held_out), 1)]
+            decoder.choose_exponent(compared, self._searched(model, compared), held_out)
+        return model
+
+    def _searched(self, model: LocalSearchModel, rows: Floats) -> Floats:
+        """Return the signs (n, k) chosen for unit rows."""
+        weights, mean = model.decoder.weights_, model.decoder.mean_
+        gram = weights.T @ weights
+        off, least = off_diagonal(gram, float(self.gram_shrinkage)), gain_of(gram)
+        bias, start_bias = mean @ weights, mean @ model.start
+        signs = np.empty((len(rows), weights.shape[1]), dtype=np.float32)
+        one = np.float32(1)
+        for first in range(0, len(rows), _ROWS_AT_ONCE):
+            part = rows[first : first + _ROWS_AT_ONCE]
+            chosen = signs[first : first + _ROWS_AT_ONCE]
+            np.copysign(one, part @ model.start - start_bias, out=chosen)
+            search_bits(chosen, part @ weights - bias, off, model.kicks, least)
+        return signs
+
+    # ------------------------------------------------------------------ use
+
+    def _learned(self) -> LocalSearchModel:
+        model: Any = self._fitted()
+        found: LocalSearchModel = model
+        return found
+
+    @property
+    def decoder_(self) -> LinearDecoder:
+        """What brings rows back."""
+        return self._learned().decoder
+
+    @property
+    def mean_(self) -> Floats:
+        """μ, shape (d,)."""
+        return self.decoder_.mean_
+
+    @property
+    def weights_(self) -> Floats:
+        """W, shape (d, k)."""
+        return self.decoder_.weights_
+
+    @property
+    def exponent_(self) -> float:
+        """γ, the power of the length in the score."""
+        return self.decoder_.exponent_
+
+    @property
+    def rotation_(self) -> Array:
+        """There is none: `weights_` takes its place."""
+        raise AttributeError("a LocalSearchQuantizer has no rotation; see weights_")
+
+    @property
+    def reflections_(self) -> Array:
+        """There are none."""
+        raise AttributeError("a LocalSearchQuantizer has no reflections; see weights_")
+
+    @property
+    def components_(self) -> Array:
+        """There are none."""
+        raise AttributeError("a LocalSearchQuantizer has no components; see weights_")
+
+    @property
+    def history_(self) -> dict[str, Sequence[float]]:
+        """``distortion``: share of the variance lost after each alternation, rows fitted on."""
+        return self._learned().history
+
+    def _unit_blocks(self, X: Any) -> Any:
+        rows = check_rows(self, X, reset=False)
+        xp = array_namespace(rows)
+        dtype = working_dtype(rows)
+        zero_rows: list[int] = []
+        for block in row_blocks(*rows.shape):
+            part = rows[block, :]
+            check_finite(part, first_row=block.start)
+            unit, is_zero = unit_rows(xp.astype(part, dtype, copy=False))
+            if bool(xp.any(is_zero)):
+                zero_rows.extend(int(i) + block.start for i in np.flatnonzero(to_numpy(is_zero)))
+            yield unit
+        if zero_rows:
+            raise InvalidInputError(
+                f"{name_rows(zero_rows)} {'are' if len(zero_rows) > 1 else 'is'} zero and so "
+                "without a direction or a code; leave them out"
+            )
+
+    def rotate(self, X: Any) -> Array:
+        """Return what real queries become: rows whose products with signs make the score.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+
+        Returns
+        -------
+        array of shape (n, k)
+            W'q of the unit row q, in the namespace and on the device of `X`. The score of a code
+            is its inner product with the signs, plus ``<mean_, q>``, over the length of what is
+            decoded to the power `exponent_` (`LinearDecoder.scores`). Its signs are *not* the code.
+        """
+        decoder = self.decoder_
+        return joined([decoder.project(unit)[0] for unit in self._unit_blocks(X)])
+
+    def transform(self, X: Any) -> Array:
+        """Code rows.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+
+        Returns
+        -------
+        array of shape (n, ceil(n_bits_ / 8)), uint8
+            Packed codes, in the namespace and on the device of `X`. The search runs on the host.
+        """
+        model = self._learned()
+        return joined(
+            [
+                like(codes.pack(self._searched(model, _as_floats(unit)) > 0), unit, _uint8(unit))
+                for unit in self._unit_blocks(X)
+            ]
+        )
+
+    def decode(self, codes: Array) -> Floats:
+        """Return the rows behind codes: (n, d), of length about 1 (`LinearDecoder.decode`)."""
+        return self.decoder_.decode(codes)
+
+    def quantization_error(self, X: Any) -> float:
+        """Mean squared distance of unit rows to what is decoded, as a share of their variance.
+
+        The variance is that about `mean_` of the rows given.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+        """
+        model = self._learned()
+        mean, weights = model.decoder.mean_, model.decoder.weights_
+        lost = variance = 0.0
+        for unit in self._unit_blocks(X):
+            rows = _as_floats(unit)
+            signs = self._searched(model, rows)
+            lost += _distortion(rows, signs, mean, weights) * len(rows)
+            variance += float(np.square(rows - mean, dtype=np.float64).sum())
+        return lost / max(variance, 1e-30)
+
+    # ------------------------------------------------------------------ files
+
+    def _to_tensors(self) -> dict[str, Any]:
+        model = self._learned()
+        decoder = model.decoder
+        numbers = np.array([decoder.exponent_, decoder.typical_score_], dtype=np.float64)
+        return {
+            "mean": decoder.mean_,
+            "weights": decoder.weights_,
+            "start": model.start,
+            "kicks": model.kicks,
+            "score": numbers,
+            "history.distortion": np.asarray(model.history["distortion"], dtype=np.float64),
+        }
+
+    def _from_tensors(self, tensors: dict[str, NDArray[Any]], k: int, d: int) -> None:
+        check_array(tensors, "mean", (d,))
+        check_array(tensors, "weights", (d, k))
+        check_array(tensors, "start", (d, k))
+        check_array(tensors, "score", (2,))
+        kicks, (exponent, typical) = tensors["kicks"], tensors["score"].tolist()
+        if kicks.ndim != 2 or kicks.dtype != np.int64 or not ((kicks >= 0) & (kicks < k)).all():
+            raise ValueError(f"kicks should be bits of {k}")
+        if not 0 <= exponent <= 4 or typical <= 0:
+            raise ValueError(f"exponent {exponent}, typical score {typical}")
+        decoder = LinearDecoder().set(*(tensors[n].astype(np.float32) for n in ("mean", "weights")))
+        decoder.exponent_, decoder.typical_score_ = exponent, typical
+        history = {"distortion": tensors["history.distortion"].tolist()}
+        self._model = LocalSearchModel(decoder, tensors["start"], kicks, history)
+
+
+def _as_floats(unit: Array) -> Floats:
+    return np.ascontiguousarray(to_numpy(unit), dtype=np.float32)
+
+
+def _uint8(reference: Array) -> Any:
+    return array_namespace(reference).uint8
+
+
+def _first_signs(centred: Floats, n_bits: int, generator: np.random.Generator) -> Floats:
+    """Signs to start from: a learned rotation's, and random directions' for bits beyond them."""
+    n, d = centred.shape
+    k = min(n_bits, d, n)
+    signs = np.empty((n, n_bits), dtype=np.float32)
+    with warnings.catch_warnings():  # rows at the mean, few rows: the caller has said so
+        warnings.simplefilter("ignore", UserWarning)
+        rotation = HouseholderQuantizer(k, max_samples=_START_ROWS, random_state=generator)
+        affine = rotation.fit(centred)._fitted().affine.like(centred[:0])
+    rotated, _ = affine.apply(centred)
+    np.copysign(np.float32(1), rotated, out=signs[:, :k])
+    for first in range(k, n_bits, d):
+        last = min(first + d, n_bits)
+        directions = random_orthogonal(d, generator)[:, : last - first].astype(np.float32)
+        np.copysign(np.float32(1), centred @ directions, out=signs[:, first:last])
+    return signs
+
+
+def _linear_start(factor: Any, centred: Floats, signs: Floats) -> Floats:
+    """Least squares from centred rows to signs: the first guess of the search."""
+    cross = (centred.T @ signs).astype(np.float64) / len(centred)
+    return np.ascontiguousarray(scipy.linalg.cho_solve(factor, cross), dtype=np.float32)
+
+
+def _draw_kicks(n_kicks: int, n_bits: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Draw bits for each kick, all of them about equally often."""
+    size = min(_KICK_SIZE, n_bits)
+    rounds = -(-n_kicks * size // n_bits) + 1
+    order = np.concatenate([generator.permutation(n_bits) for _ in range(rounds)])
+    kicks: NDArray[np.int64] = order[: n_kicks * size].reshape(n_kicks, size).astype(np.int64)
+    return kicks
+
+
+def _distortion(rows: Floats, signs: Floats, mean: Floats, weights: Floats) -> float:
+    """Mean squared distance of rows to what their signs stand for."""
+    total = 0.0
+    for block in row_blocks(len(rows), rows.shape[1]):
+        rest = rows[block] - mean - signs[block] @ weights.T
+        total += float(np.einsum("ij,ij->", rest, rest, dtype=np.float64))
+    return total / len(rows)
