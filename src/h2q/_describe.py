@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
+from h2q.rowfiles.registry import SUFFIXES
 
 _SQLITE: Final = b"SQLite format 3\x00"
 
@@ -51,11 +52,11 @@ def describe(path: StrPath) -> dict[str, Any]:
         return _collection(str(path))
     if path.suffix == ".safetensors":
         return _safetensors(path)
-    if path.suffix in (".npz", ".npy"):
-        return _arrays(path)
+    if path.name.lower().endswith(SUFFIXES):
+        return _rows(path)
     raise InvalidInputError(
         f"{path} is nothing h2q knows: a collection, a quantizer or model (.safetensors), codes or "
-        "embeddings (.npz, .npy), or a run folder"
+        f"embeddings ({', '.join(SUFFIXES)}), or a run folder"
     )
 
 
@@ -80,40 +81,33 @@ def _safetensors(path: Path) -> dict[str, Any]:
     return {**facts, **about}
 
 
-def _arrays(path: Path) -> dict[str, Any]:
-    from h2q.codes import BIT_ORDER, load_codes
-    from h2q.rowfiles.embeddings import array_names, is_codes_file, load_embeddings
+def _rows(path: Path) -> dict[str, Any]:
+    from h2q.codes import BIT_ORDER
+    from h2q.rowfiles import format_of, open_rows
+    from h2q.rowfiles.npz import array_names
 
-    if path.suffix == ".npz" and is_codes_file(path):
-        codes = load_codes(path)
-        return {
-            "kind": "codes",
-            "path": str(path),
-            "rows": len(codes.codes),
-            "n_bits": codes.n_bits,
-            "bit_order": BIT_ORDER,
-            "ids": codes.ids is not None,
-        }
+    form = format_of(path)
     try:
-        embeddings = load_embeddings(path)
+        file = open_rows(path)
     except InvalidInputError:
-        if path.suffix == ".npy":
+        if form.name != "npz":
             raise
-        arrays = {name: f"{kind} {shape}" for name, (shape, kind) in array_names(path).items()}
-        return {"kind": "arrays", "path": str(path), "arrays": arrays}
+        return {"kind": "arrays", "path": str(path), "arrays": array_names(str(path))}
     facts: dict[str, Any] = {
-        "kind": "embeddings",
-        "path": str(path),
-        "rows": embeddings.rows.shape[0],
-        "dimension": embeddings.rows.shape[1],
-        "dtype": str(embeddings.rows.dtype),
-    }
-    if embeddings.labels is not None:
-        facts["labels"] = "multi" if embeddings.labels.ndim == 2 else "single"
-    if embeddings.classes is not None:
-        facts["classes"] = len(embeddings.classes)
-    if embeddings.split is not None:
-        names, counts = _counts(embeddings.split)
+        "kind": file.kind, "path": str(path), "format": form.name, "rows": file.count,
+    }  # fmt: skip
+    first = file.reader(0, min(1, file.count))
+    if file.kind == "codes":
+        order = {"bit_order": BIT_ORDER}
+        return {**facts, "n_bits": file.n_bits, **order, "ids": first.ids is not None}
+    facts |= {"dimension": file.width, "dtype": file.dtype}
+    if first.labels is not None:
+        facts["labels"] = "multi" if isinstance(first.labels.values[0], list) else "single"
+    if file.classes is not None:
+        facts["classes"] = len(file.classes)
+    if file.has_split:
+        whole = file.read(0, file.count)
+        names, counts = _counts(whole.split)
         facts["split"] = dict(zip(names, counts, strict=True))
     return facts
 

@@ -107,6 +107,9 @@ def test_bare_bytes_need_their_number_of_bits(format_name: str, tmp_path: Path) 
     given = sample(20, 50, "int", payloads=False)
     path = write_codes(given, tmp_path / name_of(format_name))
     sidecar_path(path).unlink()
+    with pytest.raises(FormatError, match="interrupted"):  # ids that nothing vouches for
+        read_codes(path, n_bits=20)
+    items_path(path).unlink()
     with pytest.raises(FormatError, match="--bits"):
         read_codes(path)
     with pytest.raises(FormatError, match=r"filling bits"):

@@ -68,7 +68,7 @@ def encode(
     given = load_embeddings(embeddings, key=key).part(split)
     estimator = load_quantizer(quantizer)
     codes = estimator.transform(given.rows)
-    save_codes(out, codes, estimator.n_bits_, ids=given.ids)
+    save_codes(out, codes, estimator.n_bits_, ids=given.ids)  # type: ignore[arg-type]
     if json:
         _console.print_json({"out": str(out), "codes": len(codes), "n_bits": estimator.n_bits_})
         return

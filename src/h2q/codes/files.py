@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,19 @@ def save_codes(
     Path
         The path written.
     """
+    target = Path(path)
+    with written_whole(target) as file:
+        write_codes_file(file, codes, n_bits, ids)
+    return target
+
+
+def write_codes_file(
+    file: BinaryIO,
+    codes: Array,
+    n_bits: int,
+    ids: Sequence[int] | Sequence[str] | None = None,
+) -> None:
+    """Write the content of the file of `save_codes`."""
     arrays: dict[str, NDArray[Any]] = {
         "format": np.array(_FORMAT),
         "format_version": np.array(_FORMAT_VERSION),
@@ -66,10 +79,7 @@ def save_codes(
     }
     if ids is not None:
         arrays["ids"] = _id_array(ids, len(arrays["codes"]))
-    target = Path(path)
-    with written_whole(target) as file:
-        np.savez(file, allow_pickle=False, **arrays)
-    return target
+    np.savez(file, allow_pickle=False, **arrays)
 
 
 def load_codes(path: StrPath) -> CodeFile:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from h2q.errors import InvalidInputError
 from h2q.ingest.report import OnProgress, no_progress
-from h2q.rowfiles.shards import Shard, find_shards, read_split, row_ranges, rows_at_a_time
+from h2q.rowfiles.shards import Shard, find_shards, read_split, row_ranges, shard_rows_at_a_time
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def fit_shards(
 
 
 def _blocks(shards: list[Shard], split: str) -> Iterator[tuple[Shard, int, NDArray[np.floating]]]:
-    size = rows_at_a_time(shards)
+    size = shard_rows_at_a_time(shards)
     for shard in shards:
         for start, stop in row_ranges(shard, size):
             yield shard, stop - start, read_split(shard, start, stop, split).values

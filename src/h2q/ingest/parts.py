@@ -18,12 +18,15 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from h2q.codes import BIT_ORDER
+from h2q.codes.files import write_codes_file
 from h2q.errors import FormatError, InvalidInputError
 from h2q.ingest.report import Skipped
 from h2q.ingest.units import Result, Unit
+from h2q.rowfiles.embeddings import Embeddings, write_embeddings
+from h2q.rowfiles.parquet import parquet_bytes
+from h2q.rowfiles.rows import Rows
 from h2q.rowfiles.shards import MANIFEST
 from h2q.rowfiles.storage import join, list_names, read_bytes, remove_file, write_file
-from h2q.rowfiles.tables import table_bytes
 
 FORMATS: Final = ("npz", "npy", "parquet")
 _FORMAT: Final = "h2q-parts"
@@ -149,22 +152,12 @@ def _content(form: PartFormat, values: Any, result: Result) -> bytes:
         np.save(buffer, values, allow_pickle=False)
         return buffer.getvalue()
     if form.suffix == "parquet":
-        title = "embedding" if form.n_bits is None else "code"
-        return table_bytes(title, values, result.ids, result.labels, form.n_bits)
-    arrays: dict[str, Any] = {
-        "format": np.array(f"h2q-{form.kind}"),
-        "format_version": np.array(1),
-        "ids": np.array(result.ids) if result.ids else np.empty(0, dtype="<U1"),
-    }
+        return parquet_bytes(Rows(values, list(result.ids), result.payloads), form.n_bits)
     if form.n_bits is None:
-        arrays["features"] = values
-        if result.labels is not None:
-            arrays["labels"] = np.array(result.labels, dtype=np.str_)
+        labels = None if result.labels is None else np.array(result.labels, dtype=np.str_)
+        write_embeddings(buffer, Embeddings(values, result.ids, labels))
     else:
-        arrays |= {
-            "n_bits": np.array(form.n_bits), "bit_order": np.array(BIT_ORDER), "codes": values,
-        }  # fmt: skip
-    np.savez(buffer, allow_pickle=False, **arrays)
+        write_codes_file(buffer, values, form.n_bits, result.ids)
     return buffer.getvalue()
 
 

@@ -13,7 +13,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from h2q.ingest.report import Skipped
-from h2q.rowfiles.shards import Shard, row_ranges, rows_at_a_time
+from h2q.rowfiles.shards import Shard, row_ranges, shard_rows_at_a_time
 from h2q.rowfiles.storage import FoundFile
 
 
@@ -63,7 +63,7 @@ Unit: TypeAlias = RowUnit | PhotoUnit
 
 def row_units(shards: Sequence[Shard], size: int | None = None) -> list[RowUnit]:
     """Cut shards into units of at most `size` rows, by default 32 MiB of float32 or 20,000."""
-    size = rows_at_a_time(shards) if size is None else size
+    size = shard_rows_at_a_time(shards) if size is None else size
     ranges = [(shard, *part) for shard in shards for part in row_ranges(shard, size)]
     return [RowUnit(i, *each) for i, each in enumerate(ranges)]
 

@@ -10,7 +10,15 @@ Importing this package imports no other library; a format imports its own when i
 
 from h2q.rowfiles.bits import reverse_bits
 from h2q.rowfiles.embeddings import Embeddings, load_embeddings, save_embeddings
-from h2q.rowfiles.registry import FORMATS, Format, format_of, read_codes, write_codes
+from h2q.rowfiles.registry import (
+    FORMATS,
+    Format,
+    format_of,
+    open_rows,
+    read_codes,
+    write_codes,
+)
+from h2q.rowfiles.rows import RowFile, Rows
 from h2q.rowfiles.shards import Shard, find_shards, read_shard
 from h2q.rowfiles.stream import CodeStream, stream_of_codes, stream_of_collection
 
@@ -19,10 +27,13 @@ __all__ = [
     "CodeStream",
     "Embeddings",
     "Format",
+    "RowFile",
+    "Rows",
     "Shard",
     "find_shards",
     "format_of",
     "load_embeddings",
+    "open_rows",
     "read_codes",
     "read_shard",
     "reverse_bits",

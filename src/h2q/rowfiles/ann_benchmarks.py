@@ -1,11 +1,12 @@
 """ann-benchmarks HDF5: train, test, neighbors and distances; Hamming data sets of booleans.
 
-Rows are booleans, a column a bit, so there is no order of bits. Distances are the share of the
-bits that differ, as ann-benchmarks has them.
+Real data sets are read as embeddings. Rows of codes are booleans, a column a bit, so there is no
+order of bits. Distances are the share of the bits that differ, as ann-benchmarks has them.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,14 +16,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from h2q._files import written_whole
+from h2q._files import write_whole
 from h2q._lazy import require
 from h2q._typing import Array, CodeArray, RandomState, StrPath
-from h2q.codes import check_codes, pack, unpack
-from h2q.collections.base import Batch
+from h2q.codes import check_codes, code_width, pack, unpack
 from h2q.errors import FormatError, InvalidInputError
-from h2q.rowfiles.matrix import Hints
-from h2q.rowfiles.stream import CodeStream, id_kind, ids_as_column, ids_from_column, row_names
+from h2q.rowfiles.ids import id_kind, ids_as_column, ids_from_column
+from h2q.rowfiles.rows import Hints, RowFile, Rows, check_embeddings, check_stated, refuse_key
+from h2q.rowfiles.stream import CodeStream
 
 _BLOCK: Final = 10_000
 
@@ -91,7 +92,9 @@ def write(
     index.add(train)
     distances, neighbors = index.search(test, min(k, len(train)))
     kind = id_kind(ids) or "str"
-    with written_whole(path) as raw, h5py.File(raw.name, "w") as file:
+    # In memory, where all of it is anyway: h5py ends the process on a disk that is full.
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
         file.attrs.update(
             type="dense", distance="hamming", point_type="bit", dimension=stream.n_bits,
             h2q_id_kind=kind,
@@ -106,31 +109,56 @@ def write(
         file.create_dataset(
             "h2q_ids", data=column, dtype=np.int64 if kind == "int" else text, shape=(len(column),)
         )
+    write_whole(path, content.getvalue())
 
 
-def read(path: Path, hints: Hints) -> CodeStream:
-    """Read the database (`train`) as a stream."""
-    with _opened(path) as file:
-        shape, kind = file["train"].shape, str(file.attrs.get("h2q_id_kind", ""))
+def read(path: Path, hints: Hints) -> RowFile:
+    """Open the database (`train`): bits or signs are codes, real rows embeddings."""
+    name = str(path)
+    refuse_key(hints, name, "a data set of ann-benchmarks")
+    with _opened(path, real=hints.kind != "codes") as file:
+        shape, dtype = file["train"].shape, file["train"].dtype
+        kind = str(file.attrs.get("h2q_id_kind", ""))
         has_ids = "h2q_ids" in file and kind in ("int", "str", "json")
         if has_ids and file["h2q_ids"].shape != shape[:1]:
             raise FormatError(f"{path}: {shape[0]} codes but {file['h2q_ids'].shape[0]} ids")
-    if hints.n_bits not in (None, shape[1]):
-        raise FormatError(f"{path}: holds codes of {shape[1]} bits, not {hints.n_bits}")
+    count, n_bits = (int(each) for each in shape)
+    if dtype.kind == "f" or hints.kind == "embeddings":
+        check_embeddings(shape, dtype, name)
 
-    def batches(size: int) -> Iterator[Batch]:
+        def embeddings(start: int, stop: int) -> Rows:
+            with _opened(path, real=True) as file:
+                return Rows(np.asarray(file["train"][start:stop]))
+
+        return RowFile(name, "embeddings", count, n_bits, None, embeddings, dtype=str(dtype))
+    check_stated(name, hints, n_bits=n_bits, bit_order="none")
+    with _opened(path) as file:
+        _bits(file["train"][:_BLOCK], name)  # what is no matrix of bits is refused at once
+
+    def codes(start: int, stop: int) -> Rows:
         with _opened(path) as file:
-            for start in range(0, shape[0], size):
-                end = min(start + size, shape[0])
-                codes = pack(np.asarray(file["train"][start:end], dtype=np.uint8))
-                ids = row_names(start, end)
-                if has_ids:
-                    column = file["h2q_ids"]
-                    values = (column if kind == "int" else column.asstr())[start:end].tolist()
-                    ids = ids_from_column(values, kind, str(path))  # type: ignore[arg-type]
-                yield Batch(ids, codes, [None] * (end - start))
+            packed = _bits(file["train"][start:stop], name)
+            ids = None
+            if has_ids:
+                column = file["h2q_ids"]
+                values = (column if kind == "int" else column.asstr())[start:stop]
+                ids = ids_from_column(values, kind, name)  # type: ignore[arg-type]
+            return Rows(packed, ids)
 
-    return CodeStream(int(shape[1]), int(shape[0]), batches)
+    return RowFile(name, "codes", count, code_width(n_bits), n_bits, codes)
+
+
+def _bits(values: Any, name: str) -> CodeArray:
+    """Pack bits, given as booleans, as 0 and 1 or as -1 and +1."""
+    bits = np.asarray(values)
+    for pair in ((0, 1), (-1, 1)):
+        if bits.dtype.kind == "b" or np.isin(bits, pair).all():
+            packed: CodeArray = pack(bits > 0)
+            return packed
+    raise FormatError(
+        f"{name}: 'train' holds {bits.dtype} such as {bits.max().item()}, where bits are 0 and 1 "
+        "(or -1 and +1), a column each; unpack packed codes with numpy.unpackbits(axis=1) first"
+    )
 
 
 def read_benchmark(path: StrPath) -> Benchmark:
@@ -150,11 +178,11 @@ def read_benchmark(path: StrPath) -> Benchmark:
             n_bits,
             np.concatenate(
                 [
-                    pack(np.asarray(file["train"][start : start + _BLOCK], dtype=np.uint8))
+                    _bits(file["train"][start : start + _BLOCK], str(path))
                     for start in range(0, max(1, len(file["train"])), _BLOCK)
                 ]
             ),
-            pack(np.asarray(file["test"], dtype=np.uint8)),
+            _bits(file["test"], str(path)),
             np.asarray(file["neighbors"], dtype=np.int32),
             np.asarray(file["distances"], dtype=np.float32),
         )
@@ -170,7 +198,7 @@ def _write_bits(file: Any, name: str, codes: CodeArray, n_bits: int) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, *, real: bool = False) -> Iterator[Any]:
     h5py = require("h5py", "interchange")
     try:
         file = h5py.File(path, "r")
@@ -180,7 +208,7 @@ def _opened(path: Path) -> Iterator[Any]:
         raise FormatError(f"{path}: not an HDF5 file, or a truncated one ({error})") from error
     with file:
         train = file.get("train")
-        if getattr(train, "ndim", 0) != 2 or train.dtype.kind not in "biu":
+        if getattr(train, "ndim", 0) != 2 or train.dtype.kind not in ("biuf" if real else "biu"):
             raise FormatError(
                 f"{path}: not a Hamming data set of ann-benchmarks: there is no two-dimensional "
                 "'train' of bits"

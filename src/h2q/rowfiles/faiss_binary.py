@@ -15,8 +15,8 @@ import numpy as np
 from h2q._typing import CodeArray, IntArray
 from h2q.codes import code_width
 from h2q.errors import FormatError, InvalidInputError
-from h2q.rowfiles.matrix import Hints
-from h2q.rowfiles.numbered import keep_all, numbered_stream, numbers_of
+from h2q.rowfiles.code_file import keep_all, numbered_file, numbers_of
+from h2q.rowfiles.rows import Hints, RowFile, reason_of, refuse_key
 from h2q.rowfiles.sidecar import read_sidecar, written_with_items
 from h2q.rowfiles.stream import CodeStream
 
@@ -90,23 +90,24 @@ def build(
     raise InvalidInputError(f"the faiss index is 'flat', 'ivf' or 'hnsw', got {index!r}")
 
 
-def read(path: Path, hints: Hints) -> CodeStream:
+def read(path: Path, hints: Hints) -> RowFile:
     """Read the codes and ids back out of an index of those kinds.
 
     Foreign indexes are taken too. Their n_bits is faiss's, unless the caller knows it is less.
     """
     import faiss
 
-    sidecar = read_sidecar(path, _KIND)
+    refuse_key(hints, str(path), "a faiss index")
+    sidecar = read_sidecar(str(path), _KIND)
     try:
         found = faiss.read_index_binary(str(path))
     except RuntimeError as error:
         raise FormatError(
-            f"{path}: not a binary faiss index, or a truncated one ({_short(error)})"
+            f"{path}: not a binary faiss index, or a truncated one ({reason_of(error)})"
         ) from error
     numbers, codes = _content(found, path)
-    return numbered_stream(
-        path, numbers, codes, sidecar, hints, n_bits=int(found.d), bit_order="msb"
+    return numbered_file(
+        str(path), numbers, codes, sidecar, hints, n_bits=int(found.d), bit_order="msb"
     )
 
 
@@ -147,8 +148,3 @@ def _of_lists(index: Any) -> tuple[IntArray, CodeArray]:
         flat = faiss.rev_swig_ptr(lists.get_codes(number), size * width)
         codes.append(flat.reshape(size, width).copy())
     return np.concatenate(numbers), np.concatenate(codes)
-
-
-def _short(error: RuntimeError) -> str:
-    """Return the last part of faiss's message; the first is a line of its source."""
-    return str(error).strip().rsplit(": ", 1)[-1]

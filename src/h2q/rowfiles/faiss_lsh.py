@@ -19,8 +19,8 @@ import numpy as np
 from h2q.collections.base import Quantizer
 from h2q.errors import FormatError, InvalidInputError
 from h2q.rowfiles.bits import reverse_bits
-from h2q.rowfiles.matrix import Hints
-from h2q.rowfiles.numbered import keep_all, numbered_stream, numbers_of
+from h2q.rowfiles.code_file import keep_all, numbered_file, numbers_of
+from h2q.rowfiles.rows import Hints, RowFile, reason_of, refuse_key
 from h2q.rowfiles.sidecar import read_sidecar, written_with_items
 from h2q.rowfiles.stream import CodeStream
 
@@ -85,16 +85,18 @@ def linear_transform(quantizer: Any) -> Any:
     return transform
 
 
-def read(path: Path, hints: Hints) -> CodeStream:
+def read(path: Path, hints: Hints) -> RowFile:
     """Read the codes and ids of an `IndexLSH`, behind transforms and with ids or without."""
     import faiss
 
-    sidecar = read_sidecar(path, _KIND)
+    refuse_key(hints, str(path), "a faiss index")
+    sidecar = read_sidecar(str(path), _KIND)
     try:
         found: Any = faiss.read_index(str(path))
     except RuntimeError as error:
-        reason = str(error).strip().rsplit(": ", 1)[-1]
-        raise FormatError(f"{path}: not a faiss index, or a truncated one ({reason})") from error
+        raise FormatError(
+            f"{path}: not a faiss index, or a truncated one ({reason_of(error)})"
+        ) from error
     inner, numbers = found, None
     while not isinstance(inner, faiss.IndexLSH):
         if isinstance(inner, faiss.IndexIDMap | faiss.IndexIDMap2):
@@ -107,8 +109,8 @@ def read(path: Path, hints: Hints) -> CodeStream:
     codes = faiss.vector_to_array(inner.codes).reshape(inner.ntotal, inner.code_size)
     if numbers is None:
         numbers = np.arange(len(codes))
-    return numbered_stream(
-        path, numbers, codes, sidecar, hints, n_bits=int(inner.nbits), bit_order="lsb"
+    return numbered_file(
+        str(path), numbers, codes, sidecar, hints, n_bits=int(inner.nbits), bit_order="lsb"
     )
 
 

@@ -1,21 +1,89 @@
-"""numpy `.npy`: packed codes as a uint8 matrix, ids and payloads beside it. No pickle."""
+"""numpy `.npy`: real rows, or packed codes with ids and payloads beside them. No pickle."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, Any, BinaryIO, Final
 
 import numpy as np
 from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from h2q._typing import CodeArray
 from h2q.codes import code_width
 from h2q.errors import FormatError
-from h2q.rowfiles.matrix import Hints, matrix_stream
+from h2q.rowfiles.code_file import code_file
+from h2q.rowfiles.rows import Hints, RowFile, Rows, check_embeddings, refuse_key
 from h2q.rowfiles.sidecar import read_sidecar, written_with_items
+from h2q.rowfiles.storage import is_url, open_file
 from h2q.rowfiles.stream import CodeStream
 
 _KIND: Final = "npy"
+
+
+@dataclass(frozen=True)
+class ArrayHeader:
+    """What the header of a `.npy` file says.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy dtype
+    by_columns : bool
+        Stored column after column, so a range of rows is not in one piece.
+    offset : int
+        Bytes before the data.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    by_columns: bool
+    offset: int
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
+
+
+def read_header(file: IO[bytes], name: str) -> ArrayHeader:
+    """Read the header of a `.npy` file that is open at its start.
+
+    Raises
+    ------
+    FormatError
+        If it is none, or holds pickled objects.
+    """
+    try:
+        version = npy.read_magic(file)
+        read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
+        shape, by_columns, dtype = read(file)
+    except (ValueError, KeyError, EOFError) as error:
+        raise FormatError(f"{name}: not a .npy file, or a damaged one ({error})") from error
+    if dtype.hasobject:
+        raise FormatError(f"{name}: holds pickled objects, which are never read")
+    return ArrayHeader(shape, dtype, by_columns, file.tell())
+
+
+def read_rows(file: IO[bytes], name: str, start: int, stop: int) -> NDArray[Any]:
+    """Read rows `start` to `stop` of a `.npy` file that is open at its start."""
+    header = read_header(file, name)
+    n = header.shape[0]
+    start, stop = min(start, n), min(stop, n)
+    if header.by_columns and len(header.shape) > 1:
+        whole = _read(file, header, name, header.row_bytes * n)
+        return whole.reshape(header.shape[::-1]).T[start:stop]
+    file.seek(header.offset + start * header.row_bytes)
+    flat = _read(file, header, name, (stop - start) * header.row_bytes)
+    return flat.reshape(stop - start, *header.shape[1:])
+
+
+def _read(file: IO[bytes], header: ArrayHeader, name: str, size: int) -> NDArray[Any]:
+    data = file.read(size)
+    if len(data) != size:
+        raise FormatError(f"{name}: truncated: {size - len(data)} bytes are missing")
+    return np.frombuffer(data, dtype=header.dtype)
 
 
 def write(stream: CodeStream, path: Path) -> None:
@@ -34,24 +102,40 @@ def write(stream: CodeStream, path: Path) -> None:
         file.seek(0, 2)
 
 
-def read(path: Path, hints: Hints) -> CodeStream:
-    """Read it, memory-mapped."""
-    try:
-        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(matrix, np.ndarray):
-            raise ValueError("several arrays")
-    except (ValueError, EOFError) as error:
-        raise FormatError(f"{path}: not a .npy file, or a damaged one ({error})") from error
-    if matrix.ndim != 2 or matrix.dtype != np.uint8:
-        raise FormatError(
-            f"{path}: packed codes are uint8 of shape (n, width), the file has {matrix.dtype} of "
-            f"shape {matrix.shape}"
-        )
+def read(name: str, hints: Hints) -> RowFile:
+    """Open it: bytes with a sidecar or a stated length are codes, anything else embeddings."""
+    refuse_key(hints, name, "a .npy file")
+    with open_file(name) as file:
+        header = read_header(file, name)
+        size = file.seek(0, 2) - header.offset
+    count = header.shape[0] if header.shape else 0
+    if size < header.row_bytes * count:
+        missing = header.row_bytes * count - size
+        raise FormatError(f"{name}: truncated: {missing} bytes are missing")
 
-    def rows(start: int, end: int) -> CodeArray:
-        return np.array(matrix[start:end])
+    def rows(start: int, stop: int) -> NDArray[Any]:
+        with open_file(name) as file:
+            return read_rows(file, name, start, stop)
 
-    return matrix_stream(path, len(matrix), rows, read_sidecar(path, _KIND), hints)
+    sidecar = read_sidecar(name, _KIND)
+    coded = sidecar is not None or hints.n_bits is not None
+    if hints.kind == "codes" or (hints.kind is None and coded):
+        if len(header.shape) != 2 or header.dtype != np.uint8:
+            raise FormatError(
+                f"{name}: packed codes are uint8 of shape (n, width), the file has {header.dtype} "
+                f"of shape {header.shape}"
+            )
+        return code_file(name, count, lambda a, b: _codes(rows(a, b)), sidecar, hints)
+    check_embeddings(header.shape, header.dtype, name)
+    return RowFile(
+        name, "embeddings", count, header.shape[1], None, lambda a, b: Rows(rows(a, b)),
+        dtype=str(header.dtype),
+        mapped=None if is_url(name) else lambda: np.load(name, mmap_mode="r", allow_pickle=False),
+    )  # fmt: skip
+
+
+def _codes(rows: NDArray[Any]) -> CodeArray:
+    return np.array(rows, dtype=np.uint8)
 
 
 def _write_header(file: BinaryIO, n: int, width: int) -> int:

@@ -9,7 +9,6 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,19 +17,14 @@ import numpy as np
 from h2q._files import written_whole
 from h2q._lazy import require
 from h2q._typing import Array, CodeArray
-from h2q.codes import BIT_ORDER, pack, unpack
-from h2q.collections.base import Batch
+from h2q.codes import BIT_ORDER, code_width, pack, unpack
 from h2q.errors import FormatError, InvalidInputError
-from h2q.rowfiles.matrix import Hints
+from h2q.rowfiles.ids import IdKind, id_kind, ids_as_column, ids_from_column
+from h2q.rowfiles.ranged import Ranged
+from h2q.rowfiles.rows import Hints, RowFile, Rows, check_stated, refuse_key
 from h2q.rowfiles.sidecar import Sidecar, read_sidecar, write_sidecar
-from h2q.rowfiles.stream import (
-    CodeStream,
-    IdKind,
-    id_kind,
-    ids_as_column,
-    ids_from_column,
-    row_names,
-)
+from h2q.rowfiles.storage import open_file
+from h2q.rowfiles.stream import CodeStream
 
 _KIND: Final = "pgvector"
 _LONGEST_FIELD: Final = 1 << 27  # a payload; csv's own limit is 128 KiB
@@ -114,52 +108,60 @@ def write(stream: CodeStream, path: Path) -> None:
     )
 
 
-def read(path: Path, hints: Hints) -> CodeStream:
-    """Read CSV with a column `code` of 0 and 1, and `id` and `payload` where it has them.
+def read(name: str, hints: Hints) -> RowFile:
+    """Open CSV with a column `code` of 0 and 1, and `id` and `payload` where it has them.
 
     Ids are text unless the file beside it says that they are numbers.
     """
-    sidecar = read_sidecar(path, _KIND)
+    refuse_key(hints, name, "a CSV file of codes")
+    if hints.kind == "embeddings":
+        raise InvalidInputError(f"{name} holds codes, and embeddings are needed")
+    sidecar = read_sidecar(name, _KIND)
     kind: IdKind = sidecar.id_kind if sidecar else "str"  # type: ignore[assignment]
     count, n_bits = 0, sidecar.n_bits if sidecar else hints.n_bits
-    for line in _lines(path):
+    for line in _lines(name):
         count += 1
         n_bits = n_bits or len(line["code"])
     if n_bits is None:
-        raise FormatError(f"{path}: has no codes, so their length is unknown; give n_bits (--bits)")
-    if hints.n_bits not in (None, n_bits):
-        raise FormatError(f"{path}: holds codes of {n_bits} bits, not {hints.n_bits}")
+        raise FormatError(f"{name}: has no codes, so their length is unknown; give n_bits (--bits)")
+    check_stated(name, hints, n_bits=n_bits, bit_order="none")
+    length, lines = n_bits, Ranged(lambda: _lines(name))
 
-    def batches(size: int) -> Iterator[Batch]:
-        lines, start = _lines(path), 0
-        while part := list(islice(lines, size)):
-            try:
-                codes = codes_from_texts([line["code"] for line in part], n_bits)
-                payloads = [_payload(line.get("payload")) for line in part]
-            except ValueError as error:
-                raise FormatError(f"{path}: {error}") from error
-            ids = row_names(start, start + len(part))
-            if "id" in part[0]:
-                ids = ids_from_column([line["id"] for line in part], kind, str(path))
-            yield Batch(ids, codes, payloads)
-            start += len(part)
+    def rows(start: int, stop: int) -> Rows:
+        part = lines.take(start, stop)
+        try:
+            codes = codes_from_texts([line["code"] for line in part], length)
+            payloads = [_payload(line.get("payload")) for line in part]
+        except ValueError as error:
+            raise FormatError(f"{name}: {error}") from error
+        ids = None
+        if part and "id" in part[0]:
+            ids = ids_from_column([line["id"] for line in part], kind, name)
+        return Rows(codes, ids, payloads)
 
-    return CodeStream(n_bits, count, batches)
+    return RowFile(name, "codes", count, code_width(n_bits), n_bits, rows)
 
 
-def _lines(path: Path) -> Iterator[dict[str, str]]:
+def _lines(name: str) -> Iterator[dict[str, str]]:
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_FIELD))
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        # A spreadsheet begins the file with a byte order mark.
+        with (
+            open_file(name) as raw,
+            io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file,
+        ):
             lines = csv.DictReader(file)
-            if "code" not in (lines.fieldnames or []):
-                raise FormatError(f"{path}: not CSV with a column 'code' of 0 and 1")
+            columns = lines.fieldnames or []
+            if "code" not in columns:
+                raise FormatError(f"{name}: not CSV with a column 'code' of 0 and 1")
             for line in lines:
-                if line.get("code") is None:
-                    raise FormatError(f"{path}: line {lines.line_num} has no code; it is truncated")
+                if any(line.get(column) is None for column in columns):
+                    raise FormatError(
+                        f"{name}: line {lines.line_num} has fewer columns; it is truncated"
+                    )
                 yield line
     except (csv.Error, UnicodeDecodeError) as error:
-        raise FormatError(f"{path}: not CSV, or damaged ({error})") from error
+        raise FormatError(f"{name}: not CSV, or damaged ({error})") from error
 
 
 def _payload(text: str | None) -> dict[str, Any] | None:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from h2q._typing import StrPath
-from h2q.errors import FormatError, InvalidInputError
-from h2q.rowfiles.matrix import Hints
-from h2q.rowfiles.stream import CodeStream
+from h2q.errors import FormatError, H2QError, InvalidInputError
+from h2q.rowfiles.rows import Hints, Kind, RowFile, held_in_memory, reason_of
+from h2q.rowfiles.storage import file_size, is_url, on_this_machine
+from h2q.rowfiles.stream import CodeStream, stream_of_file
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Format:
         Whether codes are written without all being in memory.
     module, write_name, read_name : str
         Where the functions are; imported when they are used.
+    holds : str
+        "codes", or "both": embeddings too.
+    beside : tuple of str
+        Suffixes of files beside it, which a library that reads paths needs with it; None where
+        the reader opens what it needs itself, also in a store.
     """
 
     name: str
@@ -46,6 +52,8 @@ class Format:
     module: str
     write_name: str = "write"
     read_name: str = "read"
+    holds: str = "codes"
+    beside: tuple[str, ...] | None = None
 
     @property
     def writer(self) -> Callable[..., None]:
@@ -53,11 +61,16 @@ class Format:
         function: Callable[..., None] = getattr(self._load(), self.write_name)
         return function
 
-    @property
-    def reader(self) -> Callable[[Path, Hints], CodeStream]:
-        """``read(path, hints)``."""
-        function: Callable[[Path, Hints], CodeStream] = getattr(self._load(), self.read_name)
-        return function
+    def open(self, url: str, hints: Hints) -> RowFile:
+        """Open a file or an object of a store for reading."""
+        read = getattr(self._load(), self.read_name)
+        if self.beside is None:
+            opened: RowFile = read(url, hints)
+            return opened
+        with on_this_machine(url, *self.beside) as path:
+            opened = read(path, hints)
+            # A copy goes when this block ends: what is read later is read now.
+            return opened if not is_url(url) else held_in_memory(opened, url)
 
     def options(self) -> list[str]:
         """Names of the options of `writer`."""
@@ -69,33 +82,37 @@ class Format:
 
 
 _BESIDE: Final = "ids, payloads, n_bits (beside it)"
+_WITH: Final = (".json", ".items.jsonl")
 FORMATS: Final = {
     each.name: each
     for each in (
         Format("parquet", (".parquet",), "pyarrow, pandas, ...", "msb", "nothing", True,
-               "parquet", "write_parquet", "read_parquet"),
+               "parquet", "write_parquet", "read_parquet", "both"),
         Format("arrow", (".arrow", ".feather"), "pyarrow, pandas, ...", "msb", "nothing", True,
-               "parquet", "write_arrow", "read_arrow"),
-        Format("npz", (".npz",), "numpy", "msb", "payloads", False, "npz"),
+               "parquet", "write_arrow", "read_arrow", "both"),
+        Format("npz", (".npz",), "numpy", "msb", "payloads", False, "npz", holds="both"),
         Format("npy", (".npy",), "numpy, sentence-transformers (ubinary)", "msb", _BESIDE, True,
-               "npy"),
+               "npy", holds="both"),
         Format("u8bin", (".u8bin",), "big-ann-benchmarks, DiskANN", "msb", _BESIDE, True,
                "bigann", "write_u8bin", "read_u8bin"),
         Format("fbin", (".fbin",), "big-ann-benchmarks, DiskANN", "none: signs, a float32 a bit",
-               "ids, payloads (beside it)", True, "bigann", "write_fbin", "read_fbin"),
+               "ids, payloads (beside it)", True, "bigann", "write_fbin", "read_fbin", "both"),
         Format("faiss", (".faiss",), "faiss, IndexBinary*", "msb",
-               "payloads, text ids, n_bits not by 8 (beside it)", False, "faiss_binary"),
+               "payloads, text ids, n_bits not by 8 (beside it)", False, "faiss_binary",
+               beside=_WITH),
         Format("faiss-lsh", (".lsh.faiss",), "faiss, LinearTransform + IndexLSH", "lsb",
-               "payloads, text ids (beside it)", False, "faiss_lsh"),
+               "payloads, text ids (beside it)", False, "faiss_lsh", beside=_WITH),
         Format("usearch", (".usearch",), "usearch, b1", "msb", "payloads, text ids (beside it)",
-               False, "usearch_index"),
+               False, "usearch_index", beside=_WITH),
         Format("ann-benchmarks", (".hdf5", ".h5"), "ann-benchmarks, h5py",
                "none: booleans", "payloads; queries held out are not in it", False,
-               "ann_benchmarks"),
+               "ann_benchmarks", holds="both", beside=()),
         Format("pgvector", (".csv",), "PostgreSQL COPY, bit(n)", "msb", "nothing", True,
                "pgvector_bits"),
     )
 }  # fmt: skip
+#: Suffixes of files of rows, the ones that are meant first.
+SUFFIXES: Final = tuple(suffix for each in FORMATS.values() for suffix in each.suffixes)
 
 
 def get_format(name: str) -> Format:
@@ -166,8 +183,58 @@ def write_codes(
             f"the format {chosen.name} takes no option {unknown[0]!r}; it takes "
             f"{', '.join(chosen.options()) or 'none'}"
         )
-    chosen.writer(stream, Path(path), **options)
+    try:
+        chosen.writer(stream, Path(path), **options)
+    except RuntimeError as error:  # how faiss, usearch and HDF5 say that a disk is full
+        raise H2QError(
+            f"{path}: could not be written by {chosen.library} ({reason_of(error)}); is "
+            "the disk full, or the folder read-only?"
+        ) from error
     return Path(path)
+
+
+def open_rows(
+    url: StrPath,
+    format: str | None = None,
+    *,
+    n_bits: int | None = None,
+    bit_order: str | None = None,
+    key: str | None = None,
+    kind: Kind | None = None,
+) -> RowFile:
+    """Open a file of embeddings or codes, ours or another program's, here or in a store.
+
+    Parameters
+    ----------
+    url : path or URL
+    format : str, optional
+        One of `FORMATS`; by default by the suffix.
+    n_bits : int, optional
+        Length of codes, where neither the file nor one beside it says it.
+    bit_order : {"msb", "lsb"}, optional
+        Of codes of a foreign file of bytes; "msb" by default.
+    key : str, optional
+        Array or column that holds embeddings, where several could.
+    kind : {"embeddings", "codes"}, optional
+        What it is read as, where it could be either; by default what the file says it is.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing, truncated, of something else, or contradicts what is said of it.
+    InvalidInputError
+        If it holds the other kind, or an option does not apply to it.
+    """
+    name = str(url)
+    chosen = format_of(name, format)
+    if file_size(name) is None:
+        raise FormatError(f"{name}: there is no such file")
+    if kind == "embeddings" and chosen.holds == "codes":
+        raise InvalidInputError(f"{name} holds codes ({chosen.name}), and embeddings are needed")
+    opened = chosen.open(name, Hints(n_bits, bit_order, key, kind))
+    if opened.kind == "embeddings" and (n_bits is not None or bit_order is not None):
+        raise InvalidInputError(f"{name} holds embeddings, which have no bits; leave --bits out")
+    return opened
 
 
 def read_codes(
@@ -181,13 +248,8 @@ def read_codes(
 
     Parameters
     ----------
-    path : path
-    format : str, optional
-        One of `FORMATS`; by default by the suffix.
-    n_bits : int, optional
-        Needed where neither the file nor one beside it says it.
-    bit_order : {"msb", "lsb"}, optional
-        For a foreign file of bytes; "msb" by default.
+    path, format, n_bits, bit_order
+        As in `open_rows`.
 
     Returns
     -------
@@ -199,7 +261,4 @@ def read_codes(
     FormatError
         If the file is missing, truncated, of something else, or contradicts what is said of it.
     """
-    chosen, where = format_of(path, format), Path(path)
-    if not where.is_file():
-        raise FormatError(f"{where}: there is no such file")
-    return chosen.reader(where, Hints(n_bits, bit_order))
+    return stream_of_file(open_rows(path, format, n_bits=n_bits, bit_order=bit_order, kind="codes"))

@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -18,6 +18,8 @@ from h2q._files import write_whole, written_whole
 from h2q.codes import BIT_ORDER
 from h2q.collections.base import Batch, Id
 from h2q.errors import FormatError
+from h2q.rowfiles.ranged import Ranged
+from h2q.rowfiles.storage import file_size, open_file, read_bytes
 
 _FORMAT: Final = "h2q-interchange"
 _VERSION: Final = 1
@@ -68,19 +70,25 @@ def write_sidecar(path: Path, sidecar: Sidecar) -> None:
     write_whole(sidecar_path(path), f"{text}\n".encode())
 
 
-def read_sidecar(path: Path, kind: str) -> Sidecar | None:
+def read_sidecar(name: str, kind: str) -> Sidecar | None:
     """Read `NAME.json`; None where there is none.
 
     Raises
     ------
     FormatError
-        If it is damaged, of another format, or does not belong to the file.
+        If it is damaged, of another format, does not belong to the file, or was not written
+        because the export was interrupted.
     """
-    beside = sidecar_path(path)
-    try:
-        fields = json.loads(beside.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    beside = f"{name}.json"
+    if file_size(beside) is None:
+        if file_size(f"{name}.items.jsonl") is not None:
+            raise FormatError(
+                f"{name}: there are ids beside it ({name}.items.jsonl), but nothing says that they "
+                "belong together: the export was interrupted or a file not copied; export again"
+            )
         return None
+    try:
+        fields = json.loads(read_bytes(beside))
     except (OSError, ValueError) as error:
         raise FormatError(f"{beside}: cannot be read ({error})") from error
     if not isinstance(fields, dict) or fields.pop("format", None) != _FORMAT:
@@ -96,9 +104,10 @@ def read_sidecar(path: Path, kind: str) -> Sidecar | None:
         raise FormatError(f"{beside}: lacks something ({error}); export again") from error
     if sidecar.kind != kind:
         raise FormatError(f"{beside}: belongs to a file of {sidecar.kind}, not of {kind}")
-    if path.stat().st_size != sidecar.size_bytes:
+    size = file_size(name)
+    if size != sidecar.size_bytes:
         raise FormatError(
-            f"{path}: {path.stat().st_size:,} bytes, {beside.name} says {sidecar.size_bytes:,}; "
+            f"{name}: {size:,} bytes, {beside} says {sidecar.size_bytes:,}; "
             "the file is truncated or the two are not of one export: export again"
         )
     return sidecar
@@ -114,6 +123,8 @@ def written_with_items(
     none; the sidecar comes last and vouches for the others.
     """
     count = 0
+    # The ids take their place first, and only when nothing vouches for the old ones any more:
+    # wherever this ends early, `read_sidecar` sees ids without a sidecar and says so.
     with written_whole(path) as file, written_whole(items_path(path)) as items:
 
         def keep(batch: Batch) -> None:
@@ -124,25 +135,40 @@ def written_with_items(
             count += len(batch.ids)
 
         yield file, keep
+        for written in (file, items):  # what a full disk refuses is refused before
+            written.flush()
+            os.fsync(written.fileno())
+        sidecar_path(path).unlink(missing_ok=True)
     write_sidecar(path, Sidecar(kind, n_bits, bit_order, count, path.stat().st_size))
 
 
-def read_items(path: Path, size: int) -> Iterator[list[tuple[Id, dict[str, Any] | None]]]:
-    """Read the ids and payloads beside a file of codes, `size` at a time.
+class Items(Ranged[tuple[Id, dict[str, Any] | None]]):
+    """The ids and payloads beside a file of codes, in ranges.
+
+    Parameters
+    ----------
+    name : str
+        The file of codes.
 
     Raises
     ------
     FormatError
-        If the file is missing or damaged.
+        When the file beside it is missing or damaged.
     """
-    beside = items_path(path)
+
+    def __init__(self, name: str) -> None:
+        super().__init__(lambda: _lines(name))
+
+
+def _lines(name: str) -> Iterator[tuple[Id, dict[str, Any] | None]]:
+    beside = f"{name}.items.jsonl"
     try:
-        with beside.open(encoding="utf-8") as file:
-            while lines := list(islice(file, size)):
-                yield [_item(json.loads(line)) for line in lines]
+        with open_file(beside) as file:
+            for line in file:
+                yield _item(json.loads(line))
     except (OSError, ValueError) as error:
         raise FormatError(
-            f"{beside}: the ids and payloads of {path.name} cannot be read ({error}); "
+            f"{beside}: the ids and payloads of {name} cannot be read ({error}); "
             "copy the two together"
         ) from error
 

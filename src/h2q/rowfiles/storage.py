@@ -7,8 +7,11 @@ credentials where the store's own tools do (environment, configuration files, in
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterable
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
@@ -108,6 +111,42 @@ def open_file(url: str) -> BinaryIO:
         return cast(BinaryIO, _asked(url, lambda p: store.open(p, "rb"), path))
     except FileNotFoundError as error:
         raise FormatError(f"{url}: no such file") from error
+
+
+def file_size(url: str) -> int | None:
+    """Bytes of a file; None where there is none."""
+    if not is_url(url):
+        try:
+            return Path(url).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+    store, path = _store(url)
+    try:
+        return int(_asked(url, store.info, path)["size"])
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def on_this_machine(url: str, *beside: str) -> Iterator[Path]:
+    """Yield a path to a file for libraries that read paths; a store's is copied for the while.
+
+    Parameters
+    ----------
+    url : str
+    *beside : str
+        Suffixes of files beside it that come along where they are.
+    """
+    if not is_url(url):
+        yield Path(url)
+        return
+    store, path = _store(url)
+    with tempfile.TemporaryDirectory(prefix="h2q-") as folder:
+        copy = Path(folder) / _last(path)
+        for suffix in ("", *beside):
+            if suffix == "" or file_size(url + suffix) is not None:
+                _asked(url, partial(store.get_file, lpath=f"{copy}{suffix}"), path + suffix)
+        yield copy
 
 
 def read_bytes(url: str) -> bytes:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 
 from h2q._typing import Array
 from h2q.codes import check_codes, code_width
 from h2q.collections.base import Batch, Collection, Id, Where
-from h2q.errors import FormatError, InvalidInputError
+from h2q.errors import InvalidInputError
+from h2q.rowfiles.ids import row_names
+from h2q.rowfiles.rows import RowFile
 
 BATCH: Final = 50_000
-
-#: How ids are written where a column has one type: as they are, or, mixed, each as JSON.
-IdKind: TypeAlias = Literal["int", "str", "json"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +71,17 @@ def stream_of_collection(collection: Collection, where: Where | None = None) -> 
     )
 
 
+def stream_of_file(file: RowFile) -> CodeStream:
+    """Stream the codes of a file."""
+
+    def batches(size: int) -> Iterator[Batch]:
+        for start, stop in file.ranges(size):
+            rows = file.read(start, stop)
+            yield Batch(list(rows.ids or []), rows.values, rows.all_payloads())
+
+    return CodeStream(file.n_bits or 0, file.count, batches)
+
+
 def stream_of_codes(
     codes: Array,
     n_bits: int,
@@ -111,45 +120,3 @@ def stream_of_codes(
             )
 
     return CodeStream(n_bits, len(packed), batches)
-
-
-def row_names(start: int, end: int) -> list[Id]:
-    """Ids of items that have none, as everywhere in h2q: "0", "1", ..."""
-    return [str(row) for row in range(start, end)]
-
-
-def id_kind(ids: Sequence[Id], so_far: IdKind | None = None) -> IdKind | None:
-    """Tell whether ids, with those seen before, are all int, all str, or mixed."""
-    kinds = {type(each) for each in ids}
-    here: IdKind | None = None
-    if kinds:
-        here = "json" if len(kinds) > 1 else "int" if kinds == {int} else "str"
-    if so_far is None or here is None:
-        return here or so_far
-    return here if here == so_far else "json"
-
-
-def ids_as_column(ids: Sequence[Id], kind: IdKind) -> list[Any]:
-    """Return ids as a column of one type takes them."""
-    if kind == "json":
-        return [json.dumps(each, ensure_ascii=False) for each in ids]
-    wanted = int if kind == "int" else str
-    if any(type(each) is not wanted for each in ids):
-        raise InvalidInputError(
-            "the collection changed while it was exported (ids of another type came); run again"
-        )
-    return list(ids)
-
-
-def ids_from_column(values: Sequence[Any], kind: IdKind, name: str) -> list[Id]:
-    """Return ids as they were before `ids_as_column`."""
-    try:
-        if kind == "json":
-            found = [json.loads(value) for value in values]
-        else:
-            found = [int(v) if kind == "int" else str(v) for v in values]
-    except (TypeError, ValueError) as error:
-        raise FormatError(f"{name}: an id cannot be read ({error})") from error
-    if any(type(each) not in (int, str) for each in found):
-        raise FormatError(f"{name}: an id is neither a number nor text")
-    return found

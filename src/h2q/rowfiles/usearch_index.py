@@ -11,8 +11,8 @@ from h2q._lazy import require
 from h2q._typing import CodeArray
 from h2q.codes import code_width
 from h2q.errors import FormatError
-from h2q.rowfiles.matrix import Hints
-from h2q.rowfiles.numbered import keep_all, numbered_stream, numbers_of
+from h2q.rowfiles.code_file import keep_all, numbered_file, numbers_of
+from h2q.rowfiles.rows import Hints, RowFile, refuse_key
 from h2q.rowfiles.sidecar import read_sidecar, written_with_items
 from h2q.rowfiles.stream import CodeStream
 
@@ -48,10 +48,11 @@ def write(
         keep_all(everything, numbers, keep)
 
 
-def read(path: Path, hints: Hints) -> CodeStream:
+def read(path: Path, hints: Hints) -> RowFile:
     """Read the codes and keys of an index of bits; it states its n_bits itself."""
     usearch = require("usearch.index", "interchange")
-    sidecar = read_sidecar(path, _KIND)
+    refuse_key(hints, str(path), "a usearch index")
+    sidecar = read_sidecar(str(path), _KIND)
     try:
         index = usearch.Index.restore(str(path))
     except (RuntimeError, ValueError) as error:
@@ -64,6 +65,6 @@ def read(path: Path, hints: Hints) -> CodeStream:
     codes: CodeArray = np.empty((0, code_width(index.ndim)), dtype=np.uint8)
     if len(keys):
         codes = np.ascontiguousarray(index.get(keys), dtype=np.uint8).reshape(len(keys), -1)
-    return numbered_stream(
-        path, keys, codes, sidecar, hints, n_bits=int(index.ndim), bit_order="msb"
+    return numbered_file(
+        str(path), keys, codes, sidecar, hints, n_bits=int(index.ndim), bit_order="msb"
     )
