@@ -66,7 +66,7 @@ def serve(
 
     require("fastapi", "serve")
     require("uvicorn", "serve")
-    from h2q import open_collection
+    from h2q.collections import open_collection
     from h2q.serving.library import roots_of
     from h2q.serving.server import run, terminate_as_interrupt
     from h2q.serving.settings import ApiKey, Settings, is_loopback, read_keys
