@@ -9,7 +9,8 @@ from pathlib import Path
 SRC = Path(__file__).resolve().parents[1] / "src"
 #: From the lowest.
 ORDER = """
-codes quantization evaluation ranks collections rowfiles images datasets learning encoders ingest searching
+codes quantization evaluation ranks collections rowfiles images datasets learning encoders ingest
+searching
 duplicates judging reports demo experiments serving cli
 """.split()  # noqa: SIM905
 #: Two files that are one idea, cut where an optional library begins.
