@@ -6,6 +6,7 @@ import pytest
 from h2q import HouseholderQuantizer, codes
 from h2q.errors import InvalidInputError
 from h2q.quantization import from_bytes
+from h2q.quantization.solvers.polar import orthonormal
 
 torch = pytest.importorskip("torch")
 
@@ -61,6 +62,29 @@ def test_float32_gives_nearly_the_same_codes(rows, on_device, solver):
     tensor = on_device(rows)
     packed = quantizer.fit(tensor).transform(tensor).cpu().numpy()
     assert codes.hamming_distances(packed, expected).diagonal().mean() < 0.01 * 12
+
+
+@pytest.mark.parametrize("solver", ["graduated", "procrustes", "sgd"])
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+def test_a_float32_rotation_is_orthogonal(rows, on_device, solver, kind):
+    options = {"n_epochs": 10} if solver == "sgd" else None
+    quantizer = HouseholderQuantizer(solver=solver, solver_options=options, random_state=0)
+    rows = rows.astype(np.float32)
+    rotation = quantizer.fit(rows if kind == "numpy" else on_device(rows)).rotation_
+    assert str(rotation.dtype).endswith("float32")
+    rotation = np.asarray(rotation if kind == "numpy" else rotation.cpu(), dtype=np.float64)
+    assert np.abs(rotation.T @ rotation - np.eye(len(rotation))).max() < 1e-6
+
+
+def test_the_rounding_is_taken_out():
+    noise = 1e-3 * np.random.default_rng(0).standard_normal((40, 40))
+    near = np.linalg.qr(noise + np.eye(40))[0] + 1e-2 * noise
+    found = orthonormal(near.astype(np.float32))
+    assert found.dtype == np.float32
+    assert np.abs(found.T.astype(np.float64) @ found - np.eye(40)).max() < 1e-6
+    assert np.abs(found - near).max() < 1e-4
+    u, _, vt = np.linalg.svd(near)
+    np.testing.assert_allclose(orthonormal(near), u @ vt, atol=1e-9)  # the nearest there is
 
 
 def test_all_quantizers(quantizer_class, rows, on_device):

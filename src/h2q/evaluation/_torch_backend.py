@@ -23,6 +23,8 @@ from h2q.evaluation._backend import BLOCK_PAIRS, GRID
 _MOST_PAIRS: Final = 1 << 26
 #: Bytes a pair: some ten arrays of 8 bytes, and what sorting needs.
 _PAIR_BYTES: Final = 160
+#: Queries whose distances are counted at a time.
+_QUERIES: Final = 20
 #: Codes turned into signs at a time, in entries (256 MiB of float32).
 _SIGNS: Final = 1 << 26
 
@@ -152,11 +154,18 @@ class TorchBackend:
         return similarities.to(torch.int64)
 
     def count_by_distance(self, distances: Array, relevant: Array, width: int) -> Array:
+        # A few queries at a time: their bins fit the memory that a block of threads shares, and
+        # what is made for them stays in the cache.
+        parts = [
+            self._count(distances[i : i + _QUERIES], relevant[i : i + _QUERIES], width)
+            for i in range(0, len(distances), _QUERIES)
+        ]
+        return torch.cat(parts)
+
+    def _count(self, distances: torch.Tensor, relevant: torch.Tensor, width: int) -> torch.Tensor:
         b = len(distances)
-        bins = distances.to(torch.int64)
-        bins *= 2
-        bins += relevant
-        bins += self.arange(b)[:, None] * (2 * width)
+        rows = torch.arange(b, dtype=torch.int32, device=self.device)[:, None] * (2 * width)
+        bins = torch.add(rows, distances, alpha=2).add_(relevant)
         return torch.bincount(bins.reshape(-1), minlength=2 * width * b).reshape(b * width, 2)
 
     def best_groups(self, keys: Array, relevant: Array, top: int) -> tuple[Array, Array, Array]:

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from h2q._typing import Array
 
-__all__ = ["joined", "like", "solve_upper_triangular", "to_numpy", "transposed", "working_dtype"]
+__all__ = [
+    "added_product",
+    "joined",
+    "like",
+    "solve_upper_triangular",
+    "to_numpy",
+    "transposed",
+    "working_dtype",
+]
 
 
 def to_numpy(x: Array) -> NDArray[Any]:
@@ -70,6 +78,15 @@ def transposed(x: Array) -> Array:
     numpy copies it: BLAS multiplies small matrices twice as fast when both are row-major.
     """
     return np.ascontiguousarray(x.T) if array_api_compat.is_numpy_array(x) else x.T
+
+
+def added_product(alpha: float, q: Array, beta: float, g: Array) -> Array:
+    """Return ``alpha q + beta q @ g``, in one kernel where torch computes it."""
+    if array_api_compat.is_torch_array(q):
+        import torch
+
+        return torch.addmm(q, q, g, beta=alpha, alpha=beta)
+    return q * alpha + q @ (g * beta)
 
 
 def solve_upper_triangular(s: Array, b: Array) -> Array:

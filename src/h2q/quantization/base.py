@@ -23,6 +23,7 @@ from h2q.quantization.projection import Projection, principal_components
 from h2q.quantization.randomness import as_generator
 from h2q.quantization.sampling import RowStream
 from h2q.quantization.serialization import check_array
+from h2q.quantization.solvers.polar import orthonormal
 from h2q.quantization.solvers.result import SolverResult
 from h2q.quantization.sphere import row_blocks, to_sphere
 from h2q.quantization.validation import check_finite, check_n_bits, check_rows
@@ -240,7 +241,7 @@ class BaseQuantizer(
         if validation is not None:
             validation = _on_sphere(projection, like(validation, sample))
         result = self._find_rotation(z, np.random.default_rng(self._solver_seed), validation)
-        self._model = Model(result.rotation, projection, dict(result.history))
+        self._model = Model(orthonormal(result.rotation), projection, dict(result.history))
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_model" in self.__dict__ or getattr(self, "_stream", None) is not None

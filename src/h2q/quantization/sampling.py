@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_torch_array
 from numpy.typing import NDArray
 
 from h2q._typing import Array
@@ -36,7 +36,9 @@ class RowStream:
         self._generator = generator
         self._with_moments = with_moments
         self._moments: Moments | None = None
-        self._kept: NDArray[Any] = np.empty((0, 0))
+        # numpy's, or torch's on the device of the rows: both assign to places in place.
+        self._kept: Any = np.empty((0, 0))
+        self._on_device = False
         self._reference: Array = None
 
     def add(self, rows: Array) -> None:
@@ -46,7 +48,8 @@ class RowStream:
             xp = array_namespace(rows)
             dtype = working_dtype(rows)
             self._reference = xp.empty((0, d), dtype=dtype, device=device(rows))
-            self._kept = to_numpy(self._reference)
+            self._on_device = is_torch_array(rows)
+            self._kept = self._reference if self._on_device else to_numpy(self._reference)
         if self._with_moments and self.n_seen + n > self._capacity:
             if self._moments is None:
                 self._moments = Moments(d)
@@ -59,10 +62,11 @@ class RowStream:
     def _reserve(self, n: int) -> None:
         held = self._kept.shape[0]
         if n > held:
-            larger = np.empty(
-                (min(self._capacity, max(n, 2 * held)), self._reference.shape[1]),
-                dtype=self._kept.dtype,
-            )
+            shape = (min(self._capacity, max(n, 2 * held)), self._reference.shape[1])
+            if self._on_device:
+                larger = self._reference.new_empty(shape)
+            else:
+                larger = np.empty(shape, dtype=self._kept.dtype)
             larger[:held] = self._kept
             self._kept = larger
 
@@ -80,15 +84,21 @@ class RowStream:
         order = np.argsort(drawn[first])
         source = drawn[first][order]
         if source.size:
-            self._kept[slot[order]] = self._as_kept(_take(rows, source + fill))
+            places = slot[order]
+            if self._on_device:
+                places = like(places, self._kept, array_namespace(rows).int64)
+            self._kept[places] = self._as_kept(_take(rows, source + fill))
         self.n_seen += n
 
-    def _as_kept(self, rows: Array) -> NDArray[Any]:
+    def _as_kept(self, rows: Array) -> Any:
+        if self._on_device:
+            return like(rows, self._reference)
         return to_numpy(array_namespace(rows).astype(rows, self._reference.dtype))
 
     def sample(self) -> Array:
         """Return the rows kept, in the namespace and on the device of the first batch."""
-        return like(self._kept[: min(self.n_seen, self._capacity)], self._reference)
+        kept = self._kept[: min(self.n_seen, self._capacity)]
+        return kept if self._on_device else like(kept, self._reference)
 
     def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean (d,) and covariance (d, d) of every row seen."""

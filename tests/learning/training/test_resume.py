@@ -71,9 +71,9 @@ def test_sigterm_ends_a_run_that_resumes(tmp_path: Path) -> None:
 class Interrupting(nn.Module):
     """A loss that breaks off at its n-th call, unless that is None."""
 
-    def __init__(self, at: int | None) -> None:
+    def __init__(self, at: int | None, n_classes: int = 5) -> None:
         super().__init__()
-        self.inner = losses.create("hyp2", n_bits=8, n_classes=5, random_state=0)
+        self.inner = losses.create("hyp2", n_bits=8, n_classes=n_classes, random_state=0)
         self.at, self.calls = at, 0
 
     def forward(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
