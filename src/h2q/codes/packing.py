@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import array_api_compat
 import numpy as np
@@ -18,8 +18,6 @@ from h2q.errors import InvalidInputError
 _GATHER: Final = sum(1 << (63 - 9 * i) for i in range(8)) - (1 << 64)
 #: The order of the bits in a byte, as files state it.
 BIT_ORDER: Final = "msb"
-#: Sum of 2 ** (63 - 9 i) over i from 0 to 7, as a signed number of 64 bits.
-_GATHER: Final = 0x8040201008040201 - (1 << 64)
 
 
 def code_width(n_bits: int) -> int:
@@ -90,20 +88,6 @@ def pack(z: Array) -> Array:
     )
     weights = xp.asarray([128, 64, 32, 16, 8, 4, 2, 1], dtype=xp.uint8, device=device)
     return xp.sum(octets * weights, axis=2, dtype=xp.uint8)
-
-
-def _packed_by_torch(bits: Any) -> Any:
-    """Pack booleans (n, k): eight bytes of 0 or 1, read as one number, times a magic one.
-
-    The product brings byte i, counted from the lowest, to bit 63 - i; no two bits meet.
-    """
-    import torch
-
-    n, k = bits.shape
-    if k % 8:
-        bits = torch.nn.functional.pad(bits, (0, -k % 8))
-    eights = bits.contiguous().view(torch.int64)
-    return ((eights * _GATHER) >> 56).to(torch.uint8).reshape(n, code_width(k))
 
 
 def check_codes(codes: Array, n_bits: int) -> CodeArray:
