@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.ndimage import uniform_filter
 
 #: Longest side at which photos are compared. Two photos are compared at the smaller one's size.
-SIDE: Final = 256
+SIDE: Final = 768
 _CELL: Final = 8  # pixels: a local change is told from noise by the mean over a cell of this side
 
 
@@ -46,7 +46,7 @@ class Difference:
 def difference(first: Image.Image, second: Image.Image) -> Difference:
     """Compare two pictures as if they showed the same frame.
 
-    Both are reduced to the smaller one's size, at most 256 pixels on the longer side.
+    Both are reduced to the smaller one's size, at most 768 pixels on the longer side.
 
     Parameters
     ----------

@@ -1,0 +1,529 @@
+"""Duplicates among the photos of a collection: candidates by hash and code, verified by content."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from h2q import open_collection
+from h2q._typing import CodeArray, StrPath
+from h2q.codes import hamming_distances
+from h2q.collections.base import Collection, Id, Where
+from h2q.duplicates.candidates import Candidate, by_code, by_hash, by_turned_hash
+from h2q.duplicates.groups import find_groups
+from h2q.duplicates.keeping import choose, is_protected
+from h2q.duplicates.limits import SAMPLE, CodesPhotos, Limits, calibrate, starting_limits
+from h2q.duplicates.look_cache import LookCache
+from h2q.duplicates.looks import Look, look_of
+from h2q.duplicates.pairs import check_radius
+from h2q.duplicates.photos import AtHand, Photo, photos_at_hand
+from h2q.duplicates.verifying import Level, Verdict, Verifier, read_reduced
+from h2q.errors import ImageError, InvalidInputError
+from h2q.images import read_image
+from h2q.ingest.read_ahead import read_ahead
+
+#: Told of a stage, how much of it is done, and of how much.
+OnStage = Callable[[str, int, int], None]
+
+_BATCH: Final = 50_000
+_LOOKS: Final = 256  # are kept at a time: a run that is interrupted goes on from there
+_NEIGHBOURS: Final = 10  # by code, of each photo, in which a crop is looked for
+_SPLIT: Final = 20_000  # codes; a larger chain of related items is left whole
+_RADIUS: Final = 2  # of codes of which nothing is known, in bits
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """An item of a group.
+
+    Attributes
+    ----------
+    row : int
+        Its place in the collection, 0 the oldest.
+    id : str or int
+    change : str
+        What it is beside the group's first item: "byte for byte", "re-encoded", "resized",
+        "mirrored", "cropped", "nearly the same", ..., "" for the first itself, "alike" where only
+        the codes say so.
+    distance : int
+        Hamming distance of its code from that of the first, in bits.
+    photo : Photo or None
+        Where and what it is; None where it cannot be verified.
+    width, height : int or None
+        In pixels, upright.
+    protected : bool
+        Lies in a protected folder.
+    """
+
+    row: int
+    id: Id
+    change: str
+    distance: int
+    photo: Photo | None = None
+    width: int | None = None
+    height: int | None = None
+    protected: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class DuplicateGroup:
+    """Items that hang together.
+
+    Attributes
+    ----------
+    level : "same", "close" or "related"
+    members : list of Member
+        Of the level "same": the one to keep first, then by what is worth keeping; every other was
+        compared with the first. Else: the others by their distance from the first.
+    why : str
+        Why the first is the one to keep; "" where nothing is said.
+    """
+
+    level: Level
+    members: list[Member]
+    why: str = ""
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def spare(self) -> list[Member]:
+        """Photos that could be moved away: of one picture, not the kept one, not protected."""
+        if self.level != "same":
+            return []
+        return [member for member in self.members[1:] if not member.protected]
+
+
+@dataclass(frozen=True, eq=False)
+class Duplicates:
+    """What was found.
+
+    Attributes
+    ----------
+    uri : str
+        Of the collection.
+    n_bits : int
+    n_items : int
+        Items looked at.
+    n_verifiable : int
+        Photos that lie at hand, unchanged.
+    trouble : str
+        What could not be verified and what would help; "" where all could.
+    limits : Limits
+        Radii and limits in force.
+    groups : list of DuplicateGroup
+        Those of level "same" first, then "close", then "related"; larger ones first.
+    """
+
+    uri: str
+    n_bits: int
+    n_items: int
+    n_verifiable: int
+    trouble: str
+    limits: Limits
+    groups: list[DuplicateGroup] = field(default_factory=list)
+
+    def of(self, level: Level) -> list[DuplicateGroup]:
+        """Groups of a level."""
+        return [group for group in self.groups if group.level == level]
+
+    @property
+    def spare(self) -> list[Member]:
+        """Photos that could be moved away (`DuplicateGroup.spare`), of all groups."""
+        return [member for group in self.groups for member in group.spare]
+
+
+def find_duplicates(
+    collection: Collection | StrPath,
+    *,
+    radius: int | None = None,
+    where: Where | None = None,
+    protect: Iterable[StrPath] = (),
+    encoder: CodesPhotos | None = None,
+    random_state: int = 0,
+    on_stage: OnStage = lambda stage, done, total: None,
+) -> Duplicates:
+    """Find photos that show the same picture, and say how sure that is.
+
+    - ``"same"``: one picture, byte for byte, re-encoded, resized, or turned by EXIF. Verified:
+      equal SHA-256, or near perceptual hashes (pHash, 256 bits) and equal pixels.
+    - ``"close"``: the same picture mirrored, turned or cropped, verified by its pixels; or two
+      photos that look nearly the same (a retouched one, the next of a burst).
+    - ``"related"``: the codes are near, and nothing more is known. Never a reason to delete.
+
+    Every photo is read once; how it looks is kept beside the collection (`photos.h2q.looks`).
+    Limits are calibrated on copies of some of the photos themselves. An item whose photo is not
+    at hand cannot be verified: it can only be related.
+
+    Parameters
+    ----------
+    collection : Collection or path
+        Of photos. One of other items gives groups of level "related".
+    radius : int, optional
+        Bits within which items are related; calibrated by default.
+    where : mapping, optional
+        Only items whose payload meets this (`h2q.collections.filters`).
+    protect : iterable of paths
+        Folders whose photos are never spare.
+    encoder : optional
+        What coded the photos (`h2q.ingest.Encoder`), for calibration.
+    random_state : int
+        Decides which photos calibrate.
+    on_stage : callable
+        Told the name of a stage, how much of it is done, and of how much.
+
+    Returns
+    -------
+    Duplicates
+
+    Raises
+    ------
+    InvalidInputError
+        If a protected folder does not exist, or the radius is negative.
+    MissingExtraError
+        If the library of the perceptual hash is not installed.
+    """
+    if radius is not None:
+        check_radius(radius)
+    folders = [_folder(path) for path in protect]
+    if isinstance(collection, str | Path):
+        with open_collection(str(collection), mode="r") as opened:
+            return find_duplicates(
+                opened, radius=radius, where=where, protect=folders, encoder=encoder,
+                random_state=random_state, on_stage=on_stage,
+            )  # fmt: skip
+    ids, codes, payloads = _read(collection, where, on_stage)
+    at_hand = photos_at_hand(ids, payloads)
+    with LookCache(collection.uri) as cache:
+        looks = _looks(at_hand, cache, on_stage)
+        if where is None:
+            cache.keep_only(photo.sha256 for photo in at_hand.photos)
+    search = _Search(ids, codes, collection.n_bits, at_hand, looks, folders)
+    limits = search.limits(encoder, radius, random_state, on_stage)
+    groups = search.verified(limits, on_stage)
+    groups += search.related(limits, groups, on_stage)
+    return Duplicates(
+        collection.uri, collection.n_bits, len(ids), len(at_hand.photos), at_hand.trouble,
+        limits, groups,
+    )  # fmt: skip
+
+
+def _folder(path: StrPath) -> Path:
+    folder = Path(path).expanduser().resolve()
+    if not folder.is_dir():
+        raise InvalidInputError(f"the folder to protect, {path}, does not exist")
+    return folder
+
+
+def _read(
+    collection: Collection, where: Where | None, on_stage: OnStage
+) -> tuple[list[Id], CodeArray, list[dict[str, Any] | None]]:
+    ids: list[Id] = []
+    payloads: list[dict[str, Any] | None] = []
+    blocks = [np.empty((0, -(-collection.n_bits // 8)), dtype=np.uint8)]
+    total = collection.count(where)
+    for batch in collection.iterate(_BATCH, where):
+        ids.extend(batch.ids)
+        blocks.append(batch.codes)
+        payloads.extend(batch.payloads)
+        on_stage("reading codes", len(ids), max(total, len(ids)))
+    return ids, np.concatenate(blocks), payloads
+
+
+def _looks(at_hand: AtHand, cache: LookCache, on_stage: OnStage) -> dict[str, Look]:
+    """Looks by SHA-256, of the cache or taken now; photos that cannot be read are set aside."""
+    one_of = {photo.sha256: photo for photo in at_hand.photos}
+    looks = cache.get(one_of)
+    missing = [photo for digest, photo in one_of.items() if digest not in looks]
+
+    def look(photo: Photo) -> Look | None:
+        try:
+            return look_of(read_image(photo.path))
+        except ImageError:
+            return None
+
+    fresh: dict[str, Look] = {}
+    for done, (photo, found) in enumerate(
+        zip(missing, read_ahead(look, missing, ahead=32), strict=True), start=1
+    ):
+        if found is not None:
+            looks[photo.sha256] = fresh[photo.sha256] = found
+        if len(fresh) >= _LOOKS:
+            cache.put(fresh)
+            fresh.clear()
+        on_stage("looking at photos", done, len(missing))
+    cache.put(fresh)
+    at_hand.unreadable = [p.path for p in at_hand.photos if p.sha256 not in looks]
+    at_hand.photos = [p for p in at_hand.photos if p.sha256 in looks]
+    return looks
+
+
+class _Search:
+    """The items of one search; contents (different files) are numbered by their first photo."""
+
+    def __init__(
+        self,
+        ids: Sequence[Id],
+        codes: CodeArray,
+        n_bits: int,
+        at_hand: AtHand,
+        looks: dict[str, Look],
+        folders: Sequence[Path],
+    ) -> None:
+        self.ids, self.codes, self.n_bits = ids, codes, n_bits
+        self.photos = at_hand.photos
+        self.by_row = {photo.row: photo for photo in self.photos}
+        copies: dict[str, list[Photo]] = defaultdict(list)
+        for photo in self.photos:
+            copies[photo.sha256].append(photo)
+        #: Photos of each content, and how each content looks.
+        self.contents = list(copies.values())
+        self.looks = [looks[photos[0].sha256] for photos in self.contents]
+        self.content_of = {
+            photo.row: number for number, photos in enumerate(self.contents) for photo in photos
+        }
+        self.protected = {
+            photo.row: is_protected(photo, folders) if folders else False for photo in self.photos
+        }
+
+    def limits(
+        self,
+        encoder: CodesPhotos | None,
+        radius: int | None,
+        random_state: int,
+        on_stage: OnStage,
+    ) -> Limits:
+        """Calibrate on a sample of the photos."""
+        limits = starting_limits(self.n_bits)
+        if not self.contents:
+            return replace(limits, related_radius=_RADIUS if radius is None else radius)
+        rng = np.random.default_rng(random_state)
+        count = min(SAMPLE, len(self.contents))
+        sample = []
+        for number in rng.choice(len(self.contents), count, replace=False).tolist():
+            try:
+                sample.append(read_reduced(self.contents[number][0].path))
+            except ImageError:
+                continue
+        limits = calibrate(
+            sample,
+            self.n_bits,
+            encoder,
+            random_state=random_state,
+            on_progress=lambda done, total: on_stage("calibrating", done, total),
+        )
+        return limits if radius is None else replace(limits, related_radius=radius)
+
+    def verified(self, limits: Limits, on_stage: OnStage) -> list[DuplicateGroup]:
+        """Groups of the levels "same" and "close"."""
+        paths = [photos[0].path for photos in self.contents]
+        verifier = Verifier(paths, self.looks, limits)
+        candidates = self._candidates(limits)
+
+        def judge(candidate: Candidate) -> Verdict | None:
+            try:
+                return verifier.verdict(candidate)
+            except ImageError:
+                return None  # it went since it was looked at: nothing can be said of it
+
+        verdicts = []
+        for done, verdict in enumerate(read_ahead(judge, candidates, ahead=256), start=1):
+            if verdict is not None:
+                verdicts.append(verdict)
+            if done % 64 == 0 or done == len(candidates):
+                on_stage("comparing photos", done, len(candidates))
+        same = self._same(verdicts, judge)
+        return same + self._close(verdicts, same)
+
+    def _candidates(self, limits: Limits) -> list[Candidate]:
+        upright = by_hash(self.looks, max(limits.close_radius, limits.hash_radius))
+        known = {(pair.first, pair.second) for pair in upright}
+        turned = [
+            pair
+            for pair in by_turned_hash(self.looks, limits.hash_radius)
+            if (pair.first, pair.second) not in known
+        ]
+        known |= {(pair.first, pair.second) for pair in turned}
+        rows = [photos[0].row for photos in self.contents]
+        crops = [
+            Candidate(first, second, "upright", _bits_between(self.looks[first], self.looks[second]))
+            for first, second, _ in by_code(
+                self.codes[rows], self.n_bits, limits.code_radius, _NEIGHBOURS
+            )
+            if (first, second) not in known
+        ]
+        return [*upright, *turned, *crops]
+
+    def _same(
+        self, verdicts: Sequence[Verdict], judge: Callable[[Candidate], Verdict | None]
+    ) -> list[DuplicateGroup]:
+        """Group what is one picture; each is compared with the one to keep itself."""
+        change: dict[tuple[int, int], str] = {}
+        linked: dict[int, set[int]] = defaultdict(set)
+        for verdict in verdicts:
+            if verdict.level == "same":
+                change[verdict.first, verdict.second] = verdict.change
+                linked[verdict.first].add(verdict.second)
+                linked[verdict.second].add(verdict.first)
+        groups: list[DuplicateGroup] = []
+        left = set(linked) | {n for n, photos in enumerate(self.contents) if len(photos) > 1}
+        while left:
+            component = _reached(left.pop(), linked)
+            left -= component
+            remaining = sorted(component)
+            while remaining:
+                photos = [photo for n in remaining for photo in self.contents[n]]
+                order = self._order(photos)[0]
+                head = self.content_of[photos[order[0]].row]
+                members = [head]
+                for other in remaining:
+                    pair = (min(head, other), max(head, other))
+                    if other != head and pair not in change:
+                        bits = _bits_between(self.looks[pair[0]], self.looks[pair[1]])
+                        verdict = judge(Candidate(*pair, "upright", bits))
+                        if verdict is not None and verdict.level == "same":
+                            change[pair] = verdict.change
+                    if other != head and pair in change:
+                        members.append(other)
+                if sum(len(self.contents[n]) for n in members) > 1:
+                    groups.append(self._group_of_same(head, members, change))
+                remaining = [n for n in remaining if n not in members]
+        return _sorted(groups)
+
+    def _order(self, photos: Sequence[Photo]) -> tuple[list[int], str]:
+        looks = [self.looks[self.content_of[photo.row]] for photo in photos]
+        return choose(photos, looks, [self.protected[photo.row] for photo in photos])
+
+    def _group_of_same(
+        self, head: int, contents: Sequence[int], change: dict[tuple[int, int], str]
+    ) -> DuplicateGroup:
+        photos = [photo for n in contents for photo in self.contents[n]]
+        order, why = self._order(photos)
+        kept = photos[order[0]]
+        members = []
+        for place in order:
+            photo = photos[place]
+            number = self.content_of[photo.row]
+            what = "byte for byte" if number == head else change[min(head, number), max(head, number)]
+            members.append(self._member(photo.row, kept.row, "" if photo is kept else what))
+        return DuplicateGroup("same", members, why)
+
+    def _close(
+        self, verdicts: Sequence[Verdict], same: Sequence[DuplicateGroup]
+    ) -> list[DuplicateGroup]:
+        """Group what is close around the photo that most are close to, then the largest."""
+        group_of: dict[int, int] = {}
+        for number, group in enumerate(same):
+            for member in group.members:
+                group_of[self.content_of[member.row]] = number
+
+        def node(content: int) -> int:
+            """A picture: the number of its group, or after these that of its only content."""
+            return group_of.get(content, len(same) + content)
+
+        linked: dict[int, dict[int, str]] = defaultdict(dict)
+        for verdict in verdicts:
+            a, b = node(verdict.first), node(verdict.second)
+            if verdict.level == "close" and a != b:
+                linked[a].setdefault(b, verdict.change)
+                linked[b].setdefault(a, _reversed(verdict.change))
+
+        def rows(number: int) -> list[int]:
+            if number < len(same):
+                return [member.row for member in same[number].members]
+            return [photo.row for photo in self.contents[number - len(same)]]
+
+        def pixels(number: int) -> int:
+            look = self.looks[self.content_of[rows(number)[0]]]
+            return look.width * look.height
+
+        groups = []
+        taken: set[int] = set()
+        for head in sorted(linked, key=lambda n: (-len(linked[n]), -pixels(n), rows(n)[0])):
+            others = [n for n in linked[head] if n not in taken]
+            if head in taken or not others:
+                continue
+            taken |= {head, *others}
+            first, *copies = rows(head)
+            members = [self._member(first, first, "")]
+            members += [self._member(row, first, "the same") for row in copies]
+            for other in sorted(others, key=lambda n: rows(n)[0]):
+                members += [self._member(row, first, linked[head][other]) for row in rows(other)]
+            groups.append(DuplicateGroup("close", members))
+        return _sorted(groups)
+
+    def related(
+        self, limits: Limits, verified: Sequence[DuplicateGroup], on_stage: OnStage
+    ) -> list[DuplicateGroup]:
+        """Groups of items that only their codes bring together."""
+        found = find_groups(
+            self.codes,
+            self.n_bits,
+            limits.related_radius,
+            on_progress=lambda done, total: on_stage("comparing codes", done, total),
+        )
+        known: dict[int, set[int]] = defaultdict(set)
+        for number, group in enumerate(verified):
+            for member in group.members:
+                known[member.row].add(number)
+        groups = []
+        for chain in found:
+            for rows in self._stars(chain.rows, limits.related_radius):
+                if set.intersection(*(known[row] for row in rows)):
+                    continue  # more is known of them
+                members = [self._member(row, rows[0], "alike") for row in rows]
+                members[0] = replace(members[0], change="")
+                groups.append(DuplicateGroup("related", members))
+        return _sorted(groups)
+
+    def _stars(self, rows: Any, radius: int) -> list[list[int]]:
+        """Split a chain so that all of a group are within the radius of its first item."""
+        if len(rows) > _SPLIT:
+            return [rows.tolist()]
+        groups = []
+        while len(rows):
+            far = hamming_distances(self.codes[rows[:1]], self.codes[rows])[0]
+            near = rows[far <= radius]
+            order = np.lexsort((near, far[far <= radius]))
+            if len(near) > 1:
+                groups.append(near[order].tolist())
+            rows = rows[far > radius]
+        return groups
+
+    def _member(self, row: int, first: int, change: str) -> Member:
+        distance = int(hamming_distances(self.codes[[first]], self.codes[[row]])[0, 0])
+        photo = self.by_row.get(row)
+        if photo is None:
+            return Member(row, self.ids[row], change, distance)
+        look = self.looks[self.content_of[row]]
+        return Member(
+            row, photo.id, change, distance, photo, look.width, look.height, self.protected[row]
+        )
+
+
+def _reached(start: int, linked: dict[int, set[int]]) -> set[int]:
+    reached, waiting = {start}, [start]
+    while waiting:
+        for other in linked.get(waiting.pop(), ()):
+            if other not in reached:
+                reached.add(other)
+                waiting.append(other)
+    return reached
+
+
+def _reversed(change: str) -> str:
+    """What the first is beside the second, from what the second is beside the first."""
+    return {"cropped": "whole", "whole": "cropped"}.get(change, change)
+
+
+def _bits_between(first: Look, second: Look) -> int:
+    return int(np.bitwise_count(first.hashes[0] ^ second.hashes[0]).sum())
+
+
+def _sorted(groups: list[DuplicateGroup]) -> list[DuplicateGroup]:
+    return sorted(groups, key=lambda group: (-len(group), min(m.row for m in group.members)))

@@ -1,0 +1,165 @@
+"""The log of moves: a line before each, a line after it, so that what was begun is known."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from h2q.collections.base import Id
+from h2q.errors import FormatError
+
+#: Name of the log in the folder that duplicates are moved to.
+LOG_NAME: Final = "h2q-moves.jsonl"
+_FORMAT: Final = "h2q moves log"
+
+#: `"moving"` and `"returning"` are begun, `"moved"` and `"returned"` are done.
+State: TypeAlias = Literal["moving", "moved", "returning", "returned", "left"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A move as far as the log knows it.
+
+    Attributes
+    ----------
+    number : int
+        Of the move in the log.
+    source, target : str
+        Where the photo was, and where it goes.
+    sha256 : str
+        What it holds.
+    id : str or int
+        Of the item, in `collection`.
+    collection : str
+    code, payload
+        What the collection held: the packed code as base64, the payload; None where it held none.
+    state : State
+    """
+
+    number: int
+    source: str
+    target: str
+    sha256: str
+    id: Id
+    collection: str
+    code: str | None
+    payload: dict[str, Any] | None
+    state: State = "moving"
+
+    @property
+    def code_bytes(self) -> bytes | None:
+        """The packed code."""
+        return None if self.code is None else base64.b64decode(self.code)
+
+
+class Log:
+    """A log file; every line is on the disk before the next step is taken.
+
+    Parameters
+    ----------
+    path : Path
+        Made where it is absent and `create` is given.
+    create : bool
+
+    Raises
+    ------
+    FormatError
+        If it is no log.
+    """
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        self.path = path
+        if create and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                file.write(_line({"format": _FORMAT, "format_version": 1}))
+                file.flush()
+                os.fsync(file.fileno())
+        self.entries = {entry.number: entry for entry in _read(path)}
+        self._by_source: dict[str, list[int]] = {}
+        for entry in self.entries.values():
+            self._by_source.setdefault(entry.source, []).append(entry.number)
+        self._last = max(self.entries, default=0)
+        self._file = path.open("r+b")
+        # A line that was cut off by a crash is no line: what it began had not begun.
+        self._file.truncate(_whole_lines(path))
+        self._file.seek(0, os.SEEK_END)
+
+    def begin(self, entry: Entry) -> None:
+        """Note what is about to be done."""
+        self.entries[entry.number] = entry
+        self._by_source.setdefault(entry.source, []).append(entry.number)
+        self._last = max(self._last, entry.number)
+        self._write({"move": entry.__dict__})
+
+    def note(self, entry: Entry, state: State) -> Entry:
+        """Note how far a move is."""
+        changed = replace(entry, state=state)
+        self.entries[entry.number] = changed
+        self._write({"number": entry.number, "state": state})
+        return changed
+
+    def by_source(self, source: str) -> list[Entry]:
+        """Moves of the photo of that name."""
+        return [self.entries[number] for number in self._by_source.get(source, ())]
+
+    def next_number(self) -> int:
+        """Return the number of the next move."""
+        return self._last + 1
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _write(self, value: dict[str, Any]) -> None:
+        self._file.write(_line(value))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def encoded_code(code: bytes) -> str:
+    """Return a packed code as the log holds it."""
+    return base64.b64encode(code).decode("ascii")
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value).encode("ascii") + b"\n"
+
+
+def _whole_lines(path: Path) -> int:
+    return path.read_bytes().rfind(b"\n") + 1
+
+
+def _read(path: Path) -> Iterator[Entry]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read ({error.strerror})") from error
+    lines = data[: data.rfind(b"\n") + 1].splitlines()
+    entries: dict[int, Entry] = {}
+    try:
+        head = json.loads(lines[0]) if lines else None
+        if not isinstance(head, dict) or head.get("format") != _FORMAT:
+            raise ValueError("no head")
+        for text in lines[1:]:
+            value = json.loads(text)
+            if "move" in value:
+                entry = Entry(**value["move"])
+                entries[entry.number] = entry
+            else:
+                number = value["number"]
+                entries[number] = replace(entries[number], state=value["state"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{path}: is no log of `h2q duplicates apply` ({error})") from error
+    yield from entries.values()
