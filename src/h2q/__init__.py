@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from h2q._version import __version__
 
 if TYPE_CHECKING:
+    from h2q import duplicates
     from h2q._load import load
     from h2q.collections import open_collection
     from h2q.quantization import (
@@ -45,12 +46,15 @@ __all__ = [
     "RandomRotationQuantizer",
     "SignQuantizer",
     "__version__",
+    "duplicates",
     "load",
     "open_collection",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "duplicates":  # the room is a function, too
+        return importlib.import_module("h2q.duplicates")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'h2q' has no attribute {name!r}")

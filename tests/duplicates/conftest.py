@@ -2,48 +2,73 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from h2q import open_collection
-from h2q.images import read_image, scan_folder
-from h2q.ingest import PhotoEncoder, index_folder
-from h2q.learning import Hasher
-from h2q.quantization import RandomRotationQuantizer
+from h2q.duplicates import find_duplicates
+from h2q.duplicates.moving import MovePlan, make_move_plan, read_plan
 from tests.cli.conftest import h2q
-from tests.duplicates.photo_copies import write_originals_and_copies
+from tests.duplicates.photo_copies import index, write_originals_and_copies
 
-__all__ = ["h2q", "photos"]
+__all__ = ["h2q", "made", "photos", "plan"]
 
 
 @dataclass(frozen=True)
 class Photos:
-    """The collection, the folder, and the ids of each group of more than one."""
+    """The collection, the folder, and of each copy how it was made and of what."""
 
     uri: str
     folder: Path
-    groups: list[set[str]]
+    truth: dict[str, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class _Made:
+    folder: Path
+    uri: str
+    truth: dict[str, tuple[str, str]]
+    plan: MovePlan
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> _Made:
+    """The photos, indexed, looked at and searched once."""
+    base = tmp_path_factory.mktemp("made")
+    folder, uri = base / "photos", str(base / "photos.h2q")
+    truth = write_originals_and_copies(folder)
+    index(folder, uri)
+    return _Made(folder, uri, truth, make_move_plan(find_duplicates(uri)))
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Photos:
-    """64-bit codes of a small network with random weights, centred on these photos."""
-    import torch
+def photos(made: _Made, tmp_path: Path) -> Photos:
+    """A copy of it all that a test may change."""
+    folder, uri = tmp_path / "photos", str(tmp_path / "photos.h2q")
+    shutil.copytree(made.folder, folder)  # with the times of change
+    shutil.copyfile(made.uri, uri)
+    shutil.copyfile(f"{made.uri}.looks", f"{uri}.looks")
+    with open_collection(uri) as collection:
+        batch = next(collection.iterate())
+        payloads = [{**(payload or {}), "folder": str(folder)} for payload in batch.payloads]
+        collection.add(batch.ids, batch.codes, payloads)
+    return Photos(uri, folder, made.truth)
 
-    folder = tmp_path / "photos"
-    copies = write_originals_and_copies(folder)
-    torch.manual_seed(0)
-    hasher = Hasher("digits-cnn", n_bits=64)
-    rows = np.random.default_rng(0).standard_normal((200, 64))
-    hasher.set_quantizer(RandomRotationQuantizer(random_state=0).fit(rows))
-    encoder = PhotoEncoder(hasher, "cpu")
-    batch = [encoder.prepare(read_image(path)) for path in scan_folder(folder)]
-    with torch.no_grad():
-        hasher.hash_layer.bias -= torch.as_tensor(np.asarray(encoder.embed(batch)).mean(axis=0))
-    uri = str(tmp_path / "photos.h2q")
-    with open_collection(uri, n_bits=64, model=hasher.to_bytes()) as collection:
-        index_folder(folder, collection, encoder)
-    return Photos(uri, folder, [{name, *found} for name, found in copies.items() if found])
+
+@pytest.fixture
+def plan(made: _Made, photos: Photos, tmp_path: Path) -> MovePlan:
+    """The plan for them, written to `plan.json` and read again."""
+    moves = [
+        replace(
+            move,
+            path=move.path.replace(str(made.folder), str(photos.folder)),
+            folder=str(photos.folder),
+            keep=move.keep.replace(str(made.folder), str(photos.folder)),
+        )
+        for move in made.plan.moves
+    ]
+    MovePlan(photos.uri, moves).write(tmp_path / "plan.json")
+    return read_plan(tmp_path / "plan.json")

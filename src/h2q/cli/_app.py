@@ -86,12 +86,7 @@ _add(
     "h2q search photos.h2q --id cats/17.jpg --where label=cats --json",
     "h2q search photos.h2q cat.jpg --radius 6",
 )
-_add(
-    duplicates,
-    _PHOTOS,
-    "h2q duplicates photos.h2q --radius 3 --out build/duplicates",
-    "h2q duplicates photos.h2q --radius 0 --where label=cats --json",
-)
+app.add_typer(duplicates, rich_help_panel=_PHOTOS)
 _add(
     serve,
     _PHOTOS,

@@ -1,20 +1,39 @@
-"""Near-duplicates: all pairs of codes within a Hamming radius, exactly, and the groups they form.
+"""Duplicates: photos that show the same picture, verified; and all pairs of near codes, exactly.
 
-Groups are by chaining: two items are in one group where a chain of pairs, each within the radius,
-leads from one to the other. The ends of a chain can lie further apart than the radius.
+The room can be called: ``h2q.duplicates("photos.h2q")`` is `find_duplicates`.
 """
 
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
 from h2q.duplicates.distinct import DistinctCodes
+from h2q.duplicates.find import DuplicateGroup, Duplicates, Member, find_duplicates
 from h2q.duplicates.groups import Group, Groups, find_groups
 from h2q.duplicates.pairs import NearPairs, near_pairs
 from h2q.duplicates.scan import duplicates_in
 
 __all__ = [
     "DistinctCodes",
+    "DuplicateGroup",
+    "Duplicates",
     "Group",
     "Groups",
+    "Member",
     "NearPairs",
     "duplicates_in",
+    "find_duplicates",
     "find_groups",
     "near_pairs",
 ]
+
+
+class _Callable(ModuleType):
+    def __call__(self, *args: Any, **options: Any) -> Duplicates:
+        """Find duplicates (`find_duplicates`)."""
+        return find_duplicates(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Callable

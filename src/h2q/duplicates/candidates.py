@@ -69,7 +69,8 @@ def by_turned_hash(looks: Sequence[Look], radius: int) -> list[Candidate]:
         for start in range(0, len(turned), _QUERIES):
             block = turned[start : start + _QUERIES]
             limits, distances, rows = index.range_search(block, radius + 1)  # exclusive
-            queries = np.repeat(np.arange(len(block)) + start, np.diff(limits.astype(np.int64)))
+            ends = np.asarray(limits, dtype=np.int64)
+            queries = np.repeat(np.arange(len(block)) + start, ends[1:] - ends[:-1])
             for query, row, distance in zip(
                 queries.tolist(), rows.tolist(), distances.tolist(), strict=True
             ):

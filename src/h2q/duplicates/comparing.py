@@ -67,7 +67,7 @@ def same_shape(first: tuple[int, int], second: tuple[int, int]) -> bool:
     """Whether two sizes can be of one frame: the same shape but for the rounding to pixels."""
     (w1, h1), (w2, h2) = first, second
     small = min(w1, h1, w2, h2)
-    return abs(np.log((w1 * h2) / (h1 * w2))) <= 1.5 / small + 0.005
+    return bool(abs(np.log((w1 * h2) / (h1 * w2))) <= 1.5 / small + 0.005)
 
 
 def _channels(image: Image.Image, size: tuple[int, int]) -> NDArray[np.float32]:

@@ -116,9 +116,7 @@ def _best(
         kernel = kernel - kernel.mean()
         norms[row] = np.sqrt((kernel**2).sum())
         kernels[row, :h, :w] = kernel
-    products = fft.irfft2(
-        fft.rfft2(field)[None] * np.conj(fft.rfft2(kernels)), s=(height, width)
-    )
+    products = fft.irfft2(fft.rfft2(field)[None] * np.conj(fft.rfft2(kernels)), s=(height, width))
     sums, squares = _integral(field), _integral(field.astype(np.float64) ** 2)
     best = Placed((0.0, 0.0, 1.0, 1.0), -1.0)
     for row, (w, h) in enumerate(ordered):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
@@ -129,7 +131,7 @@ class Duplicates:
     groups: list[DuplicateGroup] = field(default_factory=list)
 
     def of(self, level: Level) -> list[DuplicateGroup]:
-        """Groups of a level."""
+        """Return the groups of a level."""
         return [group for group in self.groups if group.level == level]
 
     @property
@@ -191,8 +193,8 @@ def find_duplicates(
     if radius is not None:
         check_radius(radius)
     folders = [_folder(path) for path in protect]
-    if isinstance(collection, str | Path):
-        with open_collection(str(collection), mode="r") as opened:
+    if isinstance(collection, str | PathLike):
+        with open_collection(os.fspath(collection), mode="r") as opened:
             return find_duplicates(
                 opened, radius=radius, where=where, protect=folders, encoder=encoder,
                 random_state=random_state, on_stage=on_stage,
@@ -236,7 +238,7 @@ def _read(
 
 
 def _looks(at_hand: AtHand, cache: LookCache, on_stage: OnStage) -> dict[str, Look]:
-    """Looks by SHA-256, of the cache or taken now; photos that cannot be read are set aside."""
+    """Return looks by SHA-256, kept or taken now; set aside photos that cannot be read."""
     one_of = {photo.sha256: photo for photo in at_hand.photos}
     looks = cache.get(one_of)
     missing = [photo for digest, photo in one_of.items() if digest not in looks]
@@ -320,7 +322,7 @@ class _Search:
         return limits if radius is None else replace(limits, related_radius=radius)
 
     def verified(self, limits: Limits, on_stage: OnStage) -> list[DuplicateGroup]:
-        """Groups of the levels "same" and "close"."""
+        """Find the groups of the levels "same" and "close"."""
         paths = [photos[0].path for photos in self.contents]
         verifier = Verifier(paths, self.looks, limits)
         candidates = self._candidates(limits)
@@ -351,7 +353,9 @@ class _Search:
         known |= {(pair.first, pair.second) for pair in turned}
         rows = [photos[0].row for photos in self.contents]
         crops = [
-            Candidate(first, second, "upright", _bits_between(self.looks[first], self.looks[second]))
+            Candidate(
+                first, second, "upright", _bits_between(self.looks[first], self.looks[second])
+            )
             for first, second, _ in by_code(
                 self.codes[rows], self.n_bits, limits.code_radius, _NEIGHBOURS
             )
@@ -385,9 +389,9 @@ class _Search:
                     pair = (min(head, other), max(head, other))
                     if other != head and pair not in change:
                         bits = _bits_between(self.looks[pair[0]], self.looks[pair[1]])
-                        verdict = judge(Candidate(*pair, "upright", bits))
-                        if verdict is not None and verdict.level == "same":
-                            change[pair] = verdict.change
+                        found = judge(Candidate(*pair, "upright", bits))
+                        if found is not None and found.level == "same":
+                            change[pair] = found.change
                     if other != head and pair in change:
                         members.append(other)
                 if sum(len(self.contents[n]) for n in members) > 1:
@@ -409,7 +413,9 @@ class _Search:
         for place in order:
             photo = photos[place]
             number = self.content_of[photo.row]
-            what = "byte for byte" if number == head else change[min(head, number), max(head, number)]
+            what = (
+                "byte for byte" if number == head else change[min(head, number), max(head, number)]
+            )
             members.append(self._member(photo.row, kept.row, "" if photo is kept else what))
         return DuplicateGroup("same", members, why)
 
@@ -423,7 +429,7 @@ class _Search:
                 group_of[self.content_of[member.row]] = number
 
         def node(content: int) -> int:
-            """A picture: the number of its group, or after these that of its only content."""
+            """Return the number of its group or, after these, that of its only content."""
             return group_of.get(content, len(same) + content)
 
         linked: dict[int, dict[int, str]] = defaultdict(dict)
@@ -460,7 +466,7 @@ class _Search:
     def related(
         self, limits: Limits, verified: Sequence[DuplicateGroup], on_stage: OnStage
     ) -> list[DuplicateGroup]:
-        """Groups of items that only their codes bring together."""
+        """Find groups of items that only their codes bring together."""
         found = find_groups(
             self.codes,
             self.n_bits,
@@ -472,7 +478,8 @@ class _Search:
             for member in group.members:
                 known[member.row].add(number)
         groups = []
-        for chain in found:
+        for number in range(len(found)):
+            chain = found[number]
             for rows in self._stars(chain.rows, limits.related_radius):
                 if set.intersection(*(known[row] for row in rows)):
                     continue  # more is known of them
@@ -517,7 +524,7 @@ def _reached(start: int, linked: dict[int, set[int]]) -> set[int]:
 
 
 def _reversed(change: str) -> str:
-    """What the first is beside the second, from what the second is beside the first."""
+    """Turn what the second is beside the first around."""
     return {"cropped": "whole", "whole": "cropped"}.get(change, change)
 
 

@@ -159,9 +159,7 @@ def calibrate(
 _WHOLE: Final = ("re-encoded", "strongly re-encoded", "half size", "quarter size")
 
 
-def _copies(
-    photo: Image.Image, rng: np.random.Generator
-) -> Iterator[tuple[str, Image.Image]]:
+def _copies(photo: Image.Image, rng: np.random.Generator) -> Iterator[tuple[str, Image.Image]]:
     yield "re-encoded", _jpeg(photo, 75)
     yield "strongly re-encoded", _jpeg(photo, 30)
     yield "half size", _jpeg(_scaled(photo, 0.5), 80)

@@ -42,7 +42,7 @@ class LookCache:
                 self._connection = _open(path)
 
     def get(self, digests: Iterable[str]) -> dict[str, Look]:
-        """Looks that are kept, by the SHA-256 of the file."""
+        """Return the looks that are kept, by the SHA-256 of the file."""
         found: dict[str, Look] = {}
         if self._connection is None:
             return found

@@ -1,4 +1,4 @@
-"""How a photo looks, small enough to keep: perceptual hashes of its eight turns, and a thumbnail."""
+"""How a photo looks, small enough to keep: hashes of its eight turns, and a thumbnail."""
 
 from __future__ import annotations
 

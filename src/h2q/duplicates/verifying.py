@@ -1,4 +1,4 @@
-"""Two photos looked at: are they one picture, the same picture changed, or neither?"""
+"""Two photos looked at: whether they are one picture, the same picture changed, or neither."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import base64
 import html
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -42,7 +43,57 @@ figure { margin: 1rem 0; }
 figure img { display: block; max-width: 100%; height: auto; background: #fff; padding: .5rem;
              border: 1px solid var(--line); border-radius: 8px; }
 figcaption { margin-top: .45rem; }
+h3 { font-size: 1rem; margin: 1.6rem 0 .1rem; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(11.5rem, 1fr));
+         gap: .8rem; margin: .6rem 0 1.2rem; }
+.card { border: 1px solid var(--line); border-radius: 10px; overflow: hidden;
+        background: var(--card); font-size: .84rem; line-height: 1.45; }
+.card.strong { border-color: var(--accent); box-shadow: 0 0 0 1px var(--accent); }
+.card .photo { height: 10.5rem; display: flex; align-items: center; justify-content: center;
+               background: color-mix(in srgb, var(--line) 45%, transparent);
+               color: var(--quiet); padding: .5rem; text-align: center; }
+.card img { max-width: 100%; max-height: 100%; display: block; }
+.card .words { padding: .5rem .65rem .65rem; }
+.card .name { font-weight: 600; overflow-wrap: anywhere; }
+.card .line { color: var(--quiet); overflow-wrap: anywhere; }
+.badge { display: inline-block; font-size: .74rem; font-weight: 650; padding: .05rem .5rem;
+         border-radius: 99px; border: 1px solid var(--line); color: var(--quiet);
+         margin-bottom: .25rem; }
+.strong > .words > .badge { background: var(--accent); border-color: var(--accent);
+                            color: var(--paper); }
+.numbers { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0; }
+.numbers div { flex: 1 1 8rem; border: 1px solid var(--line); border-radius: 10px;
+               padding: .6rem .9rem; background: var(--card); }
+.numbers b { display: block; font-size: 1.5rem; line-height: 1.25; }
+.numbers span { color: var(--quiet); font-size: .88rem; }
 """
+
+
+@dataclass(frozen=True)
+class Card:
+    """A picture with a few words, one of several side by side.
+
+    Attributes
+    ----------
+    picture : bytes or None
+        A PNG or JPEG file; without it `missing` is said in its place.
+    name : str
+        Such as a file's; characters that do not print, or that turn the direction of writing,
+        are shown as a replacement character.
+    lines : sequence of str
+    badge : str
+        A word above the name; "" for none.
+    strong : bool
+        Whether it stands out.
+    missing : str
+    """
+
+    picture: bytes | None
+    name: str
+    lines: Sequence[str] = ()
+    badge: str = ""
+    strong: bool = False
+    missing: str = ""
 
 
 class Page:
@@ -76,6 +127,22 @@ class Page:
     def text(self, *paragraphs: str) -> None:
         """Add paragraphs of plain text."""
         self._parts.extend(f"<p>{html.escape(paragraph)}</p>" for paragraph in paragraphs)
+
+    def subheading(self, text: str) -> None:
+        """Begin a part of a section."""
+        self._parts.append(f"<h3>{_shown(text)}</h3>")
+
+    def numbers(self, *pairs: tuple[str, str]) -> None:
+        """Add a row of figures: each a number and what it counts."""
+        cells = "".join(
+            f"<div><b>{html.escape(number)}</b><span>{html.escape(what)}</span></div>"
+            for number, what in pairs
+        )
+        self._parts.append(f'<div class="numbers">{cells}</div>')
+
+    def cards(self, cards: Sequence[Card]) -> None:
+        """Add pictures side by side."""
+        self._parts.append(f'<div class="cards">{"".join(map(_card, cards))}</div>')
 
     def preformatted(self, text: str) -> None:
         """Add text whose lines stay as they are: commands, code."""
@@ -138,3 +205,23 @@ class Page:
         with written_whole(path) as file:
             file.write(self.html().encode())
         return Path(path)
+
+
+def _card(card: Card) -> str:
+    name = _shown(card.name)
+    inside = _shown(card.missing)
+    if card.picture is not None:
+        kind = Image.open(io.BytesIO(card.picture)).get_format_mimetype()
+        data = base64.b64encode(card.picture).decode("ascii")
+        inside = f'<img src="data:{kind};base64,{data}" alt="{name}" loading="lazy">'
+    badge = f'<span class="badge">{_shown(card.badge)}</span>' if card.badge else ""
+    lines = "".join(f'<div class="line"><bdi>{_shown(line)}</bdi></div>' for line in card.lines)
+    return (
+        f'<div class="card{" strong" if card.strong else ""}"><div class="photo">{inside}</div>'
+        f'<div class="words">{badge}<div class="name"><bdi>{name}</bdi></div>{lines}</div></div>'
+    )
+
+
+def _shown(text: str) -> str:
+    """Escape text that others wrote; U+200D joins emoji and stays."""
+    return html.escape("".join(c if c.isprintable() or c == "\u200d" else "\ufffd" for c in text))

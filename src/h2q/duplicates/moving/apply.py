@@ -12,7 +12,13 @@ import numpy as np
 from h2q import open_collection
 from h2q._typing import StrPath
 from h2q.collections.base import Collection
-from h2q.duplicates.moving.files import Changed, check_content, free_name, move_file, partial_of
+from h2q.duplicates.moving.files import (
+    ChangedError,
+    check_content,
+    free_name,
+    move_file,
+    partial_of,
+)
 from h2q.duplicates.moving.log import LOG_NAME, Entry, Log, encoded_code
 from h2q.duplicates.moving.plan import Move, MovePlan
 from h2q.errors import CollectionError, H2QError, InvalidInputError
@@ -109,10 +115,10 @@ def undo_moves(
             source, target = Path(entry.target), Path(entry.source)
             try:
                 if target.exists() or target.is_symlink():
-                    raise Changed(f"{target} is there again")
+                    raise ChangedError(f"{target} is there again")
                 log.note(entry, "returning")
                 move_file(source, target, entry.sha256)
-            except (Changed, OSError) as error:
+            except (ChangedError, OSError) as error:
                 log.note(entry, "moved")
                 report.skipped.append((str(source), _reason(error)))
             else:
@@ -134,8 +140,7 @@ def _apply(
 ) -> None:
     source, keep = Path(move.path), Path(move.keep)
     if not source.exists() and any(
-        entry.state == "moved" and entry.sha256 == move.sha256
-        for entry in log.by_source(move.path)
+        entry.state == "moved" and entry.sha256 == move.sha256 for entry in log.by_source(move.path)
     ):
         report.moved += 1  # by an earlier run
         return
@@ -147,36 +152,34 @@ def _apply(
         log.begin(entry)
         try:
             move_file(source, target, move.sha256)
-        except (Changed, OSError):
+        except (ChangedError, OSError):
             log.note(entry, "left")
             raise
         log.note(entry, "moved")
         report.moved += 1
-    except (Changed, OSError) as error:
+    except (ChangedError, OSError) as error:
         report.skipped.append((move.path, _reason(error)))
 
 
 def _check_kept(source: Path, keep: Path, sha256: str) -> None:
-    """The kept photo must be another file, whole, that does not go with the moved one."""
+    """Raise `ChangedError` unless the kept photo is another file, and what it was."""
     try:
         if keep.samefile(source):
-            raise Changed(f"is the same file as {keep}, by another name")
+            raise ChangedError(f"is the same file as {keep}, by another name")
         check_content(keep.resolve(), sha256)
     except OSError as error:
-        raise Changed(f"the kept {keep} is not there ({error.strerror})") from error
-    except Changed as error:
+        raise ChangedError(f"the kept {keep} is not there ({error.strerror})") from error
+    except ChangedError as error:
         if "same file" in str(error):
             raise
-        raise Changed(f"the kept {keep}: {error}") from error
+        raise ChangedError(f"the kept {keep}: {error}") from error
 
 
 def _below(source: Path, folder: Path) -> Path:
     return source.relative_to(folder) if source.is_relative_to(folder) else Path(source.name)
 
 
-def _entry(
-    move: Move, uri: str, target: Path, collection: Collection | None, log: Log
-) -> Entry:
+def _entry(move: Move, uri: str, target: Path, collection: Collection | None, log: Log) -> Entry:
     item = collection.get([move.id])[0] if collection is not None else None
     code = None if item is None else encoded_code(np.asarray(item.code, np.uint8).tobytes())
     payload = None if item is None else item.payload
@@ -199,9 +202,7 @@ def _settle(log: Log) -> None:
         partial_of(target).unlink(missing_ok=True)  # a copy we were writing
         if _holds(source, entry.sha256):
             # Not moved, or copied and not yet taken away: the copy (or the empty name) is ours.
-            if target.is_file() and (
-                target.stat().st_size == 0 or _holds(target, entry.sha256)
-            ):
+            if target.is_file() and (target.stat().st_size == 0 or _holds(target, entry.sha256)):
                 target.unlink()
             log.note(entry, "left" if entry.state == "moving" else "moved")
         elif _holds(target, entry.sha256):
@@ -213,7 +214,7 @@ def _settle(log: Log) -> None:
 def _holds(path: Path, sha256: str) -> bool:
     try:
         check_content(path, sha256)
-    except Changed:
+    except ChangedError:
         return False
     return True
 
@@ -234,7 +235,8 @@ def _forget(collection: Collection | None, moved: Sequence[Entry], trouble: str)
         gone = [
             entry.id
             for entry, item in zip(part, items, strict=True)
-            if item is not None and (item.payload or {}).get("sha256") == entry.sha256
+            if item is not None
+            and (item.payload or {}).get("sha256") == entry.sha256
             and not Path(entry.source).exists()
         ]
         removed += collection.delete(gone)
@@ -252,9 +254,7 @@ def _restore(collection: Collection | None, back: Sequence[Entry], trouble: str)
         items = collection.get([entry.id for entry in part])
         absent = [entry for entry, item in zip(part, items, strict=True) if item is None]
         if absent:
-            codes = np.stack(
-                [np.frombuffer(entry.code_bytes or b"", np.uint8) for entry in absent]
-            )
+            codes = np.stack([np.frombuffer(entry.code_bytes or b"", np.uint8) for entry in absent])
             collection.add([e.id for e in absent], codes, [e.payload for e in absent])
         restored += len(absent)
     return f"{restored:,} items are back in the collection" if restored else ""

@@ -20,7 +20,7 @@ from h2q.ingest.photo_files import content_hash
 PARTIAL: Final = ".h2q-partial"
 
 
-class Changed(Exception):
+class ChangedError(Exception):
     """The file is not what it was, or is not there; it was left alone."""
 
 
@@ -43,7 +43,7 @@ def move_file(source: Path, target: Path, sha256: str) -> None:
 
     Raises
     ------
-    Changed
+    ChangedError
         If the source does not hold what it should.
     OSError
         If it cannot be moved; then it is where it was.
@@ -66,17 +66,17 @@ def move_file(source: Path, target: Path, sha256: str) -> None:
 
 
 def check_content(path: Path, sha256: str) -> None:
-    """Raise `Changed` unless the path is a regular file (no link) with that content."""
+    """Raise `ChangedError` unless the path is a regular file (no link) with that content."""
     try:
         if path.is_symlink():
-            raise Changed("is a link")
+            raise ChangedError("is a link")
         found = content_hash(path) if path.is_file() else None
     except OSError as error:
-        raise Changed(error.strerror or str(error)) from error
+        raise ChangedError(error.strerror or str(error)) from error
     if found is None:
-        raise Changed("is not there" if not path.exists() else "is no file")
+        raise ChangedError("is not there" if not path.exists() else "is no file")
     if found != sha256:
-        raise Changed("its content has changed since")
+        raise ChangedError("its content has changed since")
 
 
 def _copy_over(source: Path, target: Path, sha256: str) -> None:
@@ -90,7 +90,7 @@ def _copy_over(source: Path, target: Path, sha256: str) -> None:
         with contextlib.suppress(OSError):  # times and rights, as far as the other one keeps them
             shutil.copystat(source, partial)
         if content_hash(partial) != sha256:
-            raise Changed("its content changed while it was copied")
+            raise ChangedError("its content changed while it was copied")
         with target.open("xb"):
             pass
         partial.replace(target)
@@ -100,7 +100,7 @@ def _copy_over(source: Path, target: Path, sha256: str) -> None:
             after.st_size, after.st_mtime_ns, after.st_ino,
         ):  # fmt: skip
             target.unlink()
-            raise Changed("it changed while it was copied")
+            raise ChangedError("it changed while it was copied")
     except BaseException:
         partial.unlink(missing_ok=True)
         raise

@@ -105,7 +105,7 @@ class Log:
         return changed
 
     def by_source(self, source: str) -> list[Entry]:
-        """Moves of the photo of that name."""
+        """Return the moves of the photo of that name."""
         return [self.entries[number] for number in self._by_source.get(source, ())]
 
     def next_number(self) -> int:

@@ -98,9 +98,15 @@ def make_move_plan(found: Duplicates) -> MovePlan:
                 continue
             moves.append(
                 Move(
-                    photo.id, str(photo.path), photo.folder, photo.sha256, str(kept.path),
-                    kept.sha256, member.change, _why(group.members[0], member),
-                )  # fmt: skip
+                    photo.id,
+                    str(photo.path),
+                    photo.folder,
+                    photo.sha256,
+                    str(kept.path),
+                    kept.sha256,
+                    member.change,
+                    _why(group.members[0], member),
+                )
             )
     return MovePlan(uri, moves)
 
