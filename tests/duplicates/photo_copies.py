@@ -14,7 +14,8 @@ from sklearn.datasets import load_sample_images
 from h2q import open_collection
 from h2q._typing import CodeArray
 from h2q.codes import pack
-from h2q.ingest import index_folder
+from h2q.images import read_image, scan_folder
+from h2q.ingest.photo_files import content_hash
 
 _SIDE = 200
 #: Kind of copy -> the level and the change that are the right answer.
@@ -107,6 +108,18 @@ def write_originals_and_copies(folder: Path) -> dict[str, tuple[str, str]]:
 
 
 def index(folder: Path, uri: str) -> None:
-    """Index a folder with `PixelEncoder`."""
+    """Store the photos of a folder as `h2q index` does, coded by `PixelEncoder`."""
+    encoder = PixelEncoder()
     with open_collection(uri, n_bits=64) as collection:
-        index_folder(folder, collection, PixelEncoder())
+        collection.delete(list(collection))
+        for path in scan_folder(folder):
+            status, name = path.stat(), path.relative_to(folder).as_posix()
+            payload = {
+                "folder": str(folder),
+                "path": name,
+                "size": status.st_size,
+                "mtime_ns": status.st_mtime_ns,
+                "sha256": content_hash(path),
+            }
+            code = encoder.encode([encoder.prepare(read_image(path))])
+            collection.add([name], code, [payload])

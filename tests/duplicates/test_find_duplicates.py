@@ -12,6 +12,7 @@ import h2q as package
 from h2q import open_collection
 from h2q.duplicates import Duplicates, find_duplicates
 from h2q.duplicates import find as module
+from h2q.duplicates.looks import Look
 from h2q.errors import InvalidInputError
 from tests.duplicates.conftest import Photos
 from tests.duplicates.photo_copies import KINDS, PixelEncoder, index, photographs, write_copy
@@ -107,7 +108,12 @@ def test_looks_are_taken_once_and_kept_by_content(
     first = find_duplicates(photos.uri)
     looked: list[Image.Image] = []
     real = module.look_of
-    monkeypatch.setattr(module, "look_of", lambda image: (looked.append(image), real(image))[1])
+
+    def look_of(image: Image.Image, size: tuple[int, int]) -> Look:
+        looked.append(image)
+        return real(image, size)
+
+    monkeypatch.setattr(module, "look_of", look_of)
     assert said(find_duplicates(photos.uri)) == said(first)
     assert not looked
     (photos.folder / "photo11.png").rename(photos.folder / "moved.png")

@@ -26,13 +26,14 @@ from h2q.duplicates.pairs import check_radius
 from h2q.duplicates.photos import AtHand, Photo, photos_at_hand
 from h2q.duplicates.verifying import Level, Verdict, Verifier, read_reduced
 from h2q.errors import ImageError, InvalidInputError
-from h2q.images import read_image
+from h2q.images import read_photo
 from h2q.ingest.read_ahead import read_ahead
 
 #: Told of a stage, how much of it is done, and of how much.
 OnStage = Callable[[str, int, int], None]
 
 _BATCH: Final = 50_000
+_DRAFT: Final = 256  # pixels of the shorter side; the hash takes 64
 _LOOKS: Final = 256  # are kept at a time: a run that is interrupted goes on from there
 _NEIGHBOURS: Final = 10  # by code, of each photo, in which a crop is looked for
 _SPLIT: Final = 20_000  # codes; a larger chain of related items is left whole
@@ -245,7 +246,8 @@ def _looks(at_hand: AtHand, cache: LookCache, on_stage: OnStage) -> dict[str, Lo
 
     def look(photo: Photo) -> Look | None:
         try:
-            return look_of(read_image(photo.path))
+            read = read_photo(photo.path, draft_side=_DRAFT)
+            return look_of(read.image, (read.width, read.height))
         except ImageError:
             return None
 

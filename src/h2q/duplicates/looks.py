@@ -71,7 +71,7 @@ class Look:
         )
 
 
-def look_of(image: Image.Image) -> Look:
+def look_of(image: Image.Image, size: tuple[int, int] | None = None) -> Look:
     """Look at an upright RGB photo (`h2q.images.read_image`).
 
     The hash is the pHash of the `imagehash` library with 256 bits: the signs, about their median,
@@ -80,6 +80,8 @@ def look_of(image: Image.Image) -> Look:
     Parameters
     ----------
     image : PIL.Image.Image
+    size : (int, int), optional
+        Width and height of the photo, where `image` was decoded smaller.
 
     Raises
     ------
@@ -93,7 +95,8 @@ def look_of(image: Image.Image) -> Look:
         np.packbits(phash(turned(reduced, name), hash_size=_HASH_SIDE).hash) for name in TURNS
     ]
     grey = reduced.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    return Look(image.width, image.height, np.stack(hashes), np.asarray(grey))
+    width, height = size or image.size
+    return Look(width, height, np.stack(hashes), np.asarray(grey))
 
 
 def turned(image: Image.Image, turn: str) -> Image.Image:

@@ -15,7 +15,7 @@ from h2q.duplicates.comparing import SIDE, difference, same_shape
 from h2q.duplicates.crops import Placed, coarse_place, cut, fine_place
 from h2q.duplicates.limits import Limits
 from h2q.duplicates.looks import Look, turned
-from h2q.images import read_image
+from h2q.images import read_photo
 
 #: What is said of a group. `"same"`: one picture, verified by its pixels or its bytes. `"close"`:
 #: the same picture mirrored, turned or cropped, or two that look nearly the same. `"related"`:
@@ -126,7 +126,7 @@ class Verifier:
 
 def read_reduced(path: Path) -> Image.Image:
     """Read a photo, upright, no larger than it is compared at."""
-    image = read_image(path)
+    image = read_photo(path, draft_side=SIDE).image
     if max(image.size) > SIDE:
         image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
     return image
