@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -102,8 +101,3 @@ def write_copies(photos: Path, target: Path, random_state: int) -> dict[str, tup
                 path = next(path.parent.glob(path.stem + ".*"))
             truth[str(path.relative_to(target))] = (kind, str(original.relative_to(target)))
     return truth
-
-
-def sources(truth: dict[str, tuple[str, str]]) -> dict[str, Any]:
-    """Id of each copy -> id of its original."""
-    return {copy: original for copy, (_, original) in truth.items()}

@@ -25,8 +25,10 @@ from h2q.duplicates.looks import Look, look_of
 from h2q.duplicates.pairs import check_radius
 from h2q.duplicates.photos import AtHand, Photo, photos_at_hand
 from h2q.duplicates.verifying import Level, Verdict, Verifier, read_reduced
-from h2q.errors import ImageError, InvalidInputError
+from h2q.errors import H2QError, ImageError, InvalidInputError
 from h2q.images import read_photo
+from h2q.ingest.encoder import PhotoEncoder
+from h2q.ingest.models import kept_model
 from h2q.ingest.read_ahead import read_ahead
 
 #: Told of a stage, how much of it is done, and of how much.
@@ -174,7 +176,8 @@ def find_duplicates(
     protect : iterable of paths
         Folders whose photos are never spare.
     encoder : optional
-        What coded the photos (`h2q.ingest.Encoder`), for calibration.
+        What coded the photos (`h2q.ingest.Encoder`), for calibration of the radii of codes; by
+        default what the collection keeps, where it can be loaded.
     random_state : int
         Decides which photos calibrate.
     on_stage : callable
@@ -207,6 +210,8 @@ def find_duplicates(
         if where is None:
             cache.keep_only(photo.sha256 for photo in at_hand.photos)
     search = _Search(ids, codes, collection.n_bits, at_hand, looks, folders)
+    if encoder is None and search.photos:
+        encoder = _kept_encoder(collection)
     limits = search.limits(encoder, radius, random_state, on_stage)
     groups = search.verified(limits, on_stage)
     groups += search.related(limits, groups, on_stage)
@@ -221,6 +226,16 @@ def _folder(path: StrPath) -> Path:
     if not folder.is_dir():
         raise InvalidInputError(f"the folder to protect, {path}, does not exist")
     return folder
+
+
+def _kept_encoder(collection: Collection) -> CodesPhotos | None:
+    """Load what coded the photos; None where nothing is kept, or what runs it is not installed."""
+    if "model" not in collection.fingerprints:
+        return None
+    try:
+        return PhotoEncoder(kept_model(collection))
+    except H2QError:
+        return None
 
 
 def _read(
@@ -424,7 +439,7 @@ class _Search:
     def _close(
         self, verdicts: Sequence[Verdict], same: Sequence[DuplicateGroup]
     ) -> list[DuplicateGroup]:
-        """Group what is close around the photo that most are close to, then the largest."""
+        """Group what is close around the photo that most are close to, until all are told."""
         group_of: dict[int, int] = {}
         for number, group in enumerate(same):
             for member in group.members:
@@ -451,12 +466,13 @@ class _Search:
             return look.width * look.height
 
         groups = []
-        taken: set[int] = set()
+        together: set[frozenset[int]] = set()
         for head in sorted(linked, key=lambda n: (-len(linked[n]), -pixels(n), rows(n)[0])):
-            others = [n for n in linked[head] if n not in taken]
-            if head in taken or not others:
+            others = [n for n in linked[head] if frozenset((head, n)) not in together]
+            if not others:
                 continue
-            taken |= {head, *others}
+            nodes = [head, *others]
+            together |= {frozenset((a, b)) for a in nodes for b in nodes if a != b}
             first, *copies = rows(head)
             members = [self._member(first, first, "")]
             members += [self._member(row, first, "the same") for row in copies]

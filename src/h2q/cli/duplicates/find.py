@@ -71,7 +71,6 @@ def find(
                 radius=radius,
                 where=condition,
                 protect=protect or (),
-                encoder=_encoder_of(opened),
                 on_stage=on_stage,
             )
         if found.trouble:
@@ -193,21 +192,6 @@ def _targets(out: Path | None) -> tuple[Path | None, Path | None]:
         return None, out
     out.mkdir(parents=True, exist_ok=True)
     return out / "report.html", out / "groups.csv"
-
-
-def _encoder_of(collection: Any) -> Any:
-    """Return what coded the photos, where the collection keeps it and it can be loaded."""
-    from h2q.errors import H2QError
-    from h2q.ingest.encoder import PhotoEncoder
-    from h2q.ingest.models import kept_model
-
-    if "model" not in collection.fingerprints:
-        return None
-    try:
-        return PhotoEncoder(kept_model(collection))
-    except H2QError as error:
-        _console.note(f"radii of codes are not calibrated: {error}")
-        return None
 
 
 class _stages:  # noqa: N801
