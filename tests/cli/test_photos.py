@@ -60,7 +60,8 @@ def test_index_refuses_what_does_not_fit(
     for args, words in [
         (["index", tmp_path / "empty", "-c", tmp_path / "n.h2q", "-m", "m"], "holds no image"),
         (["index", tmp_path / "none", "-c", indexed], "there is no"),
-        (["index", photos, "-c", tmp_path / "new.h2q"], "give --model"),
+        (["index", photos, "-c", tmp_path / "new.h2q", "--encoder", "best"], "unknown encoder"),
+        (["index", photos, "-c", tmp_path / "new.h2q", "--bits", 2000], "1 to 1280"),
         (["index", photos, "-c", tmp_path / "new.h2q", "-m", photos], "no model.safetensors"),
         (["index", photos, "-c", photos / "3" / "x.h2q", "-m", tmp_path / "m"], "no model"),
     ]:
@@ -137,7 +138,7 @@ def test_search_with_bad_queries(h2q: H2Q, indexed: Path, tmp_path: Path) -> Non
     np.save(tmp_path / "wide.npy", np.ones((1, 5), np.float32))
     for query, words in [
         ("text.jpg", "is not an image"),
-        ("none.jpg", "there is no query"),
+        ("none.jpg", "neither a photo nor the id"),
         ("wide.npy", "16"),
     ]:
         outcome = h2q("search", indexed, tmp_path / query)

@@ -74,6 +74,7 @@ _add(
 _add(
     index,
     _PHOTOS,
+    "h2q index ~/Pictures -c photos.h2q",
     "h2q index ~/Pictures --collection photos.h2q --model runs/photos",
     "h2q index ~/Pictures --collection photos.h2q --prune",
     "h2q index embeddings.npz --collection items.h2q --quantizer rotation.safetensors",

@@ -35,6 +35,21 @@ def index(
         Path | None,
         typer.Option("--model", "-m", help="Model file or run folder; kept in the collection."),
     ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--encoder",
+            help="For photos without --model: efficientnet-lite0 (default), onnx:FILE or "
+            "timm:NAME.",
+        ),
+    ] = None,
+    bits: Annotated[
+        int | None,
+        typer.Option("--bits", "-b", min=1, help="Bits a code of a new collection; 64."),
+    ] = None,
+    gps: Annotated[
+        bool, typer.Option("--gps", help="Keep where photos were taken, to search by it.")
+    ] = False,
     quantizer: Annotated[
         Path | None,
         typer.Option("--quantizer", help="For embeddings: what codes them; kept as well."),
@@ -74,10 +89,15 @@ def index(
     """Bring photos, embeddings or codes into a [bold]collection[/].
 
     Run again on the same folder, it reads only what is new or has changed. Interrupted, it keeps
-    what is done, and the same command continues. A new collection needs --model (photos) or
-    --quantizer (embeddings); it keeps them, so that later runs and searches do not.
+    what is done, and the same command continues.
 
-    A photo's id is its path below the folder; the first folder below it is stored as `label`.
+    Photos need nothing else: a new collection embeds them with an encoder that is trained already,
+    and fits the rotation on the photos themselves. It keeps both (or the --model, or for embeddings
+    the --quantizer), so that later runs and searches need nothing either.
+
+    A photo's id is its path below the folder; the first folder below it is stored as `label`, and
+    with it `taken`, `camera`, `width`, `height`, `size` and `sha256`. A photo that was moved or
+    renamed is known again by its content.
 
     With --ray the photos, or rows, are read and coded by the workers of a cluster, in units; this
     process stores each unit when it comes back. Killed workers are replaced.
@@ -123,6 +143,9 @@ def index(
             prune=prune,
             batch_size=batch_size,
             max_pixels=int(max_megapixels * 1_000_000),
+            encoder=encoder,
+            n_bits=bits,
+            gps=gps,
         )
     elif not path.exists():
         raise InvalidInputError(f"there is no {source}; give a folder of photos or a .npz file")
@@ -135,6 +158,14 @@ def index(
     if report.added or report.updated:
         _make_fast_to_open(collection)
     list_skipped(report.skipped)
+    if report.passed_over:
+        films = ", ".join(f"{n:,} {suffix}" for suffix, n in sorted(report.passed_over.items()))
+        _console.note(f"passed over films: {films}")
+    if report.gone:
+        _console.note(
+            f"{report.gone:,} indexed photos are no longer in {source}; --prune removes them from "
+            "the collection"
+        )
     if json:
         _console.print_json({"collection": collection, **report.to_dict()})
     else:
@@ -145,22 +176,19 @@ def index(
 def _photos(
     folder: Path, uri: str, model: Path | None, device: str, keep: Keep | None, **options: Any
 ) -> IndexReport:
-    from h2q.images import scan_folder
-    from h2q.ingest.folder import check_some_images, index_folder
-    from h2q.ingest.models import collection_and_encoder, exists
+    from h2q.ingest.photos import index_photos
 
-    if model is None and not exists(uri):
-        raise InvalidInputError(f"there is no collection {uri} yet; give --model to make it")
-    # Before a collection is made: a mistyped folder should leave nothing behind.
-    check_some_images(folder, scan_folder(folder, on_error=lambda error: None))
-    with (
-        collection_and_encoder(uri, model=model, device=device, keep=keep) as (
-            collection,
-            encoder,
-        ),
-        _console.progress("indexing") as advance,
-    ):
-        return index_folder(folder, collection, encoder, on_progress=advance, **options)
+    with _console.progress("indexing") as advance:
+        return index_photos(
+            folder,
+            uri,
+            model=model,
+            device=device,
+            keep=keep,
+            on_progress=advance,
+            on_note=_console.note,
+            **options,
+        )
 
 
 def _rows(
@@ -212,6 +240,7 @@ def _summary(report: IndexReport, uri: str) -> str:
         (report.renewed, "touched or moved"),
         (report.unchanged, "unchanged"),
         (report.removed, "removed"),
+        (report.gone, "gone"),
         (len(report.skipped), "skipped"),
     ):
         if count:

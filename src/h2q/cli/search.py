@@ -13,37 +13,50 @@ from h2q.cli._where import parse_where
 from h2q.ranks import help_text
 
 if TYPE_CHECKING:
-    from h2q.searching.searcher import Hit, Result
+    from h2q.searching.searcher import Hit, Query, Result, Searcher
 
 
 def search(
     collection: Annotated[str, typer.Argument(help="The collection, such as photos.h2q.")],
     query: Annotated[
-        Path | None,
-        typer.Argument(help="A photo, or embeddings (.npy, .npz); one search a row."),
+        list[str] | None,
+        typer.Argument(
+            help="Photos, or ids of items: what several have in common. Or embeddings (.npy, "
+            ".npz); one search a row."
+        ),
     ] = None,
     item_id: Annotated[
-        str | None, typer.Option("--id", help="Search for what is like this stored item.")
+        list[str] | None, typer.Option("--id", help="Search for what is like this stored item.")
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="Neighbours to find.")] = 10,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", "-t", help="Search by words, with an encoder that knows them."),
+    ] = None,
+    unlike: Annotated[
+        list[str] | None, typer.Option("--not", help="A photo, or id, the results are not like.")
+    ] = None,
+    k: Annotated[
+        int | None,
+        typer.Option("-k", min=1, help="Neighbours at most: 10, or all with --radius."),
+    ] = None,
     radius: Annotated[
         int | None,
-        typer.Option(
-            "--radius", "-r", min=0, help="All items within so many bits, inclusive; not only k."
-        ),
+        typer.Option("--radius", "-r", min=0, help="Only items within so many bits, inclusive."),
     ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
-            "--where", "-w", help="Only items with, say, label=cat or year>=2020, or JSON."
+            "--where",
+            "-w",
+            help="Only items with, say, label=cat or 'taken>=2024-06', or JSON.",
         ),
     ] = None,
+    distinct: Annotated[
+        bool, typer.Option("--distinct", help="Leave out near-duplicates of better results.")
+    ] = False,
     rank: Annotated[
         str | None,
-        typer.Option(
-            "--rank",
-            help=help_text(),
-        ),
+        typer.Option("--rank", help=help_text()),
     ] = None,
     oversample: Annotated[
         int | None,
@@ -53,37 +66,40 @@ def search(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Draw query and neighbours as a contact sheet, .png."),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Show query and neighbours: a picture (.png, .jpg) or .html.",
+        ),
     ] = None,
     model: Annotated[
         Path | None,
         typer.Option("--model", "-m", help="If the collection keeps none: model or run folder."),
     ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option("--encoder", help="Where its encoder is now, if not where it was."),
+    ] = None,
     key: Key = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """[bold]Search[/] a collection for what is like a photo, an embedding or a stored item.
+    """[bold]Search[/] a collection for what is like photos, words, embeddings or stored items.
 
-    Distances are Hamming distances in bits; scores, where the query is real-valued, are inner
-    products with the stored codes, or cosines by another --rank (higher is nearer).
+    Several photos count together, and --not leads away. Distances are Hamming distances in bits;
+    scores, where the query is real-valued, are inner products with the stored codes, or cosines by
+    another --rank (higher is nearer).
     """
     from h2q.ranks import rank_names
     from h2q.searching.searcher import Searcher
 
-    if (query is None) == (item_id is None):
-        raise typer.BadParameter("give either a QUERY file or --id")
     if rank is not None and rank not in rank_names():
         raise typer.BadParameter(f"is one of {', '.join(rank_names())}", param_hint="--rank")
     if radius is not None and rank not in (None, "hamming"):
         raise typer.BadParameter("--radius counts bits; it goes with --rank hamming")
     condition = parse_where(where or [])
-    with Searcher(collection, model=model, device=device) as searcher:
-        queries = (
-            searcher.stored_item(item_id)
-            if item_id is not None
-            else searcher.file(cast(Path, query), key=key)
-        )
+    with Searcher(collection, model=model, encoder=encoder, device=device) as searcher:
+        queries = _queries(searcher, query or [], item_id or [], text, unlike or [], key)
         results = searcher.search(
             queries,
             k=k,
@@ -91,12 +107,13 @@ def search(
             where=condition,
             rank=cast(Any, rank),
             oversample=oversample,
+            distinct=distinct,
         )
     if out is not None:
         from h2q.searching.sheets import draw_sheet
 
         if len(results) != 1:
-            raise typer.BadParameter("draws one query, not several", param_hint="--out")
+            raise typer.BadParameter("shows one query, not several", param_hint="--out")
         draw_sheet(results[0], out)
         _console.note(f"contact sheet -> {out}")
     if json:
@@ -104,6 +121,29 @@ def search(
         return
     for result in results:
         _print(result)
+
+
+def _queries(
+    searcher: Searcher,
+    given: list[str],
+    ids: list[str],
+    text: str | None,
+    unlike: list[str],
+    key: str | None,
+) -> list[Query]:
+    """Turn what was named on the command line into queries: one, but of a file of embeddings."""
+    from h2q.searching.searcher import EMBEDDINGS
+
+    if not (given or ids or text):
+        raise typer.BadParameter("give a QUERY (a photo or an id), --id or --text")
+    if len(given) == 1 and Path(given[0]).suffix.lower() in EMBEDDINGS:
+        if ids or text or unlike:
+            raise typer.BadParameter("a file of embeddings is searched for alone")
+        return searcher.file(given[0], key=key)
+    like = [searcher.any_of(each) for each in given]
+    like += [query for each in ids for query in searcher.stored_item(each)]
+    like += [] if text is None else [searcher.text(text)]
+    return [searcher.combined(like, [searcher.any_of(each) for each in unlike])]
 
 
 def _print(result: Result) -> None:

@@ -41,7 +41,7 @@ def fingerprint(source: Source) -> str:
 
 
 def bits_of_model(source: Source) -> int:
-    """Code length a model file (safetensors, kind "hasher") states, without loading the model."""
+    """Code length a model file states (kind "hasher" or "encoder"), without loading it."""
     name = "model" if isinstance(source, bytes) else str(source)
     try:
         if isinstance(source, bytes):
@@ -55,9 +55,10 @@ def bits_of_model(source: Source) -> int:
                 )
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         metadata = header["__metadata__"]
-        if metadata["kind"] != "hasher":
+        # A trained network, or the name of an encoder beside the quantizer that makes its codes.
+        if metadata["kind"] not in ("hasher", "encoder"):
             raise FormatError(f"{name}: not a model but a {metadata['kind']!r}")
-        return int(json.loads(metadata["hasher"])["n_bits"])
+        return int(json.loads(metadata[metadata["kind"]])["n_bits"])
     except OSError as error:
         raise InvalidInputError(f"{name}: cannot read this model file: {error}") from error
     except (ValueError, KeyError, TypeError) as error:

@@ -57,7 +57,12 @@ def load_encoder(name: str = DEFAULT, *, device: str = "auto") -> Encoder:
 
         kept = KeptEncoder(name, efficientnet_lite0.fingerprint(), efficientnet_lite0.DIMENSION)
         data = efficientnet_lite0.graph_file()
-        return OnnxEncoder(data, efficientnet_lite0.PREPARING, kept)
+        return OnnxEncoder(
+            data,
+            efficientnet_lite0.PREPARING,
+            kept,
+            general_rows=efficientnet_lite0.class_rows,
+        )
     if name.startswith("onnx:"):
         from h2q.encoders.onnx_model import load_onnx
 
@@ -78,7 +83,7 @@ def load_kept(data: bytes, *, name: str | None = None, device: str = "auto") -> 
     Parameters
     ----------
     data : bytes
-        What the collection keeps (`Encoder.to_bytes`).
+        What the collection keeps (`KeptEncoder.to_bytes`).
     name : str, optional
         Where it is now, if not where it was.
     device : str
@@ -91,7 +96,7 @@ def load_kept(data: bytes, *, name: str | None = None, device: str = "auto") -> 
     """
     kept = KeptEncoder.from_bytes(data)
     encoder = load_encoder(name or kept.name, device=device)
-    found = KeptEncoder.from_bytes(encoder.to_bytes())
+    found = encoder.kept
     if found.fingerprint != kept.fingerprint:
         raise CompatibilityError(
             f"the collection was made with the encoder {kept.name} ({kept.fingerprint[:12]}), "

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from h2q.encoders.kept import KeptEncoder
+
 
 @runtime_checkable
 class Encoder(Protocol):
     """Photos in, rows of real numbers out.
 
-    `prepare` is called from many threads; `embed` from one at a time.
+    `prepare` is called from many threads, or processes; `embed` from one at a time.
     """
 
     @property
@@ -29,14 +31,19 @@ class Encoder(Protocol):
     def draft_side(self) -> int | None:
         """Shorter side in pixels that a JPEG may be decoded at (`h2q.images.read_photo`)."""
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the network runs beside the processors, which are then free for the photos."""
+
     def prepare(self, image: Image.Image, /) -> Any:
         """Turn an upright RGB image into the network's input."""
 
     def embed(self, prepared: Sequence[Any], /) -> NDArray[np.float32]:
         """Embed what `prepare` made: (n, dimension), one row an image."""
 
-    def to_bytes(self) -> bytes:
-        """Return what a collection keeps of it, to find it again (`h2q.encoders.kept`)."""
+    @property
+    def kept(self) -> KeptEncoder:
+        """What a collection keeps of it, to find it again."""
 
 
 @runtime_checkable

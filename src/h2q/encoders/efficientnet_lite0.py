@@ -114,7 +114,7 @@ def build() -> bytes:
     return graph.serialized()
 
 
-def prior_rows() -> NDArray[np.float32]:
+def class_rows() -> NDArray[np.float32]:
     """Weights of the 1,000 classes over the features, (1000, 1280).
 
     The directions along which the features of kinds of things differ: what stands in for photos

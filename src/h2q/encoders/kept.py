@@ -35,13 +35,13 @@ class KeptEncoder:
     fingerprint: str
     dimension: int
 
-    def to_bytes(self) -> bytes:
-        """Return it as a file: equal encoders, equal bytes."""
+    def to_bytes(self, n_bits: int) -> bytes:
+        """Return it as a file for a collection with codes of `n_bits`: equal in, equal out."""
         metadata = {
             "format": "h2q",
             "format_version": str(_FORMAT_VERSION),
             "kind": KIND,
-            KIND: json.dumps(asdict(self), sort_keys=True),
+            KIND: json.dumps({**asdict(self), "n_bits": n_bits}, sort_keys=True),
         }
         header = json.dumps({"__metadata__": metadata}, sort_keys=True).encode()
         header += b" " * (-len(header) % 8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +41,8 @@ class OnnxEncoder:
         Name and fingerprint, as a collection keeps them.
     text : OnnxText, optional
         The network of texts whose rows can be compared with those of photos.
+    general_rows : callable, optional
+        Gives rows (n, d) along which the features of kinds of things differ.
     threads : int, optional
         Threads of the network; the cores this process may use by default.
 
@@ -52,6 +54,9 @@ class OnnxEncoder:
         If onnxruntime is not installed.
     """
 
+    #: onnxruntime's CUDA build is another package than the extra's.
+    on_gpu = False
+
     def __init__(
         self,
         data: bytes,
@@ -59,8 +64,10 @@ class OnnxEncoder:
         kept: KeptEncoder,
         *,
         text: OnnxText | None = None,
+        general_rows: Callable[[], NDArray[np.float32]] | None = None,
         threads: int | None = None,
     ) -> None:
+        self.general_rows = general_rows
         self._session = _session(data, kept.name, threads)
         self._preparing, self.kept, self.text = preparing, kept, text
         inputs = self._session.get_inputs()
@@ -118,10 +125,6 @@ class OnnxEncoder:
                 f"of {self.dimension}: they are no pair"
             )
         return rows
-
-    def to_bytes(self) -> bytes:
-        """Return what a collection keeps of it."""
-        return self.kept.to_bytes()
 
     def _run(self, part: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         batch = np.stack(part)

@@ -54,6 +54,11 @@ class TimmEncoder:
         """What `--encoder` takes to mean it."""
         return self.kept.name
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the network runs beside the processors."""
+        return bool(self.device.type == "cuda")
+
     def prepare(self, image: Image.Image) -> NDArray[np.uint8]:
         """Cut and resize an upright RGB image: the bytes of which the device makes the input."""
         prepared: NDArray[np.uint8] = self._pixels(image)
@@ -67,10 +72,6 @@ class TimmEncoder:
 
         batch = torch.from_numpy(np.stack(prepared))
         return bulk.run_batches(self._backbone, self._backbone, [batch])
-
-    def to_bytes(self) -> bytes:
-        """Return what a collection keeps of it."""
-        return self.kept.to_bytes()
 
 
 def torch_device(device: str) -> Any:

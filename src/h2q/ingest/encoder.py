@@ -1,4 +1,4 @@
-"""A trained model as indexing and searching use it: photos in, rotated rows and codes out."""
+"""What codes photos: a trained model, or an encoder with a quantizer."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from PIL import Image
 from h2q._lazy import require
 from h2q._typing import CodeArray, StrPath
 from h2q.codes import pack
-from h2q.errors import InvalidInputError
+from h2q.errors import CompatibilityError, InvalidInputError
 
 if TYPE_CHECKING:
+    from h2q import encoders
     from h2q.learning import Hasher
 
 
 class Encoder(Protocol):
-    """What indexing needs of a model."""
+    """What indexing and searching need of whatever turns photos into codes."""
 
     @property
     def n_bits(self) -> int:
@@ -34,17 +35,72 @@ class Encoder(Protocol):
     def batch_size(self) -> int:
         """How many photos are best encoded at a time."""
 
+    @property
+    def draft_side(self) -> int | None:
+        """Shorter side in pixels that a JPEG may be decoded at (`h2q.images.read_photo`)."""
+
     def prepare(self, image: Image.Image, /) -> Any:
         """Turn an image into the network's input; called from many threads or processes."""
-
-    def encode(self, prepared: Sequence[Any], /) -> CodeArray:
-        """Code what `prepare` made: packed, one row an image."""
 
     def embed(self, prepared: Sequence[Any], /) -> NDArray[np.float32]:
         """Embed what `prepare` made: rows before rotation, one an image."""
 
     def rotate(self, rows: NDArray[np.float32], /) -> NDArray[np.float32]:
-        """Rotate rows: the signs are the codes."""
+        """Rotate rows, to (n, n_bits)."""
+
+    def code(self, rows: NDArray[np.float32], /) -> CodeArray:
+        """Code rows: packed, one an image."""
+
+
+class CodedEncoder:
+    """An encoder that knows no codes, with the quantizer that was fitted on its rows.
+
+    Parameters
+    ----------
+    encoder : h2q.encoders.Encoder
+    quantizer : fitted quantizer
+    """
+
+    def __init__(self, encoder: encoders.Encoder, quantizer: Any) -> None:
+        self.encoder, self._quantizer = encoder, quantizer
+        self.n_bits = int(quantizer.n_bits_)
+        if quantizer.n_features_in_ != encoder.dimension:
+            raise CompatibilityError(
+                f"the quantizer takes rows of {quantizer.n_features_in_} numbers, the encoder "
+                f"{encoder.name} gives {encoder.dimension}"
+            )
+
+    @property
+    def draft_side(self) -> int | None:
+        """Shorter side in pixels that a JPEG may be decoded at."""
+        return self.encoder.draft_side
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the network runs beside the processors."""
+        return self.encoder.on_gpu
+
+    @property
+    def batch_size(self) -> int:
+        """How many photos are best encoded at a time."""
+        return 256 if self.on_gpu else 64
+
+    def prepare(self, image: Image.Image) -> Any:
+        """Turn an image into the network's input."""
+        return self.encoder.prepare(image)
+
+    def embed(self, prepared: Sequence[Any]) -> NDArray[np.float32]:
+        """Run the network: one row an image."""
+        return self.encoder.embed(prepared)
+
+    def rotate(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Project and rotate rows, to (n, n_bits)."""
+        return np.asarray(self._quantizer.rotate(rows), dtype=np.float32)
+
+    def code(self, rows: NDArray[np.float32]) -> CodeArray:
+        """Code rows: packed, one an image."""
+        codes: CodeArray = self._quantizer.transform(rows)
+        return codes
 
 
 class PhotoEncoder:
@@ -59,6 +115,9 @@ class PhotoEncoder:
     device : str
         "auto" takes a GPU where there is one.
     """
+
+    #: Collections made by earlier versions were coded from whole pictures.
+    draft_side = None
 
     def __init__(self, hasher: Hasher, device: str = "auto") -> None:
         import torch
@@ -109,10 +168,14 @@ class PhotoEncoder:
         out: NDArray[np.float32] = rotated.cpu().numpy()
         return out
 
+    def code(self, rows: NDArray[np.float32]) -> CodeArray:
+        """Code rows z: packed, one an image."""
+        codes: CodeArray = pack(self.rotate(rows))
+        return codes
+
     def encode(self, prepared: Sequence[NDArray[np.uint8]]) -> CodeArray:
         """Code prepared images: packed, one row an image."""
-        codes: CodeArray = pack(self.rotate(self.embed(prepared)))
-        return codes
+        return self.code(self.embed(prepared))
 
 
 def model_file(path: StrPath) -> Path:

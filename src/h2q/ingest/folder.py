@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,25 +14,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import CodeArray, StrPath
-from h2q.codes import pack
 from h2q.collections.base import Collection
 from h2q.errors import CompatibilityError, ImageError, InvalidInputError
-from h2q.images import MAX_PIXELS, read_photo, scan_folder
+from h2q.images import (
+    MAX_PIXELS,
+    FoundPhoto,
+    find_photos,
+    is_video,
+    not_read,
+    read_photo,
+    suffix_of,
+)
 from h2q.ingest.batches import in_batches
 from h2q.ingest.encoder import Encoder
-from h2q.ingest.photo_files import PhotoFile, photo_id, relative_path
-from h2q.ingest.plan import Plan, make_plan, vanished
+from h2q.ingest.photo_files import PhotoFile, readable, seen_in
+from h2q.ingest.plan import Known, Plan, known_by_content, make_plan
 from h2q.ingest.read_ahead import read_ahead
 from h2q.ingest.report import IndexReport, OnProgress, Skipped, no_progress
 
 
 @dataclass(frozen=True)
-class _Photo:
-    """A photo that was read."""
+class LoadedPhoto:
+    """A photo that was read.
+
+    Attributes
+    ----------
+    file : PhotoFile
+    payload : dict
+        What the collection stores with its code.
+    prepared : object
+        The network's input; None where the content is known.
+    known : Known or None
+        The stored item of the same content.
+    """
 
     file: PhotoFile
     payload: dict[str, Any]
     prepared: Any
+    known: Known | None = None
 
 
 def index_folder(
@@ -44,12 +64,16 @@ def index_folder(
     batch_size: int | None = None,
     max_pixels: int = MAX_PIXELS,
     gps: bool = False,
+    found: FoundPhotos | None = None,
+    rows: Mapping[str, NDArray[np.float32]] | None = None,
     on_progress: OnProgress = no_progress,
 ) -> IndexReport:
     """Bring a collection up to date with a folder of photos.
 
     Every batch is durable before the next is read, so a run that is interrupted, or killed, has
-    lost nothing it finished, and the next run does the rest.
+    lost nothing it finished, and the next run does the rest. A photo that was moved or renamed is
+    known again by its content: its item gets the new id, and nothing is embedded twice. (Where the
+    collection keeps something of the rows, which cannot be read back, it is embedded again.)
 
     Parameters
     ----------
@@ -58,7 +82,7 @@ def index_folder(
     collection : Collection
         Items get the path below `folder` as their id.
     encoder : Encoder
-        A model (`PhotoEncoder`).
+        A model (`PhotoEncoder`), or an encoder with a quantizer (`CodedEncoder`).
     prefix : str
         Goes before every id with a slash; keeps several folders in one collection apart.
     prune : bool
@@ -69,6 +93,10 @@ def index_folder(
         Photos of more pixels are skipped (`h2q.images.read_photo`).
     gps : bool
         Whether the payload says where a photo was taken.
+    found : FoundPhotos, optional
+        What a scan of the folder found a moment ago (`look_through`).
+    rows : mapping of str to ndarray, optional
+        Rows of photos that were embedded a moment ago, by their content's SHA-256.
     on_progress : callable
         Told how many photos of how many are done.
 
@@ -91,52 +119,130 @@ def index_folder(
             f"holds codes of {collection.n_bits}; use the model it was made with"
         )
     batch_size = encoder.batch_size if batch_size is None else batch_size
-    root = Path(folder).expanduser().resolve()
-    report = IndexReport()
-    files = _find(root, prefix.strip("/"), report)
-    plan = make_plan(collection, files)
+    found = found or look_through(folder)
+    report = IndexReport(skipped=list(found.skipped), passed_over=dict(found.passed_over))
+    plan = make_plan(collection, found.root, prefix.strip("/"), found.photos)
     report.unchanged = plan.unchanged
     report.skipped.extend(Skipped(path, reason) for path, reason in plan.unreadable)
     if collection.keep == "codes":
         _renew(collection, plan, report, batch_size)
-    _encode(collection, encoder, plan, report, batch_size, max_pixels, gps, on_progress)
+    reader = PhotoReader(encoder, max_pixels, gps)
+    _Encoding(collection, encoder, plan, report, rows or {}).run(reader, batch_size, on_progress)
     if prune:
-        gone = list(vanished(collection, root, prefix.strip("/")))
-        report.removed = collection.delete(gone)
+        report.removed = collection.delete(plan.gone)
+    else:
+        report.gone = len(plan.gone)
     return report
 
 
-def _find(root: Path, prefix: str, report: IndexReport) -> list[PhotoFile]:
+@dataclass(frozen=True)
+class FoundPhotos:
+    """What a scan of a folder found.
+
+    Attributes
+    ----------
+    root : Path
+        The folder, absolute.
+    photos : list of FoundPhoto
+    skipped : list of Skipped
+        Photos in formats that are not read, and folders that may not be.
+    passed_over : dict of str to int
+        Films, counted by their suffix.
+    """
+
+    root: Path
+    photos: list[FoundPhoto]
+    skipped: list[Skipped]
+    passed_over: dict[str, int]
+
+
+def look_through(folder: StrPath) -> FoundPhotos:
+    """Scan a folder for photos.
+
+    Raises
+    ------
+    InvalidInputError
+        If the folder does not exist or holds no photo that is read; says what it holds instead.
+    """
+    root = Path(folder).expanduser().resolve()
+    skipped: list[Skipped] = []
+    films: Counter[str] = Counter()
+
     def note(error: OSError) -> None:
-        report.skipped.append(Skipped(str(error.filename), error.strerror or str(error)))
+        name = readable(str(error.filename))
+        skipped.append(Skipped(name, error.strerror or str(error)))
 
-    files: list[PhotoFile] = []
-    paths = scan_folder(root, on_error=note)
-    for path in paths:
-        item_id = photo_id(prefix, relative_path(path, root))
-        try:
-            str(path).encode()
-        except UnicodeEncodeError:
-            shown = str(path).encode(errors="replace").decode()
-            report.skipped.append(Skipped(shown, "its name is not valid Unicode; rename it"))
-            continue
-        files.append(PhotoFile(item_id, root, path))
-    check_some_images(root, paths)
-    return files
+    def other(path: Path) -> None:
+        suffix = suffix_of(path.name)
+        reason = not_read(suffix)
+        if reason is not None:
+            skipped.append(Skipped(readable(str(path)), reason))
+        elif is_video(suffix):
+            films[suffix] += 1
 
-
-def check_some_images(folder: Path, paths: Sequence[Path]) -> None:
-    """Raise `InvalidInputError` if a scan found no image."""
-    if not paths:
+    photos = find_photos(root, on_error=note, on_other=other)
+    if not photos:
+        counted = Counter(suffix_of(each.path) for each in skipped) + films
+        there = ", ".join(f"{n:,} {suffix or 'folders'}" for suffix, n in counted.most_common(5))
         raise InvalidInputError(
-            f"{folder} holds no image (a file with a suffix such as .jpg, .png or .webp that is "
-            "not hidden); is it the right folder?"
+            f"{root} holds no image that can be read (a file with a suffix such as .jpg, .png or "
+            f".webp that is not hidden){f', but {there}' if there else ''}; is it the right folder?"
         )
+    return FoundPhotos(root, photos, skipped, dict(films))
+
+
+class PhotoReader:
+    """Reads a photo's file once: its content's hash, its facts, the network's input.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Its `prepare` is called; from many threads.
+    max_pixels : int
+    gps : bool
+    """
+
+    def __init__(self, encoder: Any, max_pixels: int = MAX_PIXELS, gps: bool = False) -> None:
+        self._encoder, self._max_pixels, self._gps = encoder, max_pixels, gps
+
+    def read(
+        self, file: PhotoFile, known: Mapping[str, Known] | None = None
+    ) -> LoadedPhoto | Skipped:
+        """Read a photo, or say why it cannot be; of known content nothing is decoded."""
+        name = readable(str(file.path))
+        try:
+            status = file.path.stat()
+            if not stat.S_ISREG(status.st_mode):  # a pipe would never end
+                return Skipped(name, "is not a regular file")
+            data = file.path.read_bytes()
+        except OSError as error:
+            return Skipped(name, error.strerror or str(error))
+        digest = hashlib.sha256(data).hexdigest()
+        twin = None if known is None else known.get(digest)
+        if twin is not None and ("gps" in twin.seen or not self._gps):
+            payload = file.payload(status.st_size, status.st_mtime_ns, digest, twin.seen)
+            return LoadedPhoto(file, payload, None, twin)
+        try:
+            photo = read_photo(
+                data,
+                max_pixels=self._max_pixels,
+                name=name,
+                draft_side=self._encoder.draft_side,
+                gps=self._gps,
+            )
+        except ImageError as error:
+            return Skipped(name, str(error).removeprefix(f"{name}: "))
+        payload = file.payload(status.st_size, status.st_mtime_ns, digest, photo.payload())
+        try:
+            return LoadedPhoto(file, payload, self._encoder.prepare(photo.image))
+        except Exception as error:
+            # Whatever it is: one odd picture is not the end of a run over thousands.
+            return Skipped(name, f"cannot be prepared for the network ({error or type(error)})")
 
 
 def _renew(collection: Collection, plan: Plan, report: IndexReport, batch_size: int) -> None:
     """Store new payloads with the codes that are there."""
-    for part in in_batches(plan.moved, batch_size):
+    for part in in_batches(plan.touched, batch_size):
         items = collection.get([file.id for file, _ in part])
         held = [(item, payload) for item, (_, payload) in zip(items, part, strict=True) if item]
         if held:
@@ -145,64 +251,124 @@ def _renew(collection: Collection, plan: Plan, report: IndexReport, batch_size: 
         report.renewed += len(held)
 
 
-def _encode(
-    collection: Collection,
-    encoder: Encoder,
-    plan: Plan,
-    report: IndexReport,
-    batch_size: int,
-    max_pixels: int,
-    gps: bool,
-    on_progress: OnProgress,
-) -> None:
-    def load(file: PhotoFile) -> _Photo | Skipped:
+class _Encoding:
+    """Reads, encodes and stores what is new or changed."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        encoder: Encoder,
+        plan: Plan,
+        report: IndexReport,
+        rows: Mapping[str, NDArray[np.float32]],
+    ) -> None:
+        self._collection, self._encoder, self._plan = collection, encoder, plan
+        self._report, self._rows = report, rows
+        self._codes_alone = collection.keep == "codes"
+        self._is_new = {file.id for file in plan.new}
+        self._gone = set(plan.gone)
+        self._todo = [*plan.new, *plan.changed]
+        # A record cannot be read back, so where there are some, what was touched is encoded again.
+        touched = [] if self._codes_alone else [file for file, _ in plan.touched]
+        self._is_touched = {file.id for file in touched}
+        # By content; photos stored in this run join it.
+        self._known = known_by_content(collection, self._todo)
+        self._todo += touched
+
+    def run(self, reader: PhotoReader, batch_size: int, on_progress: OnProgress) -> None:
+        done, total = 0, len(self._todo)
+        on_progress(done, total)
+        known = self._known if self._codes_alone else None
+        loaded = read_ahead(
+            lambda file: reader.read(file, known),
+            self._todo,
+            ahead=2 * batch_size,
+            processes=self._encoder.on_gpu,
+        )
+        for part in in_batches(loaded, batch_size):
+            photos = [result for result in part if isinstance(result, LoadedPhoto)]
+            self._report.skipped.extend(each for each in part if isinstance(each, Skipped))
+            if photos:
+                self._store(photos)
+            done += len(part)
+            on_progress(done, total)
+        # Those that were moved have been taken out.
+        self._plan.gone = [item_id for item_id in self._plan.gone if item_id in self._gone]
+
+    def _store(self, photos: Sequence[LoadedPhoto]) -> None:
+        photos, codes, rows = self._coded(photos)
+        if not photos:
+            return
+        ids = [photo.file.id for photo in photos]
+        payloads = [photo.payload for photo in photos]
+        self._collection.add(ids, codes, payloads, embeddings=rows)
+        moved_from = self._moved(photos)
+        if moved_from:
+            self._collection.delete(list(moved_from))
+            self._gone -= moved_from
+        added = sum(item_id in self._is_new for item_id in ids) - len(moved_from)
+        renewed = sum(item_id in self._is_touched for item_id in ids) + len(moved_from)
+        self._report.added += added
+        self._report.renewed += renewed
+        self._report.updated += len(ids) - added - renewed
+        for photo, code in zip(photos, codes, strict=True):
+            twin = Known(photo.file.id, code, seen_in(photo.payload))
+            self._known.setdefault(str(photo.payload["sha256"]), twin)
+
+    def _moved(self, photos: Sequence[LoadedPhoto]) -> set[str]:
+        """Ids whose files are gone and whose content has just come in under another name."""
+        moved: set[str] = set()
+        for photo in photos:
+            twin = self._known.get(str(photo.payload["sha256"]))
+            if twin is not None and photo.file.id in self._is_new and twin.id in self._gone:
+                moved.add(twin.id)
+                self._known.pop(str(photo.payload["sha256"]))
+        return moved
+
+    def _coded(
+        self, photos: Sequence[LoadedPhoto]
+    ) -> tuple[list[LoadedPhoto], CodeArray, NDArray[np.float32] | None]:
+        """Codes and, where the collection keeps something of them, the rows as it takes them."""
+        fresh = [photo for photo in photos if photo.known is None]
+        kept, rows, codes = self._embedded(fresh)
+        coded = {photo.file.id: code for photo, code in zip(kept, codes, strict=True)}
+        coded |= {photo.file.id: photo.known.code for photo in photos if photo.known is not None}
+        kept = [photo for photo in photos if photo.file.id in coded]
+        packed = np.array([coded[photo.file.id] for photo in kept], dtype=np.uint8)
+        if self._codes_alone:
+            return kept, packed, None
+        # A collection with a quantizer of its own rotates; without one the model's rotation is it.
+        return kept, packed, rows if self._collection.quantizer else self._encoder.rotate(rows)
+
+    def _embedded(
+        self, photos: Sequence[LoadedPhoto]
+    ) -> tuple[list[LoadedPhoto], NDArray[np.float32], CodeArray]:
+        """Rows and codes of photos; those without a direction are skipped."""
+        digests = [str(photo.payload["sha256"]) for photo in photos]
+        unseen = [i for i, digest in enumerate(digests) if digest not in self._rows]
+        made = self._encoder.embed([photos[i].prepared for i in unseen]) if unseen else ()
+        by_place = dict(zip(unseen, made, strict=True))
+        rows = [
+            by_place[i] if i in by_place else self._rows[digests[i]] for i in range(len(photos))
+        ]
+        kept, codes = list(photos), np.empty((0, 0), dtype=np.uint8)
+        if rows:
+            try:
+                return kept, np.stack(rows), self._encoder.code(np.stack(rows))
+            except InvalidInputError:
+                sound = [self._has_code(photo, row) for photo, row in zip(kept, rows, strict=True)]
+                kept = [photo for photo, good in zip(kept, sound, strict=True) if good]
+                rows = [row for row, good in zip(rows, sound, strict=True) if good]
+        if rows:
+            codes = self._encoder.code(np.stack(rows))
+        return kept, np.array(rows, dtype=np.float32), codes
+
+    def _has_code(self, photo: LoadedPhoto, row: NDArray[np.float32]) -> bool:
+        """Whether a row has a direction; one picture without is not the end of a run."""
         try:
-            status = file.path.stat()
-            if not stat.S_ISREG(status.st_mode):  # a pipe would never end
-                return Skipped(str(file.path), "is not a regular file")
-            data = file.path.read_bytes()
-            photo = read_photo(data, max_pixels=max_pixels, name=str(file.path), gps=gps)
-            prepared = encoder.prepare(photo.image)
-        except ImageError as error:
-            return Skipped(str(file.path), str(error).removeprefix(f"{file.path}: "))
-        except OSError as error:
-            return Skipped(str(file.path), error.strerror or str(error))
-        digest = hashlib.sha256(data).hexdigest()
-        payload = file.payload(status.st_size, status.st_mtime_ns, digest, photo.payload())
-        return _Photo(file, payload, prepared)
-
-    todo = [*plan.new, *plan.changed]
-    is_new = {file.id for file in plan.new}
-    # A record cannot be read back, so where there are some, what only moved is encoded again.
-    moved = [] if collection.keep == "codes" else [file for file, _ in plan.moved]
-    is_moved = {file.id for file in moved}
-    todo += moved
-    done = 0
-    on_progress(done, len(todo))
-    loaded = read_ahead(load, todo, ahead=2 * batch_size, processes=encoder.on_gpu)
-    for part in in_batches(loaded, batch_size):
-        photos = [result for result in part if isinstance(result, _Photo)]
-        report.skipped.extend(result for result in part if isinstance(result, Skipped))
-        if photos:
-            codes, rows = _coded(collection, encoder, [photo.prepared for photo in photos])
-            ids = [photo.file.id for photo in photos]
-            collection.add(ids, codes, [photo.payload for photo in photos], embeddings=rows)
-            added = sum(item_id in is_new for item_id in ids)
-            renewed = sum(item_id in is_moved for item_id in ids)
-            report.added += added
-            report.renewed += renewed
-            report.updated += len(ids) - added - renewed
-        done += len(part)
-        on_progress(done, len(todo))
-
-
-def _coded(
-    collection: Collection, encoder: Encoder, prepared: list[Any]
-) -> tuple[CodeArray, NDArray[np.float32] | None]:
-    """Codes and, where the collection keeps something of them, the rows as it takes them."""
-    if collection.keep == "codes":
-        return encoder.encode(prepared), None
-    rows = encoder.embed(prepared)
-    rotated = encoder.rotate(rows)
-    # A collection with a quantizer of its own rotates; without one the model's rotation is it.
-    return pack(rotated), rotated if collection.quantizer is None else rows
+            self._encoder.code(row[None, :])
+        except InvalidInputError as error:
+            reason = f"the network sees nothing in it ({error})"
+            self._report.skipped.append(Skipped(readable(str(photo.file.path)), reason))
+            return False
+        return True

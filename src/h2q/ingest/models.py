@@ -1,4 +1,4 @@
-"""Open a collection together with the model its photos are encoded with."""
+"""Open a collection together with what its photos are coded by."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from h2q import encoders
 from h2q._lazy import require
 from h2q._typing import StrPath
 from h2q.collections import open_collection
 from h2q.collections.base import Collection, Keep
+from h2q.encoders.kept import KIND, metadata_of
 from h2q.errors import InvalidInputError
-from h2q.ingest.encoder import PhotoEncoder, load_hasher, model_file
+from h2q.ingest.encoder import CodedEncoder, Encoder, PhotoEncoder, load_hasher, model_file
 
 
 @contextlib.contextmanager
@@ -20,21 +22,25 @@ def collection_and_encoder(
     uri: str,
     *,
     model: StrPath | None = None,
+    encoder: str | None = None,
     device: str = "auto",
     mode: Literal["a", "r"] = "a",
     keep: Keep | None = None,
-) -> Iterator[tuple[Collection, PhotoEncoder]]:
-    """Open a collection of photos and its model.
+) -> Iterator[tuple[Collection, Encoder]]:
+    """Open a collection of photos and what codes them.
 
-    A collection keeps the model it was made with, so `model` is needed only to make a new one; if
-    given later, it must be the same.
+    A collection keeps the model it was made with, or the name of its encoder, so neither is needed
+    later; if given, it must be the same.
 
     Parameters
     ----------
     uri : str
-        The collection; made where it is absent and `model` is given.
+        The collection; made where it is absent and `model` is given. (One with an encoder is made
+        by `h2q.ingest.photos.index_photos`, which fits its quantizer.)
     model : path, optional
         A model file or a run folder.
+    encoder : str, optional
+        Where the encoder is now, if not where it was (`h2q.encoders.load_encoder`).
     device : str
         Where the network runs.
     mode : {"a", "r"}
@@ -47,35 +53,51 @@ def collection_and_encoder(
     InvalidInputError
         If neither the collection nor the caller has a model.
     CompatibilityError
-        If `model` is not the one the collection was made with.
+        If `model` or `encoder` is not the one the collection was made with.
     """
     if model is not None:
         # Loading first: a damaged model must not leave an empty collection behind.
-        encoder = PhotoEncoder(load_hasher(model), device)
-        options: dict[str, Any] = {"n_bits": encoder.n_bits, "model": model_file(model)}
+        coder = PhotoEncoder(load_hasher(model), device)
+        options: dict[str, Any] = {"n_bits": coder.n_bits, "model": model_file(model)}
         with open_collection(uri, mode=mode, keep=keep, **options) as collection:
-            yield collection, encoder
+            yield collection, coder
         return
     with open_collection(uri, mode=mode, keep=keep) as collection:
-        yield collection, PhotoEncoder(kept_model(collection), device)
+        yield collection, kept_encoder(collection, encoder=encoder, device=device)
 
 
-def kept_model(collection: Collection) -> Any:
-    """Load the model that a collection keeps.
+def kept_encoder(
+    collection: Collection, *, encoder: str | None = None, device: str = "auto"
+) -> Encoder:
+    """Load what codes the photos of a collection: its model, or its encoder and quantizer.
 
     Raises
     ------
     InvalidInputError
         If it keeps none.
+    CompatibilityError
+        If `encoder` is another than the one it was made with.
     """
     data = collection.model_bytes()
     if data is None:
         raise InvalidInputError(
-            f"the collection {collection.uri} keeps no model, so it cannot encode photos; "
-            "give the model (--model), or query with embeddings or codes"
+            f"the collection {collection.uri} keeps no model and no encoder, so it cannot encode "
+            "photos; give the model (--model), or query with embeddings or codes"
+        )
+    if metadata_of(data).get("kind") == KIND:
+        quantizer = collection.quantizer
+        if quantizer is None:
+            raise InvalidInputError(
+                f"the collection {collection.uri} keeps an encoder but no quantizer; index the "
+                "photos again into a new collection"
+            )
+        return CodedEncoder(encoders.load_kept(data, name=encoder, device=device), quantizer)
+    if encoder is not None:
+        raise InvalidInputError(
+            f"the collection {collection.uri} keeps a trained model; leave --encoder out"
         )
     learning: Any = require("h2q.learning", "train")
-    return learning.Hasher.from_bytes(data)
+    return PhotoEncoder(learning.Hasher.from_bytes(data), device)
 
 
 def exists(uri: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,19 +20,28 @@ class PhotoFile:
         Path below the folder, with forward slashes, after the prefix if there is one.
     folder : Path
         The folder that was scanned, absolute.
-    path : Path
-        The file, absolute.
+    name : str
+        Path below the folder, with forward slashes.
+    size, mtime_ns : int
+        As the scan saw them.
     """
 
     id: str
     folder: Path
-    path: Path
+    name: str
+    size: int
+    mtime_ns: int
+
+    @property
+    def path(self) -> Path:
+        """The file, absolute."""
+        return self.folder / self.name
 
     @property
     def label(self) -> str | None:
         """Name of the first folder below the scanned one, as `datasets` labels folders."""
-        parts = self.path.relative_to(self.folder).parts
-        return parts[0] if len(parts) > 1 else None
+        first, slash, _ = self.name.partition("/")
+        return readable(first) if slash else None
 
     def payload(
         self, size: int, mtime_ns: int, sha256: str, seen: Mapping[str, Any]
@@ -46,26 +56,23 @@ class PhotoFile:
             What reading it showed (`h2q.images.Photo.payload`).
         """
         stored: dict[str, Any] = {
-            "path": relative_path(self.path, self.folder),
-            "folder": str(self.folder),
+            "path": readable(self.name),
+            "folder": readable(str(self.folder)),
             "size": size,
             "mtime_ns": mtime_ns,
             "sha256": sha256,
             **seen,
         }
+        if readable(str(self.path)) != str(self.path):
+            stored["path_hex"] = os.fsencode(self.path).hex()
         if self.label is not None:
             stored["label"] = self.label
         return stored
 
 
-def relative_path(path: Path, folder: Path) -> str:
-    """Path below the folder, with forward slashes."""
-    return path.relative_to(folder).as_posix()
-
-
 #: What a payload says of the file and of the indexing; the rest was read from the picture.
 _OF_THE_FILE: Final = frozenset(
-    {"path", "folder", "size", "mtime_ns", "version", "sha256", "label"}
+    {"path", "path_hex", "folder", "size", "mtime_ns", "version", "sha256", "label"}
 )
 
 
@@ -74,10 +81,24 @@ def seen_in(payload: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in payload.items() if name not in _OF_THE_FILE}
 
 
+def readable(name: str) -> str:
+    r"""Return a file name as text; bytes that are not UTF-8 become ``\xe9`` and the like."""
+    if name.isascii():
+        return name
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def relative_path(path: Path, folder: Path) -> str:
+    """Path below the folder, with forward slashes."""
+    return path.relative_to(folder).as_posix()
+
+
 def photo_path(payload: Mapping[str, Any] | None) -> Path | None:
     """Return where the photo of a stored item lies, or None for an item that came otherwise."""
     if not payload or "folder" not in payload or "path" not in payload:
         return None
+    if "path_hex" in payload:  # its name is not valid Unicode
+        return Path(os.fsdecode(bytes.fromhex(str(payload["path_hex"]))))
     return Path(str(payload["folder"])) / str(payload["path"])
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from h2q._typing import CodeArray
 from h2q.collections.base import Collection
 from h2q.errors import InvalidInputError
+from h2q.images import FoundPhoto
+from h2q.ingest.batches import in_batches
 from h2q.ingest.photo_files import (
     PhotoFile,
     content_hash,
     photo_id,
     photo_path,
-    relative_path,
+    readable,
     seen_in,
 )
 
@@ -30,8 +34,10 @@ class Plan:
     ----------
     new, changed : list of PhotoFile
         To be read and encoded.
-    moved : list of (PhotoFile, dict)
+    touched : list of (PhotoFile, dict)
         The content is the stored one; only the payload (new times, another folder) is renewed.
+    gone : list of str
+        Ids of the folder's items, under the prefix, whose files are no more.
     unchanged : int
         Files whose size and time are the stored ones.
     unreadable : list of (str, str)
@@ -40,48 +46,105 @@ class Plan:
 
     new: list[PhotoFile] = field(default_factory=list)
     changed: list[PhotoFile] = field(default_factory=list)
-    moved: list[tuple[PhotoFile, dict[str, Any]]] = field(default_factory=list)
+    touched: list[tuple[PhotoFile, dict[str, Any]]] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
     unchanged: int = 0
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
 
-def make_plan(collection: Collection, files: Sequence[PhotoFile]) -> Plan:
-    """Compare the files of a folder with what a collection holds.
+@dataclass(frozen=True)
+class Known:
+    """A stored item, to be known again by its content.
 
-    Size and time of change decide; where they differ, the content does (SHA-256).
+    Attributes
+    ----------
+    id : str or int
+    code : ndarray of shape (ceil(k / 8),)
+    seen : dict
+        What its payload knows from reading the picture.
+    """
+
+    id: Any
+    code: CodeArray
+    seen: dict[str, Any]
+
+
+def make_plan(collection: Collection, root: Path, prefix: str, found: Sequence[FoundPhoto]) -> Plan:
+    """Compare the photos of a folder with what a collection holds.
+
+    Size and time of change decide; where they differ, the content does (SHA-256). What the
+    collection holds of the folder is read once.
+
+    Parameters
+    ----------
+    collection : Collection
+    root : Path
+        The folder, absolute.
+    prefix : str
+        Of the ids.
+    found : sequence of FoundPhoto
+        What `h2q.images.find_photos` found in it.
 
     Raises
     ------
     InvalidInputError
         If an id already stands for another photo, of another folder, that still exists.
     """
-    plan = Plan()
-    remaining = iter(files)
-    while chunk := list(islice(remaining, _CHUNK)):
-        items = collection.get([file.id for file in chunk])
-        for file, item in zip(chunk, items, strict=True):
-            try:
-                _place(plan, file, None if item is None else item.payload or {})
-            except OSError as error:
-                plan.unreadable.append((str(file.path), error.strerror or str(error)))
+    plan, folder = Plan(), readable(str(root))
+    held: dict[Any, Mapping[str, Any]] = {}
+    for batch in collection.iterate(where={"folder": folder}):
+        held.update(zip(batch.ids, (payload or {} for payload in batch.payloads), strict=True))
+    others: list[PhotoFile] = []
+    for each in found:
+        name = readable(each.name)
+        item_id = photo_id(prefix, name)
+        stored = held.get(item_id)
+        if stored is not None:
+            del held[item_id]
+            if stored.get("size") == each.size and stored.get("mtime_ns") == each.mtime_ns:
+                plan.unchanged += 1
+                continue
+        if each.error is not None:
+            plan.unreadable.append((readable(str(root / each.name)), each.error))
+            continue
+        file = PhotoFile(item_id, root, each.name, each.size, each.mtime_ns)
+        if stored is None:
+            others.append(file)
+        else:
+            _place(plan, file, stored)
+    for part in in_batches(others, _CHUNK):
+        for file, item in zip(part, collection.get([file.id for file in part]), strict=True):
+            if item is None:
+                plan.new.append(file)
+            else:
+                _place(plan, file, item.payload or {})
+    plan.gone = [
+        str(item_id)
+        for item_id, stored in held.items()
+        # Another prefix is not ours.
+        if item_id == photo_id(prefix, str(stored.get("path"))) and _is_gone(photo_path(stored))
+    ]
     return plan
 
 
-def vanished(collection: Collection, folder: Path, prefix: str) -> Iterator[str]:
-    """Ids of the items that came from `folder` under `prefix` and whose files are gone.
+def known_by_content(collection: Collection, files: Sequence[PhotoFile]) -> dict[str, Known]:
+    """Items of the collection by their SHA-256, those alone that may be one of the files."""
+    sizes = {file.size for file in files}
+    known: dict[str, Known] = {}
+    if not sizes or not len(collection):
+        return known
+    for batch in collection.iterate():
+        for item_id, code, stored in zip(batch.ids, batch.codes, batch.payloads, strict=True):
+            if stored and stored.get("size") in sizes and "sha256" in stored:
+                seen = seen_in(stored)
+                known.setdefault(str(stored["sha256"]), Known(item_id, np.array(code), seen))
+    return known
 
-    A file that merely cannot be looked at (a locked folder, say) does not count as gone.
-    """
-    for batch in collection.iterate(where={"folder": str(folder)}):
-        for item_id, stored in zip(batch.ids, batch.payloads, strict=True):
-            path = photo_path(stored)
-            if path is None or item_id != photo_id(prefix, relative_path(path, folder)):
-                continue  # another prefix, or not ours
-            if _is_gone(path):
-                yield str(item_id)
 
-
-def _is_gone(path: Path) -> bool:
+def _is_gone(path: Path | None) -> bool:
+    """Whether a file is no more; one that merely cannot be looked at (a locked folder) is not."""
+    if path is None:
+        return False
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -91,24 +154,18 @@ def _is_gone(path: Path) -> bool:
     return False
 
 
-def _place(plan: Plan, file: PhotoFile, stored: Mapping[str, Any] | None) -> None:
-    if stored is None:
-        plan.new.append(file)
+def _place(plan: Plan, file: PhotoFile, stored: Mapping[str, Any]) -> None:
+    try:
+        digest = content_hash(file.path) if stored.get("size") == file.size else None
+    except OSError as error:
+        plan.unreadable.append((readable(str(file.path)), error.strerror or str(error)))
         return
-    status = file.path.stat()
-    same_place = photo_path(stored) == file.path
-    same_look = (stored.get("size"), stored.get("mtime_ns")) == (status.st_size, status.st_mtime_ns)
-    if same_place and same_look:
-        plan.unchanged += 1
-        return
-    digest = content_hash(file.path) if stored.get("size") == status.st_size else None
     if digest is not None and digest == stored.get("sha256"):
-        seen = seen_in(stored)
-        payload = file.payload(status.st_size, status.st_mtime_ns, digest, seen)
-        plan.moved.append((file, payload))
+        payload = file.payload(file.size, file.mtime_ns, digest, seen_in(stored))
+        plan.touched.append((file, payload))
         return
     other = photo_path(stored)
-    if not same_place and other is not None and other.exists():
+    if other is not None and other != file.path and other.exists():
         raise InvalidInputError(
             f"the id {file.id!r} already stands for {other}; to index {file.folder} into the same "
             "collection, give it a prefix of its own (--prefix)"

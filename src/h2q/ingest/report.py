@@ -33,12 +33,16 @@ class IndexReport:
     updated : int
         Items whose file had other content.
     renewed : int
-        Items of the same content whose file was touched or moved: only the payload was written.
+        Items of the same content whose file was touched, moved or renamed: nothing was embedded.
     unchanged : int
     skipped : list of Skipped
         Files that could not be read. An item stored for such a file earlier stays.
     removed : int
         Items whose file is gone (with `prune`).
+    gone : int
+        Items whose file is gone and that stay (without `prune`).
+    passed_over : dict of str to int
+        Films, counted by their suffix.
     """
 
     added: int = 0
@@ -47,6 +51,8 @@ class IndexReport:
     unchanged: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     removed: int = 0
+    gone: int = 0
+    passed_over: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Values that JSON can hold."""

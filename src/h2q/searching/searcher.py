@@ -1,24 +1,39 @@
-"""Search a collection with a photo, embeddings, or one of its own items."""
+"""Search a collection with photos, words, embeddings, or its own items."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from h2q._closing import Closing
 from h2q._typing import Array, StrPath
+from h2q.codes import hamming_distances, unpack_signs
 from h2q.collections import open_collection
-from h2q.collections.base import Id, Rank, Where
-from h2q.errors import InvalidInputError
-from h2q.images import read_image
-from h2q.ingest.encoder import PhotoEncoder, load_hasher
-from h2q.ingest.models import kept_model
+from h2q.collections.base import Collection, Id, Rank, Where
+from h2q.encoders import TextEncoder
+from h2q.errors import ImageError, InvalidInputError
+from h2q.images import read_photo
+from h2q.ingest.encoder import CodedEncoder, Encoder, PhotoEncoder, load_hasher
+from h2q.ingest.models import kept_encoder
 from h2q.ingest.photo_files import photo_path
 from h2q.rowfiles.embeddings import load_embeddings
+
+#: Neighbours where nothing else is said.
+DEFAULT_K: Final = 10
+#: How strongly "not like this" counts beside "like this".
+_AGAINST: Final = 0.5
+#: Results as near to a better one as this share of the bits are near-duplicates of it.
+_NEAR: Final = 1 / 16
+#: Hits looked through at most for distinct ones.
+_LOOKED_THROUGH: Final = 100_000
+#: Suffixes of files of embeddings, each row of which is a query.
+EMBEDDINGS: Final = (".npy", ".npz", ".fbin", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -30,26 +45,41 @@ class Query:
     name : str
     row : ndarray
         A packed code, or a real row.
-    path : Path or None
-        Its picture.
-    own_id : str or int or None
-        Its id, where it is an item of the collection; it is not its own neighbour.
+    paths : tuple of Path
+        Its pictures, those that it is like.
+    own_ids : frozenset of str or int
+        Items of the collection that it was made of; they are not their own neighbours.
     """
 
     name: str
     row: Array
-    path: Path | None = None
-    own_id: Id | None = None
+    paths: tuple[Path, ...] = ()
+    own_ids: frozenset[Id] = frozenset()
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A neighbour."""
+    """A neighbour.
+
+    Attributes
+    ----------
+    id : str or int
+    distance : int
+        Hamming distance in bits.
+    score : float or None
+        By the rank (`h2q.collections.base.Neighbours`); None where codes were compared.
+    payload : dict or None
+    """
 
     id: Id
     distance: int
     score: float | None
     payload: dict[str, Any] | None
+
+    @property
+    def path(self) -> Path | None:
+        """Its photo, where it came from one."""
+        return photo_path(self.payload)
 
 
 @dataclass(frozen=True)
@@ -58,7 +88,12 @@ class Result:
 
     query: str
     hits: list[Hit]
-    path: Path | None = None
+    paths: tuple[Path, ...] = field(default=())
+
+    @property
+    def path(self) -> Path | None:
+        """The query's picture, the first of them."""
+        return self.paths[0] if self.paths else None
 
     def to_dict(self) -> dict[str, Any]:
         """Values that JSON can hold."""
@@ -72,38 +107,50 @@ class Result:
 
 
 class Searcher(Closing):
-    """A collection, open for reading, and its model, loaded when a photo is asked about.
+    """A collection and its model or encoder, which is loaded when a photo is asked about.
 
     Parameters
     ----------
-    uri : str
-        The collection.
+    uri : str or Collection
+        The collection; an address is opened for reading, and closed in the end.
     model : path, optional
         For a collection that keeps none.
+    encoder : str, optional
+        Where the collection's encoder is now, if not where it was.
     device : str
         Where the network runs.
     """
 
-    def __init__(self, uri: str, *, model: StrPath | None = None, device: str = "auto") -> None:
-        self.collection = open_collection(uri, mode="r")
-        self._model, self._device = model, device
-        self._encoder: PhotoEncoder | None = None
+    def __init__(
+        self,
+        uri: str | Collection,
+        *,
+        model: StrPath | None = None,
+        encoder: str | None = None,
+        device: str = "auto",
+    ) -> None:
+        self._owns = isinstance(uri, str)
+        self.collection = open_collection(uri, mode="r") if isinstance(uri, str) else uri
+        self._model, self._encoder_name, self._device = model, encoder, device
+        self._encoder: Encoder | None = None
 
     @property
-    def encoder(self) -> PhotoEncoder:
-        """The model."""
+    def encoder(self) -> Encoder:
+        """What turns photos into codes."""
         if self._encoder is None:
-            hasher = load_hasher(self._model) if self._model else kept_model(self.collection)
-            self._encoder = PhotoEncoder(hasher, self._device)
+            if self._model:
+                self._encoder = PhotoEncoder(load_hasher(self._model), self._device)
+            else:
+                self._encoder = kept_encoder(
+                    self.collection, encoder=self._encoder_name, device=self._device
+                )
         return self._encoder
 
-    def image(self, image: Image.Image, name: str = "image") -> Query:
-        """Make a query of a picture, read as `h2q.images.read_image` reads its file."""
-        rows = self.encoder.embed([self.encoder.prepare(read_image(image, name=name))])
-        # A collection with a quantizer of its own rotates; without one the model's rotation is it.
-        if self.collection.quantizer is None:
-            rows = self.encoder.rotate(rows)
-        return Query(name, rows[0])
+    # ------------------------------------------------------------------ queries
+
+    def image(self, image: Image.Image | NDArray[Any], name: str = "image") -> Query:
+        """Make a query of a picture that is open: it gives what its file would."""
+        return Query(name, self._row(image, name))
 
     def file(self, path: StrPath, *, key: str | None = None) -> list[Query]:
         """Make queries of a photo, or of each row of a file of embeddings.
@@ -115,10 +162,11 @@ class Searcher(Closing):
         """
         path = Path(path)
         if not path.exists():
-            raise InvalidInputError(f"there is no query {path}")
-        if path.suffix.lower() not in (".npy", ".npz"):
-            query = self.image(read_image(path), str(path))
-            return [Query(query.name, query.row, path)]
+            raise InvalidInputError(
+                f"there is no query {path}; give a photo, a file of embeddings or the id of an item"
+            )
+        if path.suffix.lower() not in EMBEDDINGS:
+            return [Query(str(path), self._row(path, str(path)), (path,))]
         embeddings = load_embeddings(path, key=key)
         name = path.name
         return [
@@ -134,68 +182,227 @@ class Searcher(Closing):
         InvalidInputError
             If it holds no such item.
         """
-        candidates: list[Id] = [item_id]
-        if isinstance(item_id, str) and item_id.lstrip("-").isdecimal():
-            candidates.append(int(item_id))  # a command line cannot tell 7 from "7"
-        for item in self.collection.get(candidates):
+        for item in self.collection.get(_readings(item_id)):
             if item is not None:
-                return [Query(str(item.id), item.code, photo_path(item.payload), item.id)]
+                path = photo_path(item.payload)
+                paths = () if path is None else (path,)
+                return [Query(str(item.id), item.code, paths, frozenset([item.id]))]
         raise InvalidInputError(f"the collection {self.collection.uri} holds no item {item_id!r}")
+
+    def text(self, text: str) -> Query:
+        """Make a query of words, where the encoder understands them.
+
+        Raises
+        ------
+        InvalidInputError
+            If it does not.
+        """
+        coder = self.encoder
+        inner = coder.encoder if isinstance(coder, CodedEncoder) else coder
+        if not isinstance(inner, TextEncoder):
+            raise InvalidInputError(
+                f"the collection {self.collection.uri} was made with a model of photos alone; to "
+                "search by text, make it with a pair of networks: --encoder onnx:FILE"
+            )
+        return Query(f"“{text}”", inner.embed_texts([text])[0])
+
+    def any_of(self, wanted: StrPath | Image.Image | NDArray[Any] | int | Query) -> Query:
+        """Make one query of what people have at hand: a photo's path, a picture, an item's id."""
+        if isinstance(wanted, Query):
+            return wanted
+        if isinstance(wanted, Image.Image) or (isinstance(wanted, np.ndarray) and wanted.ndim > 1):
+            return self.image(wanted)
+        if isinstance(wanted, np.ndarray):
+            return Query("row", wanted)
+        if not isinstance(wanted, int) and Path(wanted).is_file():
+            found = self.file(wanted)
+            if len(found) != 1:
+                raise InvalidInputError(f"{wanted}: {len(found)} rows; give one query at a time")
+            return found[0]
+        item_id: Id = wanted if isinstance(wanted, int) else str(wanted)
+        if any(item is not None for item in self.collection.get(_readings(item_id))):
+            return self.stored_item(item_id)[0]
+        raise InvalidInputError(
+            f"{wanted}: neither a photo nor the id of an item of {self.collection.uri}"
+        )
+
+    def combined(self, like: Sequence[Query], unlike: Sequence[Query] = ()) -> Query:
+        """Make one query of several: their mean, away from what it should not be like.
+
+        Each counts alike, as its rotated row of length sqrt(k); what is unlike counts half.
+
+        Parameters
+        ----------
+        like : sequence of Query
+            At least one.
+        unlike : sequence of Query
+
+        Raises
+        ------
+        InvalidInputError
+            If nothing is left: the two are the same.
+        """
+        if not like:
+            raise InvalidInputError("give at least one photo that the results should be like")
+        if len(like) == 1 and not unlike:
+            return like[0]
+        z = np.mean([self._rotated(query.row) for query in like], axis=0)
+        if unlike:
+            z = z - _AGAINST * np.mean([self._rotated(query.row) for query in unlike], axis=0)
+        if np.linalg.norm(z) < 1e-3 * np.sqrt(len(z)):
+            raise InvalidInputError("nothing is left of the query: both sides are the same")
+        name = " + ".join(query.name for query in like)
+        name += "".join(f" - {query.name}" for query in unlike)
+        paths = tuple(path for query in like for path in query.paths)
+        own = frozenset(item_id for query in (*like, *unlike) for item_id in query.own_ids)
+        return Query(name, self._unrotated(z.astype(np.float32)), paths, own)
+
+    # ------------------------------------------------------------------ searching
 
     def search(
         self,
         queries: Sequence[Query],
         *,
-        k: int = 10,
+        k: int | None = None,
         radius: int | None = None,
         where: Where | None = None,
         rank: Rank | None = None,
         oversample: int | None = None,
+        distinct: bool = False,
     ) -> list[Result]:
         """Find the neighbours of each query.
 
         Parameters
         ----------
         queries : sequence of Query
-        k : int
-            Neighbours; ignored with a radius.
+        k : int, optional
+            Neighbours at most; 10 by default, all with a radius.
         radius : int, optional
-            All items within so many bits, inclusive.
+            Items within so many bits, inclusive.
         where : mapping, optional
             Only items whose payload meets this (`h2q.collections.filters`).
         rank, oversample : optional
             As `h2q.collections.Collection.search` takes them.
+        distinct : bool
+            Leave out what is nearly the same as a better result: of the same content, or with a
+            code within a sixteenth of the bits.
         """
-        import numpy as np
-
-        if not queries:
-            return []
-        rows = np.stack([query.row for query in queries])
-        spare = any(query.own_id is not None for query in queries)
-        if radius is not None:
-            found = self.collection.within(rows, radius, where=where)
-        else:
-            found = self.collection.search(
-                rows, k + spare, where=where, rank=rank, oversample=oversample
-            )
-        results = []
-        for place, query in enumerate(queries):
-            scores = None if found.scores is None else found.scores[place]
-            ids = found.ids[place]
-            items = self.collection.get(ids)
-            hits = [
-                Hit(
-                    item_id,
-                    int(found.distances[place][i]),
-                    None if scores is None else float(scores[i]),
-                    item.payload if item is not None else None,
-                )
-                for i, (item_id, item) in enumerate(zip(ids, items, strict=True))
-                if item_id != query.own_id
-            ]
-            results.append(Result(query.name, hits if radius is not None else hits[:k], query.path))
-        return results
+        return [
+            self._search_one(query, k, radius, where, rank, oversample, distinct)
+            for query in queries
+        ]
 
     def close(self) -> None:
         """Release the collection."""
-        self.collection.close()
+        if self._owns:
+            self.collection.close()
+
+    def _search_one(
+        self,
+        query: Query,
+        k: int | None,
+        radius: int | None,
+        where: Where | None,
+        rank: Rank | None,
+        oversample: int | None,
+        distinct: bool,
+    ) -> Result:
+        rows = np.asarray(query.row)[None, :]
+        if k is None and radius is None:
+            k = DEFAULT_K
+        asked = None if k is None else k + len(query.own_ids)
+        while True:
+            if radius is not None:
+                found = self.collection.within(rows, radius, where=where)
+            else:
+                asked = DEFAULT_K if asked is None else asked
+                found = self.collection.search(
+                    rows, asked, where=where, rank=rank, oversample=oversample
+                )
+            ids, scores = found.ids[0], None if found.scores is None else found.scores[0]
+            places = [i for i, item_id in enumerate(ids) if item_id not in query.own_ids]
+            if distinct:
+                places = self._distinct([ids[i] for i in places], places, k)
+            elif k is not None:
+                places = places[:k]
+            enough = k is None or len(places) >= k or radius is not None
+            if enough or asked is None or len(ids) < asked or asked >= _LOOKED_THROUGH:
+                break
+            asked *= 4
+        items = self.collection.get([ids[i] for i in places])
+        hits = [
+            Hit(
+                ids[i],
+                int(found.distances[0][i]),
+                None if scores is None else float(scores[i]),
+                item.payload if item is not None else None,
+            )
+            for i, item in zip(places, items, strict=True)
+        ]
+        return Result(query.name, hits, query.paths)
+
+    def _distinct(self, ids: Sequence[Id], places: Sequence[int], k: int | None) -> list[int]:
+        """Keep the places of items that are not nearly the same as one before them."""
+        radius = int(self.collection.n_bits * _NEAR)
+        kept: list[int] = []
+        codes: list[NDArray[np.uint8]] = []
+        contents: set[str] = set()
+        for place, item in zip(places, self.collection.get(list(ids)), strict=True):
+            if item is None:
+                continue
+            content = str((item.payload or {}).get("sha256", ""))
+            if content and content in contents:
+                continue
+            if codes and hamming_distances(item.code[None, :], np.stack(codes)).min() <= radius:
+                continue
+            kept.append(place)
+            codes.append(item.code)
+            contents.add(content)
+            if k is not None and len(kept) == k:
+                break
+        return kept
+
+    # ------------------------------------------------------------------ rows
+
+    def _row(self, source: Any, name: str) -> NDArray[np.float32]:
+        photo = read_photo(source, name=name, draft_side=self.encoder.draft_side)
+        try:
+            prepared = self.encoder.prepare(photo.image)
+        except Exception as error:  # of one odd picture, whatever it is
+            raise ImageError(f"{name}: cannot be prepared for the network ({error})") from error
+        rows = self.encoder.embed([prepared])
+        # A collection with a quantizer of its own rotates; without one the model's rotation is it.
+        if self.collection.quantizer is None:
+            rows = self.encoder.rotate(rows)
+        row: NDArray[np.float32] = rows[0]
+        return row
+
+    def _rotated(self, row: Array) -> NDArray[np.float32]:
+        """Row of a query on the sqrt(k) sphere, rotated; of a code, its signs."""
+        row = np.asarray(row)
+        if row.dtype == np.uint8:
+            signs: NDArray[np.float32] = unpack_signs(row[None, :], self.collection.n_bits)[0]
+            return signs
+        quantizer = self.collection.quantizer
+        rows = row[None, :] if quantizer is None else np.asarray(quantizer.rotate(row[None, :]))
+        rotated: NDArray[np.float32] = rows[0] * (len(rows[0]) ** 0.5 / np.linalg.norm(rows[0]))
+        return rotated
+
+    def _unrotated(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a row that the collection rotates to `z`."""
+        quantizer: Any = self.collection.quantizer
+        if quantizer is None:
+            return z
+        row = z @ np.asarray(quantizer.rotation_).T
+        if quantizer.components_ is not None:
+            mean = np.asarray(quantizer.mean_)
+            row = mean + row @ np.asarray(quantizer.components_)
+        unrotated: NDArray[np.float32] = np.asarray(row, dtype=np.float32)
+        return unrotated
+
+
+def _readings(item_id: Id) -> list[Id]:
+    """Ids that a text may mean: a command line cannot tell 7 from "7"."""
+    if isinstance(item_id, str) and item_id.lstrip("-").isdecimal():
+        return [item_id, int(item_id)]
+    return [item_id]

@@ -14,7 +14,7 @@ from h2q.codes import hamming_distances
 from h2q.collections import Collection
 from h2q.errors import CompatibilityError, InvalidInputError
 from h2q.images import read_image
-from h2q.ingest import IndexReport, PhotoEncoder, index_folder
+from h2q.ingest import IndexReport, PhotoEncoder, index_folder, photo_path
 from tests.ingest.folders.photo_files import save_photo
 
 
@@ -172,16 +172,23 @@ def test_too_large_photos_are_skipped(
     assert "100 x 100" in report.skipped[0].reason
 
 
-def test_names_that_are_not_unicode_are_skipped(
+def test_names_that_are_not_unicode_are_found_again(
     photos: Path, collection: Collection, encoder: PhotoEncoder
 ) -> None:
-    raw = os.fsencode(photos) + b"/bad\xff.png"
+    raw = os.fsencode(photos) + b"/caf\xe9.png"
+    content = save_photo(photos / "accent.png", 77).read_bytes()
+    (photos / "accent.png").unlink()
     with open(raw, "wb") as file:  # noqa: PTH123 (a bytes path)
-        file.write((photos / "top0.png").read_bytes())
-    report = index_folder(photos, collection, encoder)
-    assert report.added == 12
-    assert "not valid Unicode" in report.skipped[0].reason
-    report.skipped[0].path.encode()  # can be printed
+        file.write(content)
+    assert counts(index_folder(photos, collection, encoder)) == (13, 0, 0, 0, 0, 0)
+    (item,) = collection.get([r"caf\xe9.png"])
+    assert item is not None
+    path = photo_path(item.payload)
+    assert path is not None
+    assert path.read_bytes() == content
+    assert counts(index_folder(photos, collection, encoder)) == (0, 0, 0, 13, 0, 0)
+    os.unlink(raw)  # noqa: PTH108
+    assert index_folder(photos, collection, encoder, prune=True).removed == 1
 
 
 def test_moved_folder_is_recognised_by_content(
@@ -275,3 +282,101 @@ def test_a_collection_that_keeps_rows_gets_them(
         assert found.ids[0][0] == "cats/3.png"
         assert found.scores is not None
         assert found.scores[0][0] == pytest.approx(1, abs=1e-3)
+
+
+class Counting:
+    """The model, counting the photos it sees."""
+
+    def __init__(self, encoder: PhotoEncoder) -> None:
+        self._encoder, self.seen = encoder, 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._encoder, name)
+
+    def embed(self, prepared: list[object]) -> object:
+        self.seen += len(prepared)
+        return self._encoder.embed(prepared)  # type: ignore[arg-type]
+
+
+def test_moved_renamed_and_copied_photos_are_not_embedded_again(
+    photos: Path, collection: Collection, encoder: PhotoEncoder
+) -> None:
+    shutil.copy(photos / "top0.png", photos / "same.png")  # twice in one run: embedded once
+    counting = Counting(encoder)
+    index_folder(photos, collection, counting, batch_size=4)  # type: ignore[arg-type]
+    assert counting.seen <= 13
+    before = {item_id: collection.get([item_id])[0] for item_id in collection}
+    counting.seen = 0
+    (photos / "cats").rename(photos / "felines")
+    (photos / "top1.png").rename(photos / "Été 🐈.png")
+    shutil.copy(photos / "top0.png", photos / "copy.png")
+    report = index_folder(photos, collection, counting)  # type: ignore[arg-type]
+    assert counting.seen == 0
+    assert (report.added, report.renewed, report.unchanged, report.gone) == (1, 7, 6, 0)
+    assert len(collection) == 14
+    assert "cats/0.png" not in collection
+    for new, old in [("felines/0.png", "cats/0.png"), ("Été 🐈.png", "top1.png")]:
+        item, was = collection.get([new])[0], before[old]
+        assert item is not None
+        assert was is not None
+        np.testing.assert_array_equal(item.code, was.code)
+        assert (item.payload or {})["width"] == 12
+    assert collection.count({"label": "felines"}) == 6
+    assert counts(index_folder(photos, collection, encoder)) == (0, 0, 0, 14, 0, 0)
+
+
+def test_what_keeps_rows_embeds_moved_photos_again(
+    photos: Path, tmp_path: Path, model: Path, encoder: PhotoEncoder
+) -> None:
+    with open_collection(tmp_path / "k.h2q", n_bits=16, model=model, keep="scale") as collection:
+        index_folder(photos, collection, encoder)
+        (photos / "top1.png").rename(photos / "renamed.png")
+        report = index_folder(photos, collection, encoder)
+        assert (report.added, report.renewed, report.gone) == (0, 1, 0)
+        assert "top1.png" not in collection
+        assert len(collection) == 12
+
+
+def test_photos_that_are_gone_are_counted(
+    photos: Path, collection: Collection, encoder: PhotoEncoder
+) -> None:
+    index_folder(photos, collection, encoder)
+    (photos / "top1.png").unlink()
+    assert index_folder(photos, collection, encoder).gone == 1
+    report = index_folder(photos, collection, encoder, prune=True)
+    assert (report.gone, report.removed) == (0, 1)
+
+
+def test_what_is_no_readable_photo_is_told_by_name(
+    photos: Path, collection: Collection, encoder: PhotoEncoder
+) -> None:
+    for name in ("IMG_1.CR2", "IMG_2.cr2", "film.MOV", "film2.mov", "list.txt", "art.psd"):
+        (photos / name).write_bytes(b"x")
+    report = index_folder(photos, collection, encoder)
+    assert report.added == 12
+    assert sorted(Path(each.path).name for each in report.skipped) == [
+        "IMG_1.CR2",
+        "IMG_2.cr2",
+        "art.psd",
+    ]
+    assert "RAW" in report.skipped[0].reason
+    assert report.passed_over == {".mov": 2}
+    for path in photos.rglob("*.[pj][np]g"):
+        path.unlink()
+    with pytest.raises(InvalidInputError, match=r"no image.*but .*2 \.cr2"):
+        index_folder(photos, collection, encoder)
+
+
+def test_one_odd_picture_is_not_the_end(
+    photos: Path, collection: Collection, encoder: PhotoEncoder
+) -> None:
+    class Picky(Counting):
+        def prepare(self, image: Image.Image) -> object:
+            if image.width == 13:
+                raise MemoryError("78 GB")
+            return self._encoder.prepare(image)
+
+    Image.new("RGB", (13, 13)).save(photos / "odd.png")
+    report = index_folder(photos, collection, Picky(encoder))  # type: ignore[arg-type]
+    assert counts(report)[0] == 12
+    assert "78 GB" in report.skipped[0].reason
