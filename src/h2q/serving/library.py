@@ -20,10 +20,11 @@ from h2q._closing import Closing
 from h2q._typing import Array, CodeArray
 from h2q.codes import check_codes, pack, unpack, unpack_signs
 from h2q.collections.base import Collection, Id, Item, Payload
+from h2q.encoders import TextEncoder
 from h2q.errors import CollectionError, InvalidInputError
 from h2q.evaluation import code_statistics
-from h2q.ingest.encoder import PhotoEncoder
-from h2q.ingest.models import kept_model
+from h2q.ingest.encoder import CodedEncoder, Encoder
+from h2q.ingest.models import kept_encoder
 from h2q.serving.batching import Batcher
 from h2q.serving.catalog import Catalog
 from h2q.serving.mapping import Method, coordinates
@@ -101,7 +102,7 @@ class Library(Closing):
     ) -> None:
         self.collection, self.settings, self.metrics = collection, settings, metrics
         self.side_file = side_file or side_file_of(collection.uri)
-        self._encoder: PhotoEncoder | None = None
+        self._encoder: Encoder | None = None
         self._embed: Batcher[Any, NDArray[np.float32]] | None = None
         self._encoder_lock = threading.Lock()
         self._catalog_lock = threading.Lock()
@@ -203,10 +204,10 @@ class Library(Closing):
         code: CodeArray = pack(rows)[0]
         return code
 
-    def _load_encoder(self) -> tuple[PhotoEncoder, Batcher[Any, NDArray[np.float32]]]:
+    def _load_encoder(self) -> tuple[Encoder, Batcher[Any, NDArray[np.float32]]]:
         with self._encoder_lock:
             if self._encoder is None or self._embed is None:
-                encoder = PhotoEncoder(kept_model(self.collection))
+                encoder = kept_encoder(self.collection)
                 rotates = self.collection.quantizer is None
 
                 def rows(prepared: list[Any]) -> Sequence[NDArray[np.float32]]:
@@ -277,9 +278,13 @@ class Library(Closing):
             return _Point(check_codes(code, n_bits))
         if query.vector is not None:
             return _Point(np.asarray([query.vector], dtype=np.float32))
-        raise InvalidInputError(
-            "this collection cannot be searched with words: it keeps no encoder of texts"
-        )
+        encoder, _ = self._load_encoder()
+        inner = encoder.encoder if isinstance(encoder, CodedEncoder) else encoder
+        if not isinstance(inner, TextEncoder):
+            raise InvalidInputError(
+                "this collection cannot be searched with words: it keeps no encoder of texts"
+            )
+        return _Point(inner.embed_texts([str(query.text)]))
 
     # Changing
 
