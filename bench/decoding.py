@@ -1,160 +1,200 @@
-"""What decoding codes is worth: ranking by expected embeddings, against signs and the cosine bound.
+"""What decoding codes is worth, on classes that were seen and on classes that were not.
 
-    python bench/decoding.py RUN NAME=SPEC ... [--seeds 0 1 2] [--out FOLDER]
+    python bench/decoding.py --data FOLDER --out FOLDER [--seeds 3] [--queries 300] [--text FILE]
 
-RUN is a folder of ``h2q paper run``, whose embeddings are used as they are; NAME=SPEC says where
-its data sets lie, as for that command. Of each training without a penalty: H²Q (graduated) is
-fitted on the training rows and `h2q.CodeDecoder` on the same rows. mAP@5000 in percent, expected
-over ties, of the queries against the database, by
+FOLDER holds ``embeddings_NAME.npz`` files as `bench/quantizers.py` takes them. Of each array, H²Q
+(graduated) is fitted on the training rows. mAP in percent, expected over ties, of the queries against
+the whole database, by
 
-- cosine: the real embeddings, the bound of what a code can say of them;
+- cosine: the real embeddings;
+- denoised: the real embeddings with the memory of the training rows that the decoder has (each row
+  half way to the mean of the training rows around it): what decoding ought to be held against;
 - hamming, asymmetric: codes alone;
-- decoded: codes alone, `CodeDecoder` with its default flip probability;
-- chosen: the same with the probability of best mAP among the validation items (each of them a
-  query against the others; the training rows would favour what remembers them).
+- decoded: codes alone, `h2q.CodeDecoder` with its default parameters, fitted on the training rows;
+- posterior: the same with ``trust=1``, the posterior mean.
 
-Written to the folder: ``decoding.csv`` (a row a value) and ``decoding.md`` (the table, with paired
-differences and the 95 % interval of the bootstrap that `h2q.experiments.intervals` describes).
+"unseen": the decoder and the memory have training rows of one half of the classes, and the queries are
+of the other half (after Sablayrolles et al., "How should we evaluate supervised hashing?", ICASSP
+2017); the database is whole. Both halves are asked, and each seed halves the classes anew.
+
+``--text``: a file with unlabelled `base` and `query` rows; 64, 128 and 256 bits of PCA; the share of the
+true 10 nearest by cosine among the first 10, with the decoder fitted on the base.
+
+Written to the output folder: ``decoding.csv`` (a row a value).
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import sys
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
+from rich.progress import Progress
+from scipy import stats
 
 from h2q import CodeDecoder, HouseholderQuantizer
-from h2q.codes import pack
-from h2q.datasets import Dataset, load_dataset
-from h2q.evaluation import Ranking, evaluate, mean_average_precision
-from h2q.experiments import Result, Source, read_results
-from h2q.experiments.embeddings import Embeddings, load_embeddings
-from h2q.experiments.intervals import bootstrap
-from h2q.experiments.judging import rotate
-from h2q.experiments.provenance import TRAINING, source_digest
-from h2q.experiments.training import labels_of
+from h2q.codes import unpack_signs
+from h2q.evaluation import mean_average_precision
+from quantizers import Case, load_cases
 
-TOP = 5000
-FLIPS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
-RANKINGS = ("cosine", "hamming", "asymmetric", "decoded", "chosen")
+NAMES = ("cosine", "denoised", "hamming", "asymmetric", "decoded", "posterior")
 Rows = NDArray[np.float32]
+Value = tuple[str, str, int, str, float]
+
+
+def denoised(rows: Rows, memory: Rows, decoder: CodeDecoder) -> Rows:
+    """Real rows drawn towards the rows of a memory that are near, as the decoder draws signs."""
+    k = rows.shape[1]
+    memory = np.sqrt(k) * memory / np.linalg.norm(memory, axis=1, keepdims=True)
+    rows = np.sqrt(k) * rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    logits = (rows @ memory.T - k) / decoder.spread**2  # both have norm sqrt(k)
+    highest = logits.max(axis=1, keepdims=True)
+    weights = np.exp(logits - highest)
+    near = weights @ memory / weights.sum(axis=1, keepdims=True)
+    return np.asarray(decoder.trust * near + (1 - decoder.trust) * rows, dtype=np.float32)
+
+
+def judge(case: Case, seed: int) -> list[Value]:
+    """Return every value of one case."""
+    quantizer = HouseholderQuantizer(random_state=seed).fit(case.rows["train"])
+    rows = {part: np.asarray(quantizer.rotate(z)) for part, z in case.rows.items()}
+    train = case.labels["train"]
+    classes = np.unique(train)
+    half = np.random.default_rng(seed).permutation(classes)[: len(classes) // 2]
+    known = np.isin(train, half)
+    asked = np.isin(case.labels["query"], half)
+    everything = (np.ones(len(train), bool), np.ones(len(asked), bool))
+    values: list[Value] = []
+    for name, parts in (
+        ("seen", [everything]),
+        ("unseen", [(known, ~asked), (~known, asked)]),
+    ):
+        found: dict[str, list[float]] = defaultdict(list)
+        for memory, queries in parts:
+            for ranking, value in rankings(case, rows, memory, queries, seed).items():
+                found[ranking].append(value)
+        values += [(case.name, name, seed, r, float(np.mean(v))) for r, v in found.items()]
+    return values
+
+
+def rankings(
+    case: Case,
+    rows: dict[str, Rows],
+    memory: NDArray[np.bool_],
+    asked: NDArray[np.bool_],
+    seed: int,
+) -> dict[str, float]:
+    """Return mAP in percent by ranking, of some queries, with a memory of some training rows."""
+    kept = rows["train"][memory]
+    query, database = rows["query"][asked], rows["database"]
+    labels = (case.labels["query"][asked], case.labels["database"])
+    decoders = {
+        "decoded": CodeDecoder(random_state=seed).fit(kept),
+        "posterior": CodeDecoder(trust=1.0, random_state=seed).fit(kept),
+    }
+    found = {
+        name: mean_average_precision(query, database, *labels, ranking=name)
+        for name in ("cosine", "hamming", "asymmetric")
+    }
+    for name, decoder in decoders.items():
+        found[name] = mean_average_precision(
+            query, database, *labels, ranking="decoded", decoder=decoder
+        )
+    memory_rows = decoders["decoded"].prototypes_
+    found["denoised"] = mean_average_precision(
+        query, denoised(database, memory_rows, decoders["decoded"]), *labels, ranking="cosine"
+    )
+    return {name: 100 * value for name, value in found.items()}
+
+
+def show(values: list[Value]) -> None:
+    """Print the tables as Markdown."""
+    found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for case, kind, _, ranking, value in values:
+        found[kind, case, ranking].append(value)
+    means = {key: float(np.mean(each)) for key, each in found.items()}
+    cases = list(dict.fromkeys(case for case, *_ in values))
+    sets = sorted({case.partition("/")[0] for case in cases})
+    groups = {name: [c for c in cases if c.startswith(f"{name}/")] for name in sets}
+    groups["all"] = cases
+    print_row("data", "classes", *NAMES)
+    print_row(*["---"] * (2 + len(NAMES)))
+    for kind in ("seen", "unseen"):
+        for group, chosen in groups.items():
+            cells = [np.mean([means[kind, c, name] for c in chosen]) for name in NAMES]
+            print_row(f"{group} ({len(chosen)})", kind, *(f"{cell:.2f}" for cell in cells))
+    print()
+    print_row("difference", "classes", "data", "mean", "95 %", "least", "cases ahead")
+    print_row(*["---"] * 7)
+    for first, second in (
+        ("decoded", "asymmetric"), ("posterior", "asymmetric"),
+        ("decoded", "cosine"), ("decoded", "denoised"),
+    ):  # fmt: skip
+        for kind in ("seen", "unseen"):
+            for group, chosen in groups.items():
+                gaps = np.array([means[kind, c, first] - means[kind, c, second] for c in chosen])
+                n = len(gaps)
+                width = stats.t.ppf(0.975, n - 1) * gaps.std(ddof=1) / np.sqrt(n)
+                numbers = (f"{gaps.mean():+.2f}", f"± {width:.2f}", f"{gaps.min():+.2f}")
+                ahead = f"{int((gaps > 0).sum())} of {n}"
+                print_row(f"{first} - {second}", kind, group, *numbers, ahead)
+    print("\n±: 95 % t interval over the cases.")
+
+
+def print_row(*cells: str) -> None:
+    """Print a row of a table."""
+    print("| " + " | ".join(cells) + " |")
+
+
+def text(path: Path) -> None:
+    """Print recall@10 of unlabelled rows."""
+    with np.load(path, allow_pickle=False) as file:
+        base, query = file["base"].astype(np.float32), file["query"].astype(np.float32)
+    truth = np.argsort(-(query @ base.T), axis=1)[:, :10]
+    print("\n| unlabelled, bits | asymmetric | decoded | posterior |\n|---|---|---|---|")
+    for n_bits in (64, 128, 256):
+        quantizer = HouseholderQuantizer(n_bits, random_state=0).fit(base)
+        rows, codes = np.asarray(quantizer.rotate(base)), quantizer.transform(base)
+        rotated = np.asarray(quantizer.rotate(query))
+        sides = {"asymmetric": unpack_signs(codes, n_bits)}
+        for name, trust in (("decoded", 0.5), ("posterior", 1.0)):
+            sides[name] = CodeDecoder(trust=trust, random_state=0).fit(rows).decode(codes)
+        shares = []
+        for side in sides.values():
+            first = np.argsort(-(rotated @ side.T), axis=1)[:, :10]
+            hits = [len(np.intersect1d(a, b)) for a, b in zip(first, truth, strict=True)]
+            shares.append(f"{10 * np.mean(hits):.1f}")
+        print(f"| {path.stem}, {n_bits} | " + " | ".join(shares) + " |")
 
 
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path)
-    parser.add_argument("datasets", nargs="+", type=Source.parse, metavar="NAME=SPEC")
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
-    parser.add_argument("--digest", help="of the source that trained, where that was another")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of embeddings_*.npz")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
-    given = parser.parse_args()
-    datasets = {source.name: load_dataset(source.spec) for source in given.datasets}
-    digest = given.digest or source_digest(TRAINING)
-    jobs = {
-        r.job: r
-        for r in read_results(given.run)
-        if r.quantization == "none" and r.seed in given.seeds and r.dataset in datasets
-    }
-    values: list[tuple[Result, str, float]] = []
-    missing = 0
-    for job, result in track(jobs.items(), description="trainings"):
-        path = given.run / "embeddings" / f"{job}.safetensors"
-        dataset = datasets[result.dataset]
-        embeddings = load_embeddings(path, labels_of(dataset), digest)
-        if embeddings is None:
-            missing += 1
-            continue
-        values += [(result, name, value) for name, value in judge(embeddings, dataset, result.seed)]
-    if not values:
-        parser.error(f"{given.run} keeps no embeddings of this source and these data sets")
-    given.out.mkdir(parents=True, exist_ok=True)
-    with (given.out / "decoding.csv").open("w", newline="") as file:
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--queries", type=int, help="N evenly spaced queries of each case; all")
+    parser.add_argument("--cases", default="*/???_*", help="shell pattern, such as 'cifar10/*'")
+    parser.add_argument("--text", type=Path, help="file of unlabelled rows, base and query")
+    args = parser.parse_args()
+    cases = load_cases(args.data, args.cases, args.queries)
+    values: list[Value] = []
+    with Progress(disable=not sys.stderr.isatty()) as progress:
+        for case in progress.track(cases):
+            for seed in range(args.seeds):
+                values += judge(case, seed)
+    args.out.mkdir(parents=True, exist_ok=True)
+    with (args.out / "decoding.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("dataset", "loss", "bits", "seed", "ranking", "map_percent"))
-        for result, name, value in values:
-            key = (result.dataset, result.loss, result.bits, result.seed)
-            writer.writerow((*key, name, f"{100 * value:.4f}"))
-    text = summary(values)
-    if missing:
-        text += f"\n{missing} trainings have no embeddings of this source and were left out.\n"
-    (given.out / "decoding.md").write_text(text, encoding="utf-8")
-    print(text)
-
-
-def judge(embeddings: Embeddings, dataset: Dataset, seed: int) -> list[tuple[str, float]]:
-    """Mean average precision of one training by each ranking."""
-    quantizer = HouseholderQuantizer(random_state=seed).fit(embeddings.rows["train"])
-    rows = {split: rotate(quantizer, z) for split, z in embeddings.rows.items()}
-    validation, truth = rows["validation"], dataset.validation.labels
-    scores = {}
-    for flip in FLIPS:
-        decoder = CodeDecoder(flip, random_state=seed).fit(rows["train"])
-        scores[flip] = by_product_among(validation, decoder.decode(pack(validation)), truth)
-    best = max(scores, key=lambda flip: scores[flip])
-    sides = (rows["query"], rows["database"], dataset.query.labels, dataset.database.labels)
-    decoders = {
-        "decoded": CodeDecoder(random_state=seed).fit(rows["train"]),
-        "chosen": CodeDecoder(best, random_state=seed).fit(rows["train"]),
-    }
-    names: tuple[Ranking, ...] = ("cosine", "hamming", "asymmetric")
-    found = evaluate(*sides, k=TOP, rankings=names, radii=())
-    values = [(name, found[name][f"mAP@{TOP}"]) for name in names]
-    return values + [
-        (name, mean_average_precision(*sides, ranking="decoded", k=TOP, decoder=decoder))
-        for name, decoder in decoders.items()
-    ]
-
-
-def by_product_among(query: Rows, items: Rows, labels: NDArray[np.int64]) -> float:
-    """Mean average precision by inner product of each item against all the others."""
-    scores = query @ items.T
-    np.fill_diagonal(scores, -np.inf)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :-1]
-    same = labels @ labels.T > 0 if labels.ndim == 2 else labels[:, None] == labels
-    hits = np.take_along_axis(same, order, axis=1)
-    precision = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
-    some = hits.any(axis=1)
-    return float(np.mean((precision * hits).sum(axis=1)[some] / hits.sum(axis=1)[some]))
-
-
-def summary(values: list[tuple[Result, str, float]]) -> str:
-    """Tables in Markdown: means by data set and bits, and paired differences."""
-    by_group: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    pairs: dict[tuple[str, str, int], dict[int, dict[str, float]]] = defaultdict(dict)
-    for result, name, value in values:
-        by_group[result.dataset, result.bits][name].append(100 * value)
-        case = (result.dataset, result.loss, result.bits)
-        pairs[case].setdefault(result.seed, {})[name] = 100 * value
-    lines = ["| data | bits | trainings | " + " | ".join(RANKINGS) + " |"]
-    lines.append("|---|---|---|" + "---|" * len(RANKINGS))
-    for (name, bits), row in sorted(by_group.items()):
-        cells = " | ".join(f"{np.mean(row[ranking]):.2f}" for ranking in RANKINGS)
-        lines.append(f"| {name} | {bits} | {len(row['cosine'])} | {cells} |")
-    lines += ["", "| difference | data | mean | 95 % | cases ahead |", "|---|---|---|---|---|"]
-    names = [*sorted({case[0] for case in pairs}), "all"]
-    for first, second in (
-        ("decoded", "asymmetric"), ("chosen", "asymmetric"), ("chosen", "decoded"),
-        ("asymmetric", "cosine"), ("chosen", "cosine"),
-    ):  # fmt: skip
-        for name in names:
-            rows = [
-                np.array([seed[first] - seed[second] for seed in seeds.values()])
-                for case, seeds in pairs.items()
-                if name in (case[0], "all")
-            ]
-            mean, low, high = bootstrap(rows)
-            ahead = sum(row.mean() > 0 for row in rows)
-            lines.append(
-                f"| {first} − {second} | {name} | {mean:+.2f} | {low:+.2f} to {high:+.2f} "
-                f"| {ahead} of {len(rows)} |"
-            )
-    return "\n".join(lines) + "\n"
+        writer.writerow(("case", "classes", "seed", "ranking", "map_percent"))
+        writer.writerows((*key, f"{value:.4f}") for *key, value in values)
+    show(values)
+    if args.text is not None:
+        text(args.text)
 
 
 if __name__ == "__main__":

@@ -569,7 +569,7 @@ class CollectionConformance:
     @pytest.fixture
     def decoder(self) -> Any:
         rows = np.random.default_rng(4).standard_normal((60, 20))
-        return quantization.CodeDecoder(0.2).fit(rows)
+        return quantization.CodeDecoder().fit(rows)
 
     @pytest.mark.parametrize("k", [1, 10, 10 * N])
     def test_search_by_decoded_codes(self, address, decoder, k):

@@ -17,7 +17,7 @@ def problem(n_bits=10, n_database=40, seed=0):
     centres = 2 * rng.standard_normal((3, n_bits))
     labels = rng.integers(0, 3, 60 + n_database)
     z = (centres[labels] + rng.standard_normal((len(labels), n_bits))).astype(np.float32)
-    decoder = CodeDecoder(0.2).fit(z[:50])
+    decoder = CodeDecoder().fit(z[:50])
     return decoder, z[50:60], z[60:], labels[50:60], labels[60:]
 
 

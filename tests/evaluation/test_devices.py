@@ -162,7 +162,7 @@ def test_packed_codes_and_mixed_kinds(device: Any, data: list[np.ndarray]) -> No
 
 
 def test_decoded_codes(device: Any, data: list[np.ndarray]) -> None:
-    decoder = CodeDecoder(0.2).fit(data[1])
+    decoder = CodeDecoder().fit(data[1])
     options: dict[str, Any] = {"ranking": "decoded", "decoder": decoder, "k": 30}
     got = average_precision(*on(device, data), **options)
     np.testing.assert_allclose(got, average_precision(*data, **options), rtol=1e-9)

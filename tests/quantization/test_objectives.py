@@ -15,7 +15,7 @@ SIGMOID = 1 / (1 + np.exp(-ROWS))
     [
         ("l2", (0.25 + 1 + 0 + 0.5625 + 0.25 + 0) / 6),
         ("l1", (0.5 + 1 + 0 + 0.75 + 0.5 + 0) / 6),
-        ("min_entry", -(0.5 + 0.25) / 2),
+        ("min_entry", np.log(np.exp(-(ROWS**2)).sum(axis=1)).mean()),
         ("bit_variance", (SIGMOID * (1 - SIGMOID)).mean()),
     ],
 )
@@ -43,6 +43,13 @@ def test_signs_are_the_best_rows_of_their_norm(name):
     others = rng.standard_normal((50, 8))
     others *= np.sqrt(8) / np.linalg.norm(others, axis=1, keepdims=True)
     assert all(value(signs) < value(row[None, :]) for row in others)
+
+
+def test_min_entry_is_dominated_by_the_entry_nearest_to_zero():
+    # arXiv 2311.04207 calls it min entry; log-sum-exp of -y^2 is its smooth form.
+    value = get_objective("min_entry").value
+    rows = np.asarray([[0.1, 5.0, -6.0, 7.0]])
+    assert float(value(rows)) == pytest.approx(-0.01, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", sorted(OBJECTIVES))

@@ -8,7 +8,8 @@ name           value for rows y (n, k)
 =============  ==============================================================
 l2             mean over entries of (y - sign y)^2 = (\|y\| - 1)^2
 l1             mean over entries of \|y - sign y\| = \| \|y\| - 1 \|
-min_entry      minus the mean over rows of the smallest \|y_j\|
+min_entry      mean over rows of log sum_j exp(-y_j^2), a smooth maximum of -y_j^2:
+               minus the square of the entry nearest to zero
 bit_variance   mean over entries of s (1 - s), s = 1 / (1 + exp(-y)): the
                variance of a bit that is 1 with the probability s
 =============  ==============================================================
@@ -19,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace
 
 from h2q._typing import Array
 from h2q.errors import InvalidInputError
@@ -72,14 +73,16 @@ def _l1_gradient(y: Array) -> Array:
 
 def _min_entry(y: Array) -> Array:
     xp = array_namespace(y)
-    return -xp.mean(xp.min(xp.abs(y), axis=1))
+    nearest = xp.min(xp.abs(y), axis=1, keepdims=True) ** 2  # of exp(0) there is always one
+    sums = xp.sum(xp.exp(nearest - y * y), axis=1)
+    return xp.mean(xp.log(sums) - nearest[:, 0])
 
 
 def _min_entry_gradient(y: Array) -> Array:
     xp = array_namespace(y)
-    smallest = xp.argmin(xp.abs(y), axis=1)[:, None]
-    at_smallest = xp.arange(y.shape[1], device=device(y))[None, :] == smallest
-    return xp.astype(at_smallest, y.dtype) * xp.sign(y) * (-1 / y.shape[0])
+    nearest = xp.min(xp.abs(y), axis=1, keepdims=True) ** 2
+    shares = xp.exp(nearest - y * y)
+    return y * shares / xp.sum(shares, axis=1, keepdims=True) * (-2 / y.shape[0])
 
 
 def _sigmoid(y: Array) -> Array:

@@ -44,8 +44,8 @@ def solve(
     z : array of shape (n, k)
         Rows of norm sqrt(k).
     objective : {"l2", "l1", "min_entry", "bit_variance"}
-        What is minimised (`h2q.quantization.objectives`). The authors ran ``bit_variance`` with
-        a learning rate of 0.01 and the others with 0.1.
+        What is minimised (`h2q.quantization.objectives`). ``bit_variance`` is flat: it needs a
+        `learning_rate` of some 10 to converge in as many epochs.
     random_state : int, numpy Generator, numpy RandomState or None
         Of the validation split, the order of the rows, and the starts after the first.
     n_init : int or None
