@@ -3,22 +3,22 @@
     python bench/decoding.py --data FOLDER --out FOLDER [--seeds 3] [--queries 300] [--text FILE]
 
 FOLDER holds ``embeddings_NAME.npz`` files as `bench/quantizers.py` takes them. Of each array, H²Q
-(graduated) is fitted on the training rows. mAP in percent, expected over ties, of the queries against
-the whole database, by
+(graduated) is fitted on the training rows. mAP in percent, expected over ties, of the queries
+against the whole database, by
 
 - cosine: the real embeddings;
-- denoised: the real embeddings with the memory of the training rows that the decoder has (each row
-  half way to the mean of the training rows around it): what decoding ought to be held against;
+- denoised: the real embeddings with the memory of the training rows that the decoder has (each
+  row half way to the mean of the training rows around it): what to hold decoding against;
 - hamming, asymmetric: codes alone;
 - decoded: codes alone, `h2q.CodeDecoder` with its default parameters, fitted on the training rows;
 - posterior: the same with ``trust=1``, the posterior mean.
 
-"unseen": the decoder and the memory have training rows of one half of the classes, and the queries are
-of the other half (after Sablayrolles et al., "How should we evaluate supervised hashing?", ICASSP
-2017); the database is whole. Both halves are asked, and each seed halves the classes anew.
+"unseen": the decoder and the memory have training rows of one half of the classes, and the queries
+are of the other half (Sablayrolles et al., "How should we evaluate supervised hashing?",
+ICASSP 2017); the database is whole. Both halves are asked, and each seed halves the classes anew.
 
-``--text``: a file with unlabelled `base` and `query` rows; 64, 128 and 256 bits of PCA; the share of the
-true 10 nearest by cosine among the first 10, with the decoder fitted on the base.
+``--text``: a file with unlabelled `base` and `query` rows; 64, 128 and 256 bits of PCA; the share
+of the true 10 nearest by cosine among the first 10, with the decoder fitted on the base.
 
 Written to the output folder: ``decoding.csv`` (a row a value).
 """

@@ -45,8 +45,8 @@ class CodeDecoder(BaseEstimator):  # type: ignore[misc]
     and :math:`E[z \mid s]` is the mean of these, weighted. Under the background it is
     :math:`\sqrt{2 / \pi}\, s`, the signs themselves, so a code unlike all that was seen is ranked
     as the asymmetric score ranks it. What is returned lies `trust` of the way from the signs to
-    that mean, scaled to norm sqrt(k): the length of a posterior mean says how sure it is, and ranking by
-    it puts whatever was not seen behind what was.
+    that mean, scaled to norm sqrt(k): the length of a posterior mean says how sure it is, and
+    ranking by it puts whatever was not seen behind what was.
 
     When not to use it: with few classes learned well (ten, say), signs rank better than the real
     embeddings do, and going back towards these costs some tenths of a point of mAP.
