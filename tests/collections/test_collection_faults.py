@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -16,6 +17,7 @@ import pytest
 from h2q import open_collection
 from h2q.codes import pack, save_codes
 from h2q.errors import CollectionError, CompatibilityError, FormatError, H2QError, InvalidInputError
+from tests.collections.killed import Other
 
 
 @pytest.fixture
@@ -267,6 +269,42 @@ def test_a_full_disk_loses_nothing_acknowledged(tmp_path: Path):
         assert "full" in message
         subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
         check_filled(disk / "photos.h2q", groups)
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("log", ["folded in", "left by a killed writer", "of a live writer"])
+def test_a_full_disk_can_be_read(tmp_path: Path, codes, log):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    try:
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True
+        )
+    except FileNotFoundError:
+        pytest.skip("there is no mount command here")
+    if done.returncode:
+        pytest.skip("mounting is not permitted here")
+    path = disk / "photos.h2q"
+    try:
+        with Other(path) as writer:
+            writer.ask("c.add(range(3000), codes(0, 3000))")
+            if log.startswith("left"):
+                writer.kill()
+                Path(f"{path}-shm").unlink()
+            elif log.startswith("folded"):
+                writer.ask("c.close()")
+            with contextlib.suppress(OSError), (disk / "fill").open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(512))
+            with open_collection(path, mode="r") as collection:
+                assert len(collection) == 3000
+                assert collection.search(np.zeros((1, 8), np.uint8), 1).ids
+        (disk / "fill").unlink()
+        with open_collection(path) as collection:
+            collection.check()
+            collection.add(["late"], codes[:1])
+            assert len(collection) == 3001
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 

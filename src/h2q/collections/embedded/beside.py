@@ -98,8 +98,8 @@ def claim(path: Path, handle: int, mode: str) -> None:
         )
     if user and not user_of_log:
         raise CollectionError(
-            f"{path}: {_named(user)} has it open under another name; open it under that name, or "
-            "end that process first"
+            f"{path}: {_named(user)} has it open under another name, or for itself alone; open it "
+            "under that name, or end that process first"
         )
     if ours:
         return

@@ -23,7 +23,7 @@ from h2q.collections.base import (
     Rank,
     Where,
 )
-from h2q.collections.embedded import artifacts, backup, checking, items, schema, searching
+from h2q.collections.embedded import artifacts, backup, beside, checking, items, schema, searching
 from h2q.collections.embedded.connection import Mode
 from h2q.collections.embedded.held_file import Guard
 from h2q.collections.embedded.index_spec import IndexSpec
@@ -109,7 +109,7 @@ class EmbeddedCollection(Session):
 
     def info(self) -> CollectionInfo:
         """Facts about the collection."""
-        files = [self._path, Path(f"{self._path}-wal")]
+        files = [self._file, beside.log_of(self._file)]
         return CollectionInfo(
             uri=self.uri,
             engine="embedded",
@@ -184,7 +184,7 @@ class EmbeddedCollection(Session):
         """
         with self._snapshot():  # raises where the collection is closed
             pass
-        backup.backup(self._path, Path(path), overwrite=overwrite, on_progress=on_progress)
+        backup.backup(self._file, Path(path), overwrite=overwrite, on_progress=on_progress)
 
     # Searching
 

@@ -19,6 +19,8 @@ _PATIENCE_S: Final = 60.0
 _LOG_BYTES: Final = 64 << 20
 #: Pages kept in memory: enough for the inner pages of some hundred million items.
 _CACHE_KIB: Final = 64 << 10
+_READ_ONLY: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+_NO_ROOM: Final = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
 
 
 class Watch(Protocol):
@@ -141,27 +143,47 @@ def _configure_for_writing(connection: sqlite3.Connection) -> None:
 
 
 def _connect_to_read(path: Path) -> Connection:
-    """Open for queries only; where the folder is read-only, as a file that does not change."""
+    """Open for queries only, also where the folder cannot be written or the disk is full."""
     # Not "mode=ro": such a connection leaves its -wal and -shm files behind when it is closed.
     connection = _connect(path, "mode=rw")
     try:
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute("SELECT 1 FROM meta").fetchone()
+        _query_only(connection)
     except sqlite3.OperationalError as error:
         connection.close()
-        # The log's index cannot be made in a read-only folder. Without a log none is needed.
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
-            raise
-        log = Path(f"{path}-wal")
-        if log.exists() and log.stat().st_size:
+        connection = _connect_without_index(path, error)
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    return connection
+
+
+def _connect_without_index(path: Path, error: sqlite3.OperationalError) -> Connection:
+    """Open for queries where the index of the log (-shm) cannot be made."""
+    code = error.sqlite_errorcode & 0xFF
+    if code not in (*_READ_ONLY, *_NO_ROOM):
+        raise error
+    log = Path(f"{path}-wal")
+    if log.exists() and log.stat().st_size:
+        if code in _READ_ONLY:
             raise CollectionError(
                 f"{path}: in a read-only folder, with writes still in {log.name}; copy both files "
                 "to a folder that can be written and open the collection there"
             ) from error
+        # In memory, then, which nobody else can share.
+        connection = _connect(path, "mode=rw")
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    else:  # without a log none is needed
         connection = _connect(path, "mode=ro&immutable=1")
         connection.fixed = True
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    try:
+        _query_only(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _query_only(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("SELECT 1 FROM meta").fetchone()
 
 
 def _connect(path: Path, options: str) -> Connection:

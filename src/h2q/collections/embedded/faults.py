@@ -13,7 +13,7 @@ _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _REMEDY = {
     sqlite3.SQLITE_FULL: "the disk (or a quota) is full; free some space and repeat the call",
     sqlite3.SQLITE_IOERR: "reading or writing failed; check the disk and its free space, then "
-    "repeat the call",
+    "repeat the call; mode='r' reads from a full disk",
     sqlite3.SQLITE_BUSY: "another process has been writing for too long; repeat the call later",
     sqlite3.SQLITE_LOCKED: "another connection has been writing for too long; repeat the call",
     sqlite3.SQLITE_READONLY: "it cannot be written; open it with mode='r', or allow writing to the "

@@ -151,6 +151,11 @@ class Guard:
         if _key(here) != held.key:
             raise CollectionError(f"{held.path}: was replaced while it was opened; open it again")
 
+    @property
+    def path(self) -> Path:
+        """Where the file was opened, links resolved."""
+        return self._held.path
+
     def check(self) -> None:
         """Raise where the file was moved, deleted, replaced or overwritten.
 

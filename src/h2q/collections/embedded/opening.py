@@ -77,7 +77,7 @@ def open_embedded(
         except BaseException:
             guard.release()
             raise
-    return EmbeddedCollection(connection, path, mode, meta, spec, guard)
+    return EmbeddedCollection(connection, given, mode, meta, spec, guard)
 
 
 def _connected(path: Path, mode: Mode) -> tuple[Connection, Guard]:

@@ -37,6 +37,7 @@ class Session:
     connection : sqlite3.Connection
         Of the file; closed with the session.
     path : path
+        As it was given; what lies beside the file goes by `guard.path`.
     mode : {"a", "r"}
     n_bits : int
         Length of the codes.
@@ -64,7 +65,8 @@ class Session:
         self._spec = spec
         # An index is only made where it can be kept for the next time.
         index = None if spec.kind == "flat" else RowIndex(spec, may_build=mode == "a")
-        self._mirror = Mirror(path, code_width(n_bits), index)
+        self._file = guard.path
+        self._mirror = Mirror(self._file, code_width(n_bits), index)
         self._lock = threading.RLock()
         self._closed = False
 
