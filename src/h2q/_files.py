@@ -9,7 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -43,15 +43,36 @@ def written_whole(path: StrPath) -> Iterator[BinaryIO]:
     >>> target.read_bytes()
     b'whole'
     """
-    target = Path(path)
-    with scratch_folder(target) as folder:
-        temporary = folder / target.name
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-        synchronise(target.parent)
+    with written_together(path) as (file,):
+        yield file
+
+
+@contextmanager
+def written_together(*paths: StrPath) -> Iterator[tuple[BinaryIO, ...]]:
+    """Open several new files, as `written_whole` one.
+
+    All are on the disk before one is renamed, the first as the last: it comes when those beside it
+    are there. An error leaves every old one. A kill in the very midst of the renames can leave new
+    files beside old ones: they must be told from each other by what is in them.
+    """
+    targets = [Path(path) for path in paths]
+    try:
+        with ExitStack() as stack:
+            made = [stack.enter_context(scratch_folder(t)) / t.name for t in targets]
+            with ExitStack() as opened:
+                files = [opened.enter_context(temporary.open("xb")) for temporary in made]
+                yield tuple(files)
+                for file, temporary in zip(files, made, strict=True):
+                    file.flush()
+                    synchronise(temporary)
+            for temporary, target in zip(reversed(made), reversed(targets), strict=True):
+                temporary.replace(target)
+            for folder in {target.parent for target in targets}:
+                synchronise(folder)
+    except OSError as error:
+        if error.filename is None and error.errno is not None:  # what could not be written
+            error.filename = str(targets[0])
+        raise
 
 
 def write_whole(path: StrPath, data: bytes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 import subprocess
 import sys
 import uuid
@@ -19,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from h2q.codes import pack, unpack
-from h2q.errors import FormatError, H2QError, InvalidInputError
-from h2q.rowfiles import FORMATS, open_rows, read_codes, stream_of_codes, write_codes
+from h2q.errors import FormatError, InvalidInputError
+from h2q.rowfiles import FORMATS, open_rows, read_codes, write_codes
 from h2q.rowfiles.bigann import save_rows
 from tests.rowfiles.samples import same, sample
 
@@ -228,51 +227,6 @@ def test_gaps_in_a_table_are_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": ["a", None], "vector": [[1.0], [2.0]]}), tmp_path / "t.parquet")
     with pytest.raises(InvalidInputError, match="row 1 has no id"):
         open_rows(tmp_path / "t.parquet").read(1, 2)
-
-
-KILLED = """
-import os, sys
-from pathlib import Path
-import numpy as np
-from h2q.rowfiles import stream_of_codes, write_codes
-real, left = Path.replace, int(sys.argv[2])
-def replace(self, target):
-    global left
-    if left == 0: os._exit(9)
-    left -= 1
-    return real(self, target)
-Path.replace = replace
-codes = np.random.default_rng(1).integers(0, 256, (100, 8), dtype=np.uint8)
-write_codes(stream_of_codes(codes, 64, ids=[f"photo-{i}" for i in range(100)]), sys.argv[1])
-"""
-
-
-@pytest.mark.parametrize(
-    ("suffix", "before"),
-    [
-        (".npy", False),
-        (".npy", True),
-        *[
-            pytest.param(s, True, marks=pytest.mark.slow)
-            for s in (".u8bin", ".fbin", ".faiss", ".usearch")
-        ],
-    ],
-)
-def test_an_export_killed_between_its_renames(suffix: str, before: bool, tmp_path: Path) -> None:
-    """New ids are never read beside old codes, nor codes without the ids they had."""
-    codes = np.random.default_rng(0).integers(0, 256, (100, 8), dtype=np.uint8)
-    for renames in range(3):
-        folder = tmp_path / str(renames)
-        folder.mkdir()
-        path = folder / f"codes{suffix}"
-        if before:
-            write_codes(stream_of_codes(codes, 64, ids=[f"old-{i}" for i in range(100)]), path)
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, str(path), str(renames)], check=False, env=os.environ
-        )
-        assert done.returncode == 9
-        with pytest.raises(H2QError):
-            read_codes(path, n_bits=64).gather()
 
 
 @pytest.mark.parametrize(

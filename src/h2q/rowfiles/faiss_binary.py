@@ -53,7 +53,7 @@ def write(
     holder = built if index == "ivf" else faiss.IndexBinaryIDMap2(built)
     holder.add_with_ids(everything.codes, numbers)
     with written_with_items(path, _KIND, stream.n_bits) as (file, keep):
-        faiss.write_index_binary(holder, file.name)
+        file.write(faiss.serialize_index_binary(holder).data)  # a full disk is our error, then
         keep_all(everything, numbers, keep)
 
 

@@ -61,7 +61,7 @@ def write(stream: CodeStream, path: Path, *, quantizer: Quantizer | None = None)
     transform = linear_transform(quantizer)
     chain = faiss.IndexPreTransform(transform, holder)
     with written_with_items(path, _KIND, stream.n_bits, bit_order="lsb") as (file, keep):
-        faiss.write_index(chain, file.name)
+        file.write(faiss.serialize_index(chain).data)  # a full disk is our error, then
         keep_all(everything, numbers, keep)
 
 

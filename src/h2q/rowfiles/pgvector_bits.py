@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from h2q._files import written_whole
 from h2q._lazy import require
 from h2q._typing import Array, CodeArray
 from h2q.codes import BIT_ORDER, code_width, pack, unpack
@@ -22,7 +21,7 @@ from h2q.errors import FormatError, InvalidInputError
 from h2q.rowfiles.ids import IdKind, id_kind, ids_as_column, ids_from_column
 from h2q.rowfiles.ranged import Ranged
 from h2q.rowfiles.rows import Hints, RowFile, Rows, check_stated, refuse_key
-from h2q.rowfiles.sidecar import Sidecar, read_sidecar, write_sidecar
+from h2q.rowfiles.sidecar import Sidecar, read_sidecar, written_with_sidecar
 from h2q.rowfiles.storage import open_file
 from h2q.rowfiles.stream import CodeStream
 
@@ -90,7 +89,7 @@ def write(stream: CodeStream, path: Path) -> None:
     for batch in stream.batches():
         kind = id_kind(batch.ids, kind)
     kind, count = kind or "str", 0
-    with written_whole(path) as file:
+    with written_with_sidecar(path) as (file, describe):
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         lines = csv.writer(text, lineterminator="\n")
         lines.writerow(["id", "code", "payload"])
@@ -102,10 +101,7 @@ def write(stream: CodeStream, path: Path) -> None:
             count += len(ids)
         text.flush()
         text.detach()
-    size = path.stat().st_size
-    write_sidecar(
-        path, Sidecar(_KIND, stream.n_bits, BIT_ORDER, count, size, items=False, id_kind=kind)
-    )
+        describe(Sidecar(_KIND, stream.n_bits, BIT_ORDER, count, 0, items=False, id_kind=kind))
 
 
 def read(name: str, hints: Hints) -> RowFile:

@@ -1,28 +1,32 @@
 """What a file of bare codes cannot say is said in two files beside it.
 
-`NAME.json` states n_bits, bit order, the number of codes and the size of the file;
-`NAME.items.jsonl` has a line ``[id, payload]`` for each code, in their order.
+`NAME.json` states n_bits, bit order and the number of codes; `NAME.items.jsonl` has a line
+``[id, payload]`` for each code, in their order. `NAME.json` holds a digest of each of the other
+two: files that are not of one export are told by it, and never paired.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from h2q._files import write_whole, written_whole
+from h2q._files import written_together
 from h2q.codes import BIT_ORDER
 from h2q.collections.base import Batch, Id
 from h2q.errors import FormatError
 from h2q.rowfiles.ranged import Ranged
-from h2q.rowfiles.storage import file_size, open_file, read_bytes
+from h2q.rowfiles.storage import file_size, is_url, open_file, read_bytes
 
 _FORMAT: Final = "h2q-interchange"
-_VERSION: Final = 1
+_VERSION: Final = 2
+#: The first had no digests, only the size of the file of codes.
+_VERSIONS: Final = (1, 2)
 Keep = Callable[[Batch], None]
 
 
@@ -39,6 +43,10 @@ class Sidecar:
     count : int
     size_bytes : int
         Of the file of codes; another size means that the two do not belong together.
+    sha256 : str
+        Of the file of codes; empty where an older h2q wrote it.
+    items_sha256 : str
+        Of `NAME.items.jsonl`.
     items : bool
         Whether `NAME.items.jsonl` has the ids and payloads.
     id_kind : str
@@ -50,6 +58,8 @@ class Sidecar:
     bit_order: str
     count: int
     size_bytes: int
+    sha256: str = ""
+    items_sha256: str = ""
     items: bool = True
     id_kind: str = "int"
 
@@ -62,12 +72,6 @@ def sidecar_path(path: Path) -> Path:
 def items_path(path: Path) -> Path:
     """`NAME.items.jsonl`."""
     return path.with_name(f"{path.name}.items.jsonl")
-
-
-def write_sidecar(path: Path, sidecar: Sidecar) -> None:
-    """Write `NAME.json`; the file of codes comes first."""
-    text = json.dumps({"format": _FORMAT, "format_version": _VERSION, **asdict(sidecar)}, indent=1)
-    write_whole(sidecar_path(path), f"{text}\n".encode())
 
 
 def read_sidecar(name: str, kind: str) -> Sidecar | None:
@@ -94,7 +98,7 @@ def read_sidecar(name: str, kind: str) -> Sidecar | None:
     if not isinstance(fields, dict) or fields.pop("format", None) != _FORMAT:
         return None  # a file of somebody else, who also puts a .json there
     version = fields.pop("format_version", None)
-    if version != _VERSION:
+    if version not in _VERSIONS:
         raise FormatError(
             f"{beside}: format version {version}, this h2q reads {_VERSION}; upgrade h2q"
         )
@@ -110,6 +114,12 @@ def read_sidecar(name: str, kind: str) -> Sidecar | None:
             f"{name}: {size:,} bytes, {beside} says {sidecar.size_bytes:,}; "
             "the file is truncated or the two are not of one export: export again"
         )
+    for file, digest in ((name, sidecar.sha256), (f"{name}.items.jsonl", sidecar.items_sha256)):
+        if digest and digest != _digest(file, _stamp(file)):
+            raise FormatError(
+                f"{file}: {beside} is of another export, or the file was changed since; copy the "
+                "files of one export together, or export again"
+            )
     return sidecar
 
 
@@ -119,13 +129,13 @@ def written_with_items(
 ) -> Iterator[tuple[BinaryIO, Keep]]:
     """Open a file of codes for writing, with its ids and payloads in the files beside it.
 
-    Yields the file and a function that is given every batch written. All of them appear, or
-    none; the sidecar comes last and vouches for the others.
+    Yields the file and a function that is given every batch written. An error leaves what was
+    there before; a kill while the three are renamed leaves files that the reader refuses, for the
+    sidecar has a digest of both others.
     """
     count = 0
-    # The ids take their place first, and only when nothing vouches for the old ones any more:
-    # wherever this ends early, `read_sidecar` sees ids without a sidecar and says so.
-    with written_whole(path) as file, written_whole(items_path(path)) as items:
+    beside = sidecar_path(path)
+    with written_together(path, items_path(path), beside) as (file, items, about):
 
         def keep(batch: Batch) -> None:
             nonlocal count
@@ -135,11 +145,55 @@ def written_with_items(
             count += len(batch.ids)
 
         yield file, keep
-        for written in (file, items):  # what a full disk refuses is refused before
-            written.flush()
-            os.fsync(written.fileno())
-        sidecar_path(path).unlink(missing_ok=True)
-    write_sidecar(path, Sidecar(kind, n_bits, bit_order, count, path.stat().st_size))
+        items.flush()
+        digest = _digest(items.name, _stamp(items.name))
+        _write(about, file, Sidecar(kind, n_bits, bit_order, count, 0, items_sha256=digest))
+
+
+@contextmanager
+def written_with_sidecar(path: Path) -> Iterator[tuple[BinaryIO, Callable[[Sidecar], None]]]:
+    """Open a file that holds its ids itself for writing, with `NAME.json` beside it.
+
+    Yields the file and a function to be given what the sidecar says, but size and digest, when
+    the file is complete.
+    """
+    with written_together(path, sidecar_path(path)) as (file, about):
+        yield file, lambda sidecar: _write(about, file, sidecar)
+
+
+def _write(about: BinaryIO, file: BinaryIO, sidecar: Sidecar) -> None:
+    file.flush()
+    written = Path(file.name)
+    sidecar = replace(
+        sidecar, size_bytes=written.stat().st_size, sha256=_digest(file.name, _stamp(file.name))
+    )
+    fields = {"format": _FORMAT, "format_version": _VERSION, **asdict(sidecar)}
+    about.write(f"{json.dumps(fields, indent=1)}\n".encode())
+
+
+def _stamp(name: str) -> tuple[int, ...] | None:
+    """Return what changes when a file does; of a store its size alone."""
+    if is_url(name):
+        size = file_size(name)
+        return None if size is None else (size,)
+    try:
+        about = Path(name).stat()
+    except FileNotFoundError:
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
+
+
+@lru_cache(maxsize=64)  # a file is opened again for each of its parts
+def _digest(name: str, stamp: tuple[int, ...] | None) -> str:
+    if stamp is None:
+        raise FormatError(
+            f"{name}: missing; copy the files of one export together, or export again"
+        )
+    with open_file(name) as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+        return digest.hexdigest()
 
 
 class Items(Ranged[tuple[Id, dict[str, Any] | None]]):

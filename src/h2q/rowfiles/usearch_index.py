@@ -44,7 +44,7 @@ def write(
     if len(numbers):
         index.add(numbers.astype(np.uint64), everything.codes)
     with written_with_items(path, _KIND, stream.n_bits) as (file, keep):
-        index.save(file.name)
+        file.write(index.save())  # not by its own means: a full disk is our error, then
         keep_all(everything, numbers, keep)
 
 
