@@ -47,8 +47,8 @@ class PixelEncoder:
     def rotate(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         return rows - rows.mean(axis=1, keepdims=True)
 
-    def encode(self, prepared: list[NDArray[np.float32]]) -> CodeArray:
-        codes: CodeArray = pack(self.rotate(self.embed(prepared)))
+    def code(self, rows: NDArray[np.float32]) -> CodeArray:
+        codes: CodeArray = pack(self.rotate(rows))
         return codes
 
 
@@ -121,5 +121,5 @@ def index(folder: Path, uri: str) -> None:
                 "mtime_ns": status.st_mtime_ns,
                 "sha256": content_hash(path),
             }
-            code = encoder.encode([encoder.prepare(read_image(path))])
+            code = encoder.code(encoder.embed([encoder.prepare(read_image(path))]))
             collection.add([name], code, [payload])

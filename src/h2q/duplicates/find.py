@@ -27,8 +27,7 @@ from h2q.duplicates.photos import AtHand, Photo, photos_at_hand
 from h2q.duplicates.verifying import Level, Verdict, Verifier, read_reduced
 from h2q.errors import H2QError, ImageError, InvalidInputError
 from h2q.images import read_photo
-from h2q.ingest.encoder import PhotoEncoder
-from h2q.ingest.models import kept_model
+from h2q.ingest.models import kept_encoder
 from h2q.ingest.read_ahead import read_ahead
 
 #: Told of a stage, how much of it is done, and of how much.
@@ -233,7 +232,7 @@ def _kept_encoder(collection: Collection) -> CodesPhotos | None:
     if "model" not in collection.fingerprints:
         return None
     try:
-        return PhotoEncoder(kept_model(collection))
+        return kept_encoder(collection)
     except H2QError:
         return None
 

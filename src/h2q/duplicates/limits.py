@@ -28,8 +28,11 @@ class CodesPhotos(Protocol):
     def prepare(self, image: Image.Image, /) -> Any:
         """Turn an image into the network's input."""
 
-    def encode(self, prepared: Sequence[Any], /) -> CodeArray:
-        """Code what `prepare` made."""
+    def embed(self, prepared: Sequence[Any], /) -> NDArray[np.float32]:
+        """Embed what `prepare` made."""
+
+    def code(self, rows: NDArray[np.float32], /) -> CodeArray:
+        """Code the rows."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +121,11 @@ def calibrate(
     seen: dict[str, list[dict[str, float]]] = {}
     for number, photo in enumerate(photos):
         look = look_of(photo)
-        own = None if encoder is None else encoder.encode([encoder.prepare(photo)])
+        own = None if encoder is None else encoder.code(encoder.embed([encoder.prepare(photo)]))
         for kind, copy in _copies(photo, rng):
             found = _measured(photo, look, kind, copy)
             if encoder is not None and own is not None:
-                code = encoder.encode([encoder.prepare(copy)])
+                code = encoder.code(encoder.embed([encoder.prepare(copy)]))
                 found["code_distance"] = float(hamming_distances(own, code)[0, 0])
             seen.setdefault(kind, []).append(found)
         on_progress(number + 1, len(photos))
