@@ -8,7 +8,7 @@ that ship with scikit-learn are taken. Prints Markdown tables:
 
 - accuracy: mean average precision where there are labels, and otherwise the share of the true 10
   nearest rows (cosine of the rows as they are in the file) among the first 10 and 100 found.
-  Items are ordered by `h2q.collections.reranking`, the code every engine uses, on codes and
+  Items are ordered by `h2q.collections.shortlists`, the code every engine uses, on codes and
   records alone; items that tie come in a random order, that of adding.
 - time: a search of the embedded collection against faiss `IndexBinaryFlat` on the same codes,
   taking turns, on the file's rows repeated with some noise.
@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 import h2q
 from h2q.codes import code_width, pack
-from h2q.collections.reranking import rerank
+from h2q.collections.shortlists import rerank
 from h2q.quantization import HouseholderQuantizer, ITQQuantizer, RandomRotationQuantizer
 from h2q.ranks import Candidates, Keep, Queries, rank_named
 from h2q.ranks.records import encode_records, record_width

@@ -28,7 +28,6 @@ from _turns import ratio
 from h2q.codes import pack
 from h2q.collections.inputs import as_queries
 from h2q.collections.milvus.collection import MilvusCollection
-from h2q.collections.milvus.finding import Finder
 from h2q.collections.milvus.searching import Search, first_limit
 from h2q.ranks import rank_named
 
@@ -196,8 +195,7 @@ def _share(collection: MilvusCollection, query: Any, rank: Any) -> float:
     Search.nearest = timed  # type: ignore[method-assign]
     try:
         start = time.perf_counter()
-        finder: Finder = collection._finder(None)
-        finder.search(query, rank, 10, 1000)
+        collection._search(query, rank_named(rank), 10, None, None)
         total = time.perf_counter() - start
     finally:
         Search.nearest = original  # type: ignore[method-assign]

@@ -30,12 +30,9 @@ import h2q
 from _turns import ratio
 from h2q.codes import pack
 from h2q.collections.inputs import as_queries
-from h2q.collections.pgvector import searching
 from h2q.collections.pgvector.collection import PgvectorCollection
-from h2q.collections.pgvector.conditions import EVERYTHING
-from h2q.collections.servers.shortlist import ranked
+from h2q.collections.shortlists import Asked, ranked
 from h2q.ranks import rank_named
-from h2q.ranks.records import record_width
 
 Codes = NDArray[np.uint8]
 
@@ -183,19 +180,16 @@ def reranking(server: PostgresServer, codes: Codes, batch: int) -> None:
             connection.execute("VACUUM ANALYZE")
         queries = as_queries(rng.standard_normal((batch, bits)), bits, None)
         for rank in ranks:
-            width = record_width(keep, bits) if rank != "asymmetric" else 0
-            plan = collection._plan(ties=rank == "embedding")
+            spec = rank_named(rank)
             finding, ranking = [], []
             for i in range(batch):
-                one = type(queries)(queries.codes[i : i + 1], queries.rows[i : i + 1])
+                one = queries.take(slice(i, i + 1))
+                asked = Asked(one.codes, 1000, 10 if spec.distance_first else None,
+                              with_records=spec.needs_records)  # fmt: skip
                 start = time.perf_counter()
-                found = list(
-                    searching.shortlists(
-                        collection._link, collection._table, one, 1000, EVERYTHING, plan, width
-                    )
-                )
+                found = list(collection._nearest(asked))
                 middle = time.perf_counter()
-                ranked(rank_named(rank), one, found, keep=keep, n_bits=bits, k=10)
+                ranked(spec, one, found, keep=keep, n_bits=bits, k=10)
                 ranking.append(time.perf_counter() - middle)
                 finding.append(middle - start)
             shares = [a / b for a, b in zip(ranking, finding, strict=True)]

@@ -89,7 +89,7 @@ def test_info_checks_the_whole_file(h2q: Run, path: Path) -> None:
 @pytest.mark.parametrize("args", [["backup", "URI", "copy.h2q"], ["compact", "URI"]])
 def test_servers_and_missing_files_are_refused(h2q: Run, tmp_path: Path, args: list[str]) -> None:
     for uri, words in (
-        ("postgresql://h/db", "not a file"),
+        ("postgresql://h.invalid/db", "cannot connect"),
         (str(tmp_path / "absent.h2q"), "no such collection"),
     ):
         outcome = h2q(*(uri if arg == "URI" else arg for arg in args))

@@ -23,7 +23,7 @@ c = open_collection(sys.argv[1], mode=sys.argv[2], n_bits=64)
 print("open", flush=True)
 for line in sys.stdin:
     try:
-        print(eval(line), flush=True)
+        print(" ".join(str(eval(line)).split()), flush=True)
     except Exception as error:
         print(f"{type(error).__name__}: {error}", flush=True)
 """

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from h2q import open_collection
 from h2q.codes import hamming_distances, pack
 from h2q.collections.embedded import radius_index, row_index
-from h2q.collections.embedded.index_spec import IndexSpec
 from h2q.collections.embedded.radius_index import RadiusIndex
 from h2q.collections.embedded.row_index import RowIndex
 from h2q.collections.embedded.table import CodeTable
+from h2q.collections.index_spec import IndexSpec
 from h2q.errors import CompatibilityError, InvalidInputError
 from tests.collections import test_embedded_conformance as embedded
 from tests.collections.brute_collection import DictModel, exact_rows
@@ -242,9 +242,10 @@ def test_the_index_is_stated_in_the_file(tmp_path):
         assert collection.info().index == "flat"
     with open_collection(path) as collection:  # a reader changed nothing
         assert collection.info().index == "hnsw"
-    open_collection(path, index="flat").close()
-    with open_collection(path) as collection:
+    with open_collection(path, index="flat") as collection:  # scans, and changes nothing either
         assert collection.info().index == "flat"
+    with open_collection(path) as collection:
+        assert collection.info().index == "hnsw"
 
 
 def test_another_way_to_build_it_builds_it_anew(tmp_path):
@@ -264,7 +265,7 @@ def test_another_way_to_build_it_builds_it_anew(tmp_path):
         ({"index": "lsh"}, "flat, ivf, hnsw, mih"),
         ({"index": "hnsw", "index_options": {"nlist": 8}}, "'nlist' is unknown.*ef_search"),
         ({"index": "flat", "index_options": {"nlist": 8}}, "no options"),
-        ({"index_options": {"nlist": 8}}, "no options"),
+        ({"index_options": {"nlist": 8}}, "give index="),
         ({"index": "ivf", "index_options": {"nlist": 0}}, "nlist must be"),
         ({"index": "ivf", "index_options": {"nprobe": 1.5}}, "nprobe must be"),
     ],
@@ -286,6 +287,7 @@ def test_an_index_of_a_newer_h2q_is_named(tmp_path):
     with pytest.raises(CompatibilityError, match=r"a\.h2q.*vamana"):
         open_collection(path)
     open_collection(path, index="flat").close()
+    open_collection(path, index="ivf").close()
     open_collection(path).close()
 
 

@@ -16,9 +16,9 @@ from h2q import open_collection
 from h2q.codes import pack
 from h2q.collections.embedded import (
     EmbeddedCollection,
-    asymmetric_scan,
     code_cache,
     items,
+    proven_scan,
     radius_index,
     row_index,
 )
@@ -129,7 +129,7 @@ class TestLikeADict(CollectionMachine.TestCase):
         # So that few items are enough for the FastScan, for the cache and the index (at any
         # radius), and few removals for a cut of their log.
         wanted = [
-            (asymmetric_scan, "_LEAST_SCANNED", 10),
+            (proven_scan, "_LEAST_SCANNED", 10),
             (items, "_LEAST_LOG", 15),
             (code_cache, "LEAST_CACHED", 4),
             (row_index, "LEAST_INDEXED", 4),

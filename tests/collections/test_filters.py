@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,15 +22,13 @@ def matches(payloads: list[Any], where: dict[str, Any]) -> list[bool]:
         "INSERT INTO t (payload) VALUES (?)",
         [(None if p is None else json.dumps(p, ensure_ascii=False),) for p in payloads],
     )
-    sql, parameters = compile_where(where)
-    statement = f"SELECT {sql} FROM t ORDER BY n"  # noqa: S608 (the statement under test)
-    values = [v for (v,) in connection.execute(statement, parameters)]
+    condition = compile_where(where)
+    condition.prepare(connection)
+    statement = f"SELECT {condition.sql} FROM t ORDER BY n"  # noqa: S608 (the statement under test)
+    values = [v for (v,) in connection.execute(statement, condition.parameters)]
     assert set(values) <= {0, 1}, "a condition is 1 or 0, never NULL"
     connection.close()
     return [v == 1 for v in values]
-
-
-ABSENT = object()
 
 
 def equal(value: object, wanted: object) -> bool:
@@ -48,25 +47,35 @@ def _reference_of_key(payload: Any, key: str, wanted: Any) -> bool:
         return (all if key == "$and" else any)(reference(payload, each) for each in wanted)
     if key == "$not":
         return not reference(payload, wanted)
-    value: Any = payload
-    for part in key.split("."):
-        value = value.get(part, ABSENT) if isinstance(value, dict) else ABSENT
+    values = list(_values(payload, key.split(".")))
     if not isinstance(wanted, dict):
         wanted = {"$eq": wanted}
-    return all(_operate(value, name, operand) for name, operand in wanted.items())
+    return all(_by_any_reading(values, name, operand) for name, operand in wanted.items())
+
+
+def _values(value: Any, parts: list[str]) -> Iterator[Any]:
+    """What stands under a dotted key, whichever of its dots are the key's own."""
+    if not parts:
+        yield value
+    for end in range(1, len(parts) + 1):
+        if isinstance(value, dict) and ".".join(parts[:end]) in value:
+            yield from _values(value[".".join(parts[:end])], parts[end:])
+
+
+def _by_any_reading(values: list[Any], name: str, operand: Any) -> bool:
+    positive = {"$ne": "$eq", "$nin": "$in"}.get(name)
+    if positive is not None:
+        return not _by_any_reading(values, positive, operand)
+    if name == "$exists":
+        return bool(values) is operand
+    return any(_operate(value, name, operand) for value in values)
 
 
 def _operate(value: Any, name: str, operand: Any) -> bool:
-    if name == "$exists":
-        return (value is not ABSENT) is operand
     if name == "$eq":
         return equal(value, operand)
-    if name == "$ne":
-        return not equal(value, operand)
     if name == "$in":
         return any(equal(value, each) for each in operand)
-    if name == "$nin":
-        return not any(equal(value, each) for each in operand)
     if name == "$contains":
         return isinstance(value, list) and any(equal(each, operand) for each in value)
     for kind in (str, int | float):
@@ -80,9 +89,11 @@ def _operate(value: Any, name: str, operand: Any) -> bool:
 # From a small pool, so that values meet their equals and their look-alikes.
 SCALARS = st.sampled_from(
     [None, True, False, 0, 1, 2, -1, 1.0, 0.1, 1e300, 2**62, "", "1", "a", "A", "ä", "z", "1.0",
-     "null", "true", "[1]", "\U0001f600", "\ufffd", "'; DROP TABLE t; --"]
+     "null", "true", "[1]", "\U0001f600", "\ufffd", "'; DROP TABLE t; --", "a\0", "a\0b", "\0"]
 )  # fmt: skip
-KEYS = st.sampled_from(["a", "b", "a b", "ü", "'", "[0]", "$a", "a'b"])
+KEYS = st.sampled_from(
+    ["a", "b", "a b", "ü", "'", "[0]", "$a", "a'b", "a.b", "a\tb", "\n", "\0", "b.a.b"]
+)
 PAYLOADS = st.none() | st.dictionaries(
     KEYS,
     SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(KEYS, SCALARS, max_size=2),

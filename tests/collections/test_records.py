@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from h2q.codes import pack
-from h2q.collections.reranking import rerank, shortlist_length
+from h2q.collections.shortlists import rerank, shortlist_length
 from h2q.errors import InvalidInputError
 from h2q.ranks import Candidates, Queries, rank_named
 from h2q.ranks.calibrated import calibrated_scores

@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from h2q.cli import _console
-from h2q.cli._embedded import open_file
 from h2q.cli._help import Json
 
 
 def backup(
-    collection: Annotated[Path, typer.Argument(help="The collection, such as photos.h2q.")],
+    collection: Annotated[str, typer.Argument(help="The collection, such as photos.h2q.")],
     out: Annotated[Path, typer.Argument(help="The copy to make.")],
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the copy where there is one.")
@@ -25,9 +24,11 @@ def backup(
     Searches and writers of other processes go on; what they write meanwhile is not in the copy.
     Interrupting it leaves no copy, or the one that was there before.
     """
-    with open_file(collection, mode="r") as opened, _console.progress("copying") as advance:
+    from h2q.collections import open_collection
+
+    with open_collection(collection, mode="r") as opened, _console.progress("copying") as advance:
         opened.backup(out, overwrite=overwrite, on_progress=advance)
-    with open_file(out, mode="r") as copy:
+    with open_collection(out, mode="r") as copy:
         facts = {"copy": str(out), "count": len(copy), "size_bytes": out.stat().st_size}
     if json:
         _console.print_json(facts)

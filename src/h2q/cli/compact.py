@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from h2q.cli import _console
-from h2q.cli._embedded import open_file
 from h2q.cli._help import Json
 
 
 def compact(
-    collection: Annotated[Path, typer.Argument(help="The collection, such as photos.h2q.")],
+    collection: Annotated[str, typer.Argument(help="The collection, such as photos.h2q.")],
     json: Json = False,
 ) -> None:
     """Give the space of deleted items back to the disk, and [bold]compact[/] what is kept.
@@ -21,12 +20,15 @@ def compact(
     Then builds the index, where the collection has one, and writes the cache that opens it fast.
     Needs as much free space as the collection has, for a while. Others may read meanwhile.
     """
-    before = collection.stat().st_size if collection.exists() else 0
-    with open_file(collection, mode="a") as opened:
+    from h2q.collections import open_collection
+
+    file = Path(collection)
+    before = file.stat().st_size if file.exists() else 0
+    with open_collection(collection, mode="a") as opened:
         opened.compact()
         opened.optimize()
-    after = collection.stat().st_size
-    facts = {"collection": str(collection), "bytes_before": before, "bytes_after": after}
+    after = file.stat().st_size
+    facts = {"collection": collection, "bytes_before": before, "bytes_after": after}
     if json:
         _console.print_json(facts)
     else:

@@ -224,13 +224,11 @@ def _rows(
 def _make_fast_to_open(uri: str) -> None:
     """Build the index of a file and the cache of a large one, that no search has to wait for it."""
     from h2q.collections import open_collection
-    from h2q.collections.embedded import EmbeddedCollection
 
     if "://" in uri:  # servers keep their own indexes
         return
     with open_collection(uri) as collection:
-        if isinstance(collection, EmbeddedCollection):
-            collection.optimize(share=_LAG)
+        collection.optimize(share=_LAG)
 
 
 def _summary(report: IndexReport, uri: str) -> str:

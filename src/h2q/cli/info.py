@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from h2q.cli import _console
-from h2q.cli._embedded import open_file
 from h2q.cli._help import Json
 
 
@@ -25,10 +23,11 @@ def info(
 ) -> None:
     """Say what a file of h2q is: a collection, quantizer, model, run, codes or embeddings."""
     from h2q._describe import describe
+    from h2q.collections import open_collection
 
     facts = describe(path)
     if check:
-        with open_file(Path(path), mode="r") as collection:
+        with open_collection(path, mode="r") as collection:
             collection.check()
         facts["checked"] = "sound"
     if json:

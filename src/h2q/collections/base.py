@@ -1,28 +1,59 @@
-"""What every collection does, whichever engine keeps it."""
+"""What every collection does, whichever engine keeps it.
+
+`Collection` is the base of all of them: it checks what it is handed, codes real rows, chooses the
+rank, keeps the artifacts, and has the public methods and their documentation. An engine supplies
+the primitives, which get checked and plain values: `_insert`, `_remove`, `_nearest`, `_within`,
+`_read`, `_count`, `_scan`, `_chunks`, `_size`, and `close`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+import threading
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Literal, NamedTuple, Protocol, Self, TypeAlias
+from pathlib import Path
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._closing import Closing
+from h2q._files import written_whole
 from h2q._typing import Array, CodeArray, StrPath
-from h2q.ranks.keeping import Keep as Keep
+from h2q.collections import inputs
+from h2q.collections.artifacts import (
+    ArtifactFacts,
+    Source,
+    as_decoder,
+    as_quantizer,
+    proven,
+)
+from h2q.collections.artifacts import Decoder as Decoder
+from h2q.collections.artifacts import Quantizer as Quantizer
+from h2q.collections.conditions import Node, parse_where
+from h2q.collections.index_spec import IndexKind as IndexKind
+from h2q.collections.inputs import Id as Id
+from h2q.collections.neighbours import Neighbours as Neighbours
+from h2q.collections.request import Facts, Mode
+from h2q.collections.shortlists import Asked, Shortlist, by_distance, ranked, shortlist_size
+from h2q.collections.values import rows_of
+from h2q.errors import CollectionError, CompatibilityError, InvalidInputError
+from h2q.ranks import Keep as Keep
+from h2q.ranks import Queries, RankSpec, choose_rank
 
-#: Name of an item: kept as given, so `1` and `"1"` are two items.
-Id: TypeAlias = str | int
 #: What may be stored beside a code: a JSON object.
 Payload: TypeAlias = Mapping[str, Any]
 #: A condition on payloads; the forms are those of `h2q.collections.filters`.
 Where: TypeAlias = Mapping[str, Any]
 #: How `search` orders: the name of a rank in the table `h2q.ranks.RANKS`.
 Rank: TypeAlias = str
-#: How items are found: by a scan of all ("flat", exact), or by an index.
-IndexKind: TypeAlias = Literal["flat", "ivf", "hnsw", "mih"]
+#: Told, now and then, how much of a long work is done, and all there is.
+OnProgress: TypeAlias = Callable[[int, int], None]
+
+#: Rows the first batch must have for each bit, to fit a quantizer on.
+LEAST_ROWS_A_BIT: Final = 2
 
 
 class Item(NamedTuple):
@@ -44,26 +75,22 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Neighbours:
-    """What a search found: one entry a query, best first.
-
-    Equal distances (or scores) are ordered by when the items were added, the older first.
+class NewItems:
+    """Items to be stored, checked: of equal ids the last alone is here.
 
     Attributes
     ----------
-    ids : list of nq lists
-    distances : list of nq ndarrays, int32
-        Hamming distance of the query's code to each item, in bits.
-    scores : list of nq ndarrays, float32, or None
-        By the rank: the inner product of the rotated query with the item's code as signs
-        {-1, +1} ("asymmetric"), the cosine of the rotated query and the item's row as estimated
-        from its code and scale ("calibrated"), or that cosine with the kept row ("embedding",
-        "cosine"). None where the search ranked by Hamming distance.
+    ids : list of n ids
+    codes : ndarray of shape (n, ceil(n_bits / 8)), uint8
+    payloads : list of n JSON texts or None
+    records : ndarray of shape (n, record_width(keep, n_bits)), uint8, or None
+        Where the collection keeps something of the rows.
     """
 
-    ids: list[list[Id]]
-    distances: list[NDArray[np.int32]]
-    scores: list[NDArray[np.float32]] | None = None
+    ids: list[Id]
+    codes: CodeArray
+    payloads: list[str | None]
+    records: NDArray[np.uint8] | None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -107,74 +134,132 @@ class CollectionInfo:
     index: IndexKind = "flat"
 
 
-class Quantizer(Protocol):
-    """The part of a quantizer of `h2q.quantization` a collection uses."""
+class Collection(Closing):
+    """Ids, codes and payloads that can be searched; made by `h2q.open_collection`.
 
-    n_bits_: int
+    Parameters
+    ----------
+    uri : str
+        Where the collection lives, without any password.
+    mode : {"a", "r"}
+    facts : Facts
+        What it is made of.
+    learner : quantizer, optional
+        One that is not fitted: the first real rows that are added fit it.
 
-    def rotate(self, X: Array) -> Array:
-        """Project and rotate rows (n, d) to (n, n_bits) real rows: what a real query becomes.
+    Examples
+    --------
+    >>> import h2q, numpy as np, tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> embeddings = np.random.default_rng(0).standard_normal((500, 96)).astype(np.float32)
+    >>> with h2q.open_collection(f"{folder.name}/items.h2q", n_bits=64) as items:
+    ...     items.add(range(500), embeddings, [{"year": 2000 + i % 25} for i in range(500)])
+    ...     found = items.search(embeddings[7], k=3, where={"year": {"$gte": 2005}})
+    >>> found.ids[0][0]
+    7
+    >>> folder.cleanup()
+    """
 
-        Their signs are the codes, unless the quantizer has an attribute `codes_are_signs` that is
-        False: then a query's code is that of `transform`.
-        """
+    #: What an engine is called in messages that say it has no such thing.
+    engine_title: ClassVar[str] = "this engine"
 
-    def transform(self, X: Array) -> Array:
-        """Code rows (n, d): packed codes (n, ceil(n_bits / 8)), uint8."""
+    def __init__(self, uri: str, mode: Mode, facts: Facts, learner: Any = None) -> None:
+        self._uri = uri
+        self._mode: Mode = mode
+        self._facts = facts
+        self._learner = learner
+        self._artifacts: dict[str, ArtifactFacts] = dict(facts.artifacts)
+        self._loaded: dict[str, Any] = {}
+        self._artifact_lock = threading.RLock()
 
-    def to_bytes(self) -> bytes:
-        """Return the quantizer as the content of a file."""
-
-
-class Decoder(Protocol):
-    """The part of a `h2q.CodeDecoder` a collection uses."""
-
-    n_bits_: int
-
-    def decode(self, codes: CodeArray) -> NDArray[np.float32]:
-        """Return the expected row (n, n_bits) of each code."""
-
-    def to_bytes(self) -> bytes:
-        """Return the decoder as the content of a file."""
-
-
-class Collection(Protocol):
-    """Ids, codes and payloads that can be searched; made by `h2q.open_collection`."""
+    # What it is
 
     @property
     def uri(self) -> str:
         """Where the collection lives."""
+        return self._uri
 
     @property
     def n_bits(self) -> int:
         """Length of its codes in bits."""
+        return self._facts.n_bits
 
     @property
     def keep(self) -> Keep:
         """What is kept of each item's real row beside its code."""
+        return self._facts.keep
 
     @property
     def quantizer(self) -> Quantizer | None:
-        """The quantizer that made the codes, if it was given when the collection was made."""
+        """The quantizer that makes the codes; None where none is kept."""
+        quantizer: Quantizer | None = self._artifact("quantizer", as_quantizer)
+        return quantizer
 
     @property
     def decoder(self) -> Decoder | None:
         """What tells rows from codes, if it was given when the collection was made."""
+        decoder: Decoder | None = self._artifact("decoder", as_decoder)
+        return decoder
 
     @property
     def fingerprints(self) -> dict[str, str]:
         """Fingerprint (hex) of each artifact kept: `"quantizer"`, `"model"`, `"decoder"`."""
+        return {name: facts.fingerprint for name, facts in self._artifacts.items()}
 
     def model_bytes(self) -> bytes | None:
         """Return the model file kept with the codes, or None."""
+        return b"".join(self._content("model")) if "model" in self._artifacts else None
 
     def write_model(self, path: StrPath) -> None:
-        """Write the model file kept with the codes to `path`."""
+        """Write the model file kept with the codes to `path`, whole or not at all.
+
+        Raises
+        ------
+        InvalidInputError
+            If none is kept.
+        FormatError
+            If it is damaged.
+        """
+        if "model" not in self._artifacts:
+            raise InvalidInputError("the collection holds no model")
+        with written_whole(Path(path)) as file:
+            for chunk in self._content("model"):
+                file.write(chunk)
+
+    def _content(self, name: str) -> Iterator[bytes]:
+        return proven(name, self._chunks(name), self._artifacts[name].sha256)
+
+    def _artifact(self, name: str, read: Callable[[bytes], Any]) -> Any:
+        if name not in self._artifacts:
+            return None
+        with self._artifact_lock:
+            if name not in self._loaded:
+                self._loaded[name] = read(b"".join(self._content(name)))
+            return self._loaded[name]
+
+    def info(self) -> CollectionInfo:
+        """Facts about the collection."""
+        facts = self._facts
+        return CollectionInfo(
+            uri=self.uri,
+            engine=facts.engine,
+            format_version=facts.format_version,
+            n_bits=facts.n_bits,
+            bit_order=facts.bit_order,
+            count=len(self),
+            size_bytes=self._size(),
+            created_by=facts.created_by,
+            fingerprints=self.fingerprints,
+            keep=facts.keep,
+            index=facts.index.kind,
+        )
+
+    # Writing
 
     def add(
         self,
         ids: Sequence[Id],
-        codes: Array,
+        codes: Array | None = None,
         payloads: Sequence[Payload | None] | None = None,
         *,
         embeddings: Array | None = None,
@@ -184,108 +269,412 @@ class Collection(Protocol):
         When the call returns the items are durable. A replaced item takes the code and payload
         given and counts as newest. Where an id occurs twice in one call the last one stands.
 
+        Real rows are coded by the collection's quantizer. Where it has none, is empty, and the rows
+        are wider than its codes (d > n_bits), the first call fits one on the rows it is given
+        (`h2q.HouseholderQuantizer`, or the quantizer that was named to `open_collection`), and the
+        collection keeps it from then on. That call must have at least 2 rows a bit; the more, the
+        better: some thousand make a good quantizer.
+
         Parameters
         ----------
         ids : sequence of n str or int (64 bits)
-        codes : array of shape (n, ceil(n_bits / 8)), uint8
-            Packed codes (`h2q.codes.pack`, or `transform` of a quantizer).
+            A list, an array, or a column of a data frame.
+        codes : array of shape (n, ceil(n_bits / 8)), uint8, or (n, d), real
+            Packed codes (`h2q.codes.pack`, or `transform` of a quantizer); or the real rows
+            themselves, to be coded here: of numpy, torch (any device and dtype), or a data frame.
         payloads : sequence of n JSON objects or None, optional
+            Or a data frame of n rows, whose missing values are left out.
         embeddings : array of shape (n, d), real, optional
             The rows the codes were made from, given as queries are: rotated by the collection's
             quantizer where it has one, otherwise rotated already, (n, n_bits). Needed where the
-            collection keeps something of them (`keep` is not "codes"); elsewhere they are checked
-            and not kept.
+            collection keeps something of them (`keep` is not "codes") and codes are given;
+            elsewhere they are checked and not kept.
 
         Raises
         ------
         InvalidInputError
-            If an id, code, payload or embedding cannot be stored, or the embeddings are plainly
-            not those of the codes; nothing is added then.
+            If an id, code, payload or embedding cannot be stored, the embeddings are plainly not
+            those of the codes, or real rows cannot be coded here; nothing is added then.
         CollectionError
             If the collection cannot be written; nothing is added then.
         """
+        self._check_writable()
+        rows = None if codes is None else inputs.real_rows(codes)
+        if rows is not None:
+            if embeddings is not None:
+                raise InvalidInputError(
+                    "got real rows twice; pass them as codes or as embeddings, not as both"
+                )
+            names, packed, records = self._coded(ids, rows)
+        elif codes is None:
+            if embeddings is None:
+                raise InvalidInputError("pass codes or real rows beside the ids")
+            names, packed, records = self._coded(ids, rows_of(embeddings))
+        else:
+            names, packed = inputs.as_coded_ids(ids, codes, self.n_bits)
+            records = None
+        if not names:
+            return
+        texts = inputs.as_payloads(payloads, names)
+        if records is None:
+            quantizer = None if embeddings is None else self.quantizer
+            records = inputs.as_records(embeddings, packed, self.keep, self.n_bits, quantizer)
+        self._insert(_last_of_each(names, packed, texts, records if self.keep != "codes" else None))
+
+    def _coded(
+        self, ids: Sequence[Id], rows: NDArray[Any]
+    ) -> tuple[list[Id], CodeArray, NDArray[np.uint8]]:
+        """Code real rows; fit a quantizer first where this is the batch that does."""
+        names = inputs.as_ids(ids)
+        if rows.ndim == 1 and len(names) == 1:
+            rows = rows[None]
+        if rows.ndim != 2 or len(rows) != len(names):
+            raise InvalidInputError(
+                f"{len(names)} ids but real rows of shape {rows.shape}; give a row (n, d) an id"
+            )
+        quantizer = self.quantizer
+        if quantizer is None and names:
+            quantizer = self._learned(rows)
+        return names, *inputs.coded(rows, self.keep, self.n_bits, quantizer)
+
+    def _learned(self, rows: NDArray[Any]) -> Quantizer | None:
+        """Return the quantizer fitted on the first rows; None where they are rotated already."""
+        n_bits, width = self.n_bits, rows.shape[1]
+        if "model" in self._artifacts and width == n_bits:
+            return None  # what the model's `forward` returns
+        if "model" in self._artifacts or (self._learner is None and width == n_bits):
+            raise InvalidInputError(
+                f"real rows (n, {width}) cannot be coded here: this collection of {n_bits}-bit "
+                "codes keeps no quantizer. If they are rotated already, pass h2q.codes.pack(rows) "
+                "as codes; otherwise make another collection with open_collection(..., "
+                "quantizer=...): a fitted one, or the name of one ('h2q'), which the first rows fit"
+            )
+        if width < n_bits:
+            raise InvalidInputError(
+                f"rows of {width} columns cannot be coded in {n_bits} bits; a collection of at "
+                f"most {width} bits can hold them"
+            )
+        if len(self):
+            raise InvalidInputError(
+                "this collection holds codes but no quantizer, so real rows cannot be coded as its "
+                "items were; pass codes, made by what made those"
+            )
+        least = LEAST_ROWS_A_BIT * n_bits
+        if len(rows) < least:
+            raise InvalidInputError(
+                f"the first rows fit the quantizer of this collection, and {len(rows)} are too few "
+                f"for {n_bits} bits; add at least {least} at once the first time, or give "
+                "open_collection(..., quantizer=...) one that is fitted on more"
+            )
+        learner = self._learner
+        if learner is None:
+            from h2q.quantization import HouseholderQuantizer
+
+            learner = HouseholderQuantizer(n_bits=n_bits, random_state=0)
+        elif learner.n_bits is None:
+            learner.set_params(n_bits=n_bits)
+        inputs.check_real(rows, "embeddings", "embedding")
+        learner.fit(rows)
+        return self._adopted(learner)
+
+    def _adopted(self, quantizer: Any) -> Quantizer:
+        """Keep a quantizer from now on, unless another was kept meanwhile; return what is kept."""
+        with self._artifact_lock:
+            self._artifacts["quantizer"] = self._keep_artifact("quantizer", quantizer.to_bytes())
+            self._loaded.pop("quantizer", None)
+        kept = self.quantizer
+        if kept is None or int(kept.n_bits_) != self.n_bits:
+            raise CompatibilityError(
+                f"{self.uri}: the quantizer kept meanwhile makes other codes; open it again"
+            )
+        return kept
 
     def delete(self, ids: Sequence[Id]) -> int:
-        """Delete items; return how many were held. Unknown ids are passed over."""
+        """Delete items, all of the call or none; return how many were held.
+
+        Unknown ids are passed over. When the call returns, the items are gone for good.
+        """
+        self._check_writable()
+        names = list(dict.fromkeys(inputs.as_ids(ids)))
+        return self._remove(names) if names else 0
+
+    def _check_writable(self) -> None:
+        if self._mode == "r":
+            raise CollectionError(
+                f"{self.uri}: opened for reading (mode='r'); open it with mode='a' to write"
+            )
+
+    # Searching
 
     def search(
         self,
         queries: Array,
-        k: int,
+        k: int = 10,
         where: Where | None = None,
         rank: Rank | None = None,
         oversample: int | None = None,
+        *,
+        payloads: bool = False,
     ) -> Neighbours:
         """Find the `k` best items for each query.
 
         Parameters
         ----------
         queries : array of shape (nq, ceil(n_bits / 8)), uint8, or (nq, d), real
-            Packed codes, or real rows. Real rows are rotated by the collection's quantizer where
-            it has one; otherwise they must be rotated already, (nq, n_bits). A single query may
-            have one dimension.
+            Packed codes, or real rows: of numpy, torch (any device and dtype), or a data frame.
+            Real rows are rotated by the collection's quantizer where it has one; otherwise they
+            must be rotated already, (nq, n_bits). A single query may have one dimension.
         k : int
             Fewer are returned where the collection holds fewer.
         where : mapping, optional
             Only items whose payload meets this condition (`h2q.collections.filters`).
         rank : str, optional
-            Default: "hamming" for codes, "asymmetric" for real rows. All but "hamming" need real
-            queries.
-
-            - "hamming": the distance of the codes.
-            - "asymmetric": the inner product of the rotated query and the code as signs.
-            - "decoded": the inner product of the unit rotated query and the row expected behind
-              the code; needs a collection made with a decoder (`h2q.CodeDecoder`).
-            - "calibrated": the cosine of the rotated query and the item's row, estimated from
-              the code and the row's scale; needs a collection that keeps "scale", "int8" or
-              "float16".
-            - "embedding": the distance of the codes, its ties broken by the distance of the
-              normalised real rows, as the paper ranks; needs "int8" or "float16".
-            - "cosine": the cosine of the rotated query and the kept row; needs "int8" or
-              "float16".
+            A name in the table `h2q.ranks.RANKS` (``docs/ranking.md``): "hamming" orders by the
+            distance of the codes; the others need real queries, and some need a collection that
+            keeps more than codes. By default "hamming" for codes, and for real rows the one that
+            suits the collection's quantizer ("asymmetric", unless it has its own).
 
             Equal items come in the order of adding.
         oversample : int, optional
             Where a rank orders a shortlist found by a cheaper one, the shortlist has
             `max(oversample * k, 1000)` items; 10 by default. Where the rank is answered exactly
-            it changes nothing. Which ranks are, each engine says.
-        """
+            it changes nothing. Which ranks are, the page of each engine says.
+        payloads : bool
+            Whether the payloads of what is found are returned, too.
 
-    def within(self, queries: Array, radius: int, where: Where | None = None) -> Neighbours:
+        Raises
+        ------
+        InvalidInputError
+            If the queries, the condition or the rank cannot be used.
+        CollectionError
+            If the collection cannot be read.
+        """
+        k = inputs.as_count(k, "k", least=1)
+        asked = inputs.as_queries(queries, self.n_bits, self.quantizer, self.decoder)
+        ranking = choose_rank(rank, asked, self.keep)
+        shortlist_size(ranking, k, oversample)  # checks oversample, be it needed or not
+        condition = None if where is None else parse_where(where)
+        found = self._search(asked, ranking, k, condition, oversample)
+        return self._with_payloads(found) if payloads else found
+
+    def _search(
+        self,
+        queries: Queries,
+        rank: RankSpec,
+        k: int,
+        condition: Node | None,
+        oversample: int | None,
+    ) -> Neighbours:
+        """Order a shortlist of the nearest codes; an engine that knows better replaces this."""
+        plain = rank.score is None
+        asked = Asked(
+            queries.codes,
+            shortlist_size(rank, k, oversample),
+            ties_from=k if rank.distance_first else None,
+            condition=condition,
+            with_codes=not plain,
+            with_records=rank.needs_records,
+        )
+        found = self._nearest(asked)
+        return ranked(rank, queries, found, keep=self.keep, n_bits=self.n_bits, k=k)
+
+    def within(
+        self,
+        queries: Array,
+        radius: int,
+        where: Where | None = None,
+        *,
+        payloads: bool = False,
+    ) -> Neighbours:
         """Find all items at a Hamming distance of at most `radius` bits (inclusive).
 
-        Real queries are taken by their code. Best first.
+        Real queries are taken by their code. Best first. The other parameters and the errors are
+        those of `search`.
         """
+        radius = inputs.as_count(radius, "radius", least=0)
+        asked = inputs.as_queries(queries, self.n_bits, self.quantizer)
+        condition = None if where is None else parse_where(where)
+        found = by_distance(self._within(asked.codes, radius, condition))
+        return self._with_payloads(found) if payloads else found
+
+    def _with_payloads(self, found: Neighbours) -> Neighbours:
+        names = list(dict.fromkeys(item_id for ids in found.ids for item_id in ids))
+        items = dict(zip(names, self._read(names), strict=True)) if names else {}
+        held = {name: None if item is None else item.payload for name, item in items.items()}
+        return Neighbours(
+            found.ids,
+            found.distances,
+            found.scores,
+            payloads=[[held[item_id] for item_id in ids] for ids in found.ids],
+        )
+
+    # Reading
 
     def get(self, ids: Sequence[Id]) -> list[Item | None]:
         """Items by id, in the order asked for; None where an id is not held."""
+        return self._read(inputs.as_ids(ids))
 
     def count(self, where: Where | None = None) -> int:
         """Count the items, or those whose payload meets a condition."""
+        return self._count(None if where is None else parse_where(where))
 
     def iterate(self, batch_size: int = 10_000, where: Where | None = None) -> Iterator[Batch]:
         """Yield all items in batches, the oldest first.
 
         Items written while iterating may or may not be met; each is met at most once a version.
         """
+        size = inputs.as_count(batch_size, "batch_size", least=1)
+        return self._scan(size, None if where is None else parse_where(where))
 
-    def info(self) -> CollectionInfo:
-        """Facts about the collection."""
+    def __len__(self) -> int:
+        return self._count(None)
 
-    def close(self) -> None:
-        """Release the collection; it cannot be used afterwards. Closing twice is harmless."""
+    def __iter__(self) -> Iterator[Id]:
+        for batch in self.iterate():
+            yield from batch.ids
 
-    def __len__(self) -> int: ...
+    def __contains__(self, item_id: object) -> bool:
+        try:
+            name = inputs.as_id(item_id)
+        except InvalidInputError:
+            return False
+        return self._read([name])[0] is not None
 
-    def __iter__(self) -> Iterator[Id]: ...
+    # Care
 
-    def __contains__(self, item_id: object) -> bool: ...
+    def optimize(self, share: float = 0.0) -> None:
+        """Make now what searches would make, so that none of them waits for it.
 
-    def __enter__(self) -> Self: ...
+        An engine with nothing to make does nothing.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+        Parameters
+        ----------
+        share : float
+            Only what lacks more than this share of the items is made anew.
+        """
+
+    def backup(
+        self, path: StrPath, *, overwrite: bool = False, on_progress: OnProgress | None = None
+    ) -> None:
+        """Copy the collection, as it is now, to another file: whole or not at all.
+
+        Searches and writers, of this process and of others, go on meanwhile; what they write is
+        not in the copy.
+
+        Parameters
+        ----------
+        path : path
+            The copy.
+        overwrite : bool
+            Whether `path` may be a file that is then replaced.
+        on_progress : callable, optional
+            Told, now and then, the pages copied and all there are. If it raises, the copy is given
+            up and `path` is as it was.
+
+        Raises
+        ------
+        CollectionError
+            If `path` exists and is not to be replaced, or cannot be written; or, naming the tool
+            that can, where the engine makes no copies.
+        """
+        raise self._not_here("backup", "copy its data by the server's own tools")
+
+    def compact(self) -> None:
+        """Give the space of deleted items back to the disk. Needs as much free space meanwhile.
+
+        Raises
+        ------
+        CollectionError
+            If the collection cannot be written, or the engine does this by itself.
+        """
+        raise self._not_here("compact", "the server gives space back by itself")
+
+    def check(self) -> None:
+        """Read the whole collection and raise `FormatError` where it is damaged.
+
+        Raises
+        ------
+        CollectionError
+            Where the engine cannot look.
+        """
+        raise self._not_here("check", "check its data by the server's own tools")
+
+    def _not_here(self, what: str, instead: str) -> CollectionError:
+        return CollectionError(f"{self.uri}: {self.engine_title} has no {what}; {instead}")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.uri!r}, n_bits={self.n_bits}, mode={self._mode!r})"
+
+    # What an engine supplies
+
+    @abstractmethod
+    def _insert(self, items: NewItems) -> None:
+        """Store items, replacing those of the same id: all or none, durable on return."""
+
+    @abstractmethod
+    def _remove(self, ids: list[Id]) -> int:
+        """Delete items by id (all different): all or none; return how many were held."""
+
+    @abstractmethod
+    def _nearest(self, asked: Asked) -> Iterable[Shortlist]:
+        """Find the nearest items of each query by Hamming distance, in any order."""
+
+    @abstractmethod
+    def _within(self, codes: CodeArray, radius: int, condition: Node | None) -> Iterable[Shortlist]:
+        """Find all items within a radius of each code; with `distances`, without codes."""
+
+    @abstractmethod
+    def _read(self, ids: list[Id]) -> list[Item | None]:
+        """Return items by id, in the order asked for."""
+
+    @abstractmethod
+    def _count(self, condition: Node | None) -> int:
+        """Count the items that meet a condition."""
+
+    @abstractmethod
+    def _scan(self, batch_size: int, condition: Node | None) -> Iterator[Batch]:
+        """Yield the items that meet a condition, the oldest first."""
+
+    @abstractmethod
+    def _chunks(self, name: str) -> Iterable[bytes]:
+        """Yield the content of an artifact that is kept."""
+
+    @abstractmethod
+    def _size(self) -> int:
+        """Bytes the collection takes."""
+
+    def _keep_artifact(self, name: str, source: Source) -> ArtifactFacts:
+        """Keep an artifact of a collection without items, unless one is kept already.
+
+        Returns what is kept then. An engine that fixes its artifacts when it is made refuses.
+        """
+        raise InvalidInputError(
+            f"{self.uri}: {self.engine_title} keeps the {name} a collection is made with, and none "
+            f"later; make it with open_collection(..., {name}=...), fitted"
+        )
+
+
+def _last_of_each(
+    ids: list[Id],
+    codes: CodeArray,
+    payloads: list[str | None],
+    records: NDArray[np.uint8] | None,
+) -> NewItems:
+    last = dict(zip(ids, range(len(ids)), strict=True))
+    if len(last) == len(ids):
+        return NewItems(ids, codes, payloads, records)
+    kept = sorted(last.values())
+    return NewItems(
+        [ids[i] for i in kept],
+        codes[kept],
+        [payloads[i] for i in kept],
+        None if records is None else records[kept],
+    )
+
+
+def payload_of(text: str | None) -> dict[str, Any] | None:
+    """Return a payload of its JSON text."""
+    if text is None:
+        return None
+    payload: dict[str, Any] = json.loads(text)
+    return payload

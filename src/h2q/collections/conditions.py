@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from h2q.collections.values import Scalar, is_plain, listed, plain_scalar
 from h2q.errors import InvalidInputError
 
-Scalar: TypeAlias = str | int | float | bool | None
 Order: TypeAlias = Literal["gt", "gte", "lt", "lte"]
 _MOST_NESTED: Final = 20
+#: Parts of a dotted key that are read in every way; longer ones with one run of them joined.
+_MOST_SPLIT: Final = 5
+_MOST_PARTS: Final = 40
+#: Tests of a condition, dotted keys in all their readings: engines limit the parameters they take.
+_MOST_TESTS: Final = 5000
+_ABSENT: Final = object()
 
 
 class Equals(NamedTuple):
@@ -83,7 +90,19 @@ def parse_where(where: Mapping[str, Any]) -> Node:
         If it is not of the forms of `h2q.collections.filters`; the message names the offending
         part.
     """
-    return _parse(where, 0)
+    node = _parse(where, 0)
+    if count_tests(node) > _MOST_TESTS:
+        raise InvalidInputError(
+            f"the condition has more than {_MOST_TESTS} tests; use $in for a list of values"
+        )
+    return node
+
+
+def count_tests(node: Node) -> int:
+    """How many values or keys a condition looks at."""
+    if isinstance(node, Every | AnyOf):
+        return sum(count_tests(part) for part in node.parts)
+    return count_tests(node.part) if isinstance(node, Not) else 1
 
 
 def _parse(where: object, depth: int) -> Node:
@@ -96,7 +115,7 @@ def _parse(where: object, depth: int) -> Node:
         if not isinstance(key, str):
             raise InvalidInputError(f"the keys of a condition are str, got {key!r}")
         if key in ("$and", "$or"):
-            if not isinstance(wanted, Sequence) or isinstance(wanted, str):
+            if not isinstance(wanted, Sequence) or isinstance(wanted, str | bytes):
                 raise InvalidInputError(f"{key} takes a list of conditions, got {wanted!r}")
             inner = tuple(_parse(each, depth + 1) for each in wanted)
             parts.append(Every(inner) if key == "$and" else AnyOf(inner))
@@ -112,18 +131,39 @@ def _parse(where: object, depth: int) -> Node:
 
 
 def _on_key(key: str, wanted: object) -> Node:
-    path = _path(key)
-    if not isinstance(wanted, Mapping):
-        return _equals(path, wanted)
-    parts = []
-    for operator, operand in wanted.items():
-        if operator not in _OPERATORS:
-            known = ", ".join(map(str, _OPERATORS))
-            raise InvalidInputError(f"unknown operator {operator!r} for {key!r}; there are {known}")
-        parts.append(_OPERATORS[operator](path, operand))
-    if not parts:
-        raise InvalidInputError(f"the condition on {key!r} is empty; give a value or an operator")
-    return parts[0] if len(parts) == 1 else Every(tuple(parts))
+    """Test a key: where it has dots, by any of the ways to read it.
+
+    `a.b` is the key `b` of the object under `a`, or the key `a.b` itself. Every test asks for
+    something that is there, so it holds if it holds for one of the readings, and `Not` is outside.
+    """
+    paths = _paths(key)
+    if isinstance(wanted, Mapping):
+        parts = [_on_operator(key, paths, *each) for each in wanted.items()]
+        if not parts:
+            raise InvalidInputError(
+                f"the condition on {key!r} is empty; give a value or an operator"
+            )
+        return parts[0] if len(parts) == 1 else Every(tuple(parts))
+    return _any_of(paths, lambda path: _equals(path, wanted))
+
+
+def _on_operator(
+    key: str, paths: Sequence[tuple[str, ...]], operator: object, operand: object
+) -> Node:
+    if operator not in _OPERATORS:
+        known = ", ".join(map(str, _OPERATORS))
+        raise InvalidInputError(f"unknown operator {operator!r} for {key!r}; there are {known}")
+    test = _OPERATORS[operator]
+    found = _any_of(paths, lambda path: test(path, operand))
+    negates = operator in ("$ne", "$nin") or (
+        operator == "$exists" and plain_scalar(operand) is False
+    )
+    return Not(found) if negates else found
+
+
+def _any_of(paths: Sequence[tuple[str, ...]], test: Callable[[tuple[str, ...]], Node]) -> Node:
+    tests = tuple(test(path) for path in paths)
+    return tests[0] if len(tests) == 1 else AnyOf(tests)
 
 
 def _equals(path: tuple[str, ...], wanted: object) -> Node:
@@ -131,9 +171,13 @@ def _equals(path: tuple[str, ...], wanted: object) -> Node:
 
 
 def _one_of(path: tuple[str, ...], wanted: object) -> Node:
-    if not isinstance(wanted, list | tuple | set | frozenset):
-        raise InvalidInputError(f"$in and $nin take a list of values, got {wanted!r}")
-    return OneOf(path, tuple(_scalar(value) for value in wanted))
+    if isinstance(wanted, AbstractSet):
+        return OneOf(path, tuple(_scalar(value) for value in wanted))
+    try:
+        values = listed(wanted, "the values")
+    except InvalidInputError as error:
+        raise InvalidInputError(f"$in and $nin take a list of values: {error}") from error
+    return OneOf(path, tuple(_scalar(value) for value in values))
 
 
 def _contains(path: tuple[str, ...], wanted: object) -> Node:
@@ -141,9 +185,9 @@ def _contains(path: tuple[str, ...], wanted: object) -> Node:
 
 
 def _exists(path: tuple[str, ...], wanted: object) -> Node:
-    if not isinstance(wanted, bool):
+    if not isinstance(plain_scalar(wanted), bool):
         raise InvalidInputError(f"$exists takes True or False, got {wanted!r}")
-    return Exists(path) if wanted else Not(Exists(path))
+    return Exists(path)
 
 
 def _compares(order: Order) -> _Test:
@@ -156,11 +200,12 @@ def _compares(order: Order) -> _Test:
     return parse_order
 
 
+#: What each asks of a path; `_on_operator` negates those that say not.
 _OPERATORS: Final[dict[object, _Test]] = {
     "$eq": _equals,
-    "$ne": lambda path, wanted: Not(_equals(path, wanted)),
+    "$ne": _equals,
     "$in": _one_of,
-    "$nin": lambda path, wanted: Not(_one_of(path, wanted)),
+    "$nin": _one_of,
     "$exists": _exists,
     "$gt": _compares("gt"),
     "$gte": _compares("gte"),
@@ -170,25 +215,94 @@ _OPERATORS: Final[dict[object, _Test]] = {
 }
 
 
-def _path(key: str) -> tuple[str, ...]:
-    """`camera.maker` as ("camera", "maker")."""
+def _paths(key: str) -> list[tuple[str, ...]]:
+    """`camera.maker` as ("camera", "maker") and ("camera.maker",)."""
     parts = tuple(key.split("."))
-    if '"' in key or "\\" in key or not all(parts):
+    if '"' in key or "\\" in key or not all(parts) or len(parts) > _MOST_PARTS:
         raise InvalidInputError(
-            f"the key {key!r} cannot be used in a condition: keys are joined by single dots and "
-            'hold no " and no backslash'
+            f"the key {key!r} cannot be used in a condition: keys are joined by single dots, at "
+            f'most {_MOST_PARTS} of them, and hold no " and no backslash'
         )
-    return parts
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(f"the key {key!r} is not valid Unicode: {error}") from error
+    if len(parts) <= _MOST_SPLIT:
+        return _readings(parts)
+    joined = {
+        (*parts[:start], ".".join(parts[start:stop]), *parts[stop:])
+        for start in range(len(parts))
+        for stop in range(start + 1, len(parts) + 1)
+    }
+    return sorted(joined, key=len, reverse=True)
+
+
+def _readings(parts: tuple[str, ...]) -> list[tuple[str, ...]]:
+    if len(parts) == 1:
+        return [parts]
+    after = _readings(parts[1:])
+    return [(parts[0], *rest) for rest in after] + [
+        (f"{parts[0]}.{rest[0]}", *rest[1:]) for rest in after
+    ]
 
 
 def _scalar(value: object) -> Scalar:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidInputError(f"a condition cannot compare with {value}")
-    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
-        raise InvalidInputError(f"a condition cannot compare with {value}: it exceeds 64 bits")
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    raise InvalidInputError(
-        f"a condition compares with str, numbers, bool or None, got {value!r} "
-        f"({type(value).__name__})"
-    )
+    plain: Scalar = plain_scalar(value)
+    if not is_plain(plain):
+        raise InvalidInputError(
+            f"a condition compares with str, numbers, bool or None, got {value!r} "
+            f"({type(value).__name__})"
+        )
+    if isinstance(plain, float) and not math.isfinite(plain):
+        raise InvalidInputError(f"a condition cannot compare with {plain}")
+    if isinstance(plain, int) and not isinstance(plain, bool) and not -(2**63) <= plain < 2**63:
+        raise InvalidInputError(f"a condition cannot compare with {plain}: it exceeds 64 bits")
+    if isinstance(plain, str):
+        try:
+            plain.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidInputError(
+                f"a condition cannot compare with {plain!r}: it is not valid Unicode ({error})"
+            ) from error
+    return plain
+
+
+def holds(node: Node, payload: Mapping[str, Any] | None) -> bool:
+    """Whether a payload meets a condition: what every engine must agree with.
+
+    No payload meets what an empty one does.
+    """
+    if isinstance(node, Every):
+        return all(holds(part, payload) for part in node.parts)
+    if isinstance(node, AnyOf):
+        return any(holds(part, payload) for part in node.parts)
+    if isinstance(node, Not):
+        return not holds(node.part, payload)
+    value: Any = {} if payload is None else payload
+    for key in node.path:
+        value = value.get(key, _ABSENT) if isinstance(value, Mapping) else _ABSENT
+    if isinstance(node, Exists):
+        return value is not _ABSENT
+    if isinstance(node, Contains):
+        return isinstance(value, list) and any(_is_equal(each, node.value) for each in value)
+    if isinstance(node, Equals):
+        return _is_equal(value, node.value)
+    if isinstance(node, OneOf):
+        return any(_is_equal(value, each) for each in node.values)
+    return _is_ordered(value, node)
+
+
+def _is_equal(value: object, wanted: Scalar) -> bool:
+    if isinstance(value, bool) or isinstance(wanted, bool) or value is None or wanted is None:
+        return value is wanted
+    return isinstance(value, str | int | float) and value == wanted
+
+
+def _is_ordered(value: Any, node: Compares) -> bool:
+    kind = str if isinstance(node.value, str) else int | float
+    if not isinstance(value, kind) or isinstance(value, bool):
+        return False
+    wanted: Any = node.value
+    if node.order in ("gt", "gte"):
+        return bool(value > wanted or (node.order == "gte" and value == wanted))
+    return bool(value < wanted or (node.order == "lte" and value == wanted))

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, Final, TypeGuard
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
-import array_api_compat
 import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import Array, CodeArray
 from h2q.codes import check_codes, code_width, pack
-from h2q.collections.base import Decoder, Id, Payload, Quantizer
+from h2q.collections.artifacts import Decoder, Quantizer
+from h2q.collections.values import listed, plain_payload, plain_scalar, rows_of
 from h2q.errors import InvalidInputError
 from h2q.ranks import Keep, Queries
 from h2q.ranks.records import encode_records, record_width
 
+#: Name of an item: kept as given, so `1` and `"1"` are two items.
+Id: TypeAlias = str | int
 _INT64: Final = range(-(2**63), 2**63)
 #: Embeddings whose signs differ from the codes in more than this share of the bits are others.
 _STRANGE_SHARE: Final = 0.25
@@ -29,35 +31,33 @@ def as_ids(ids: Sequence[Id]) -> list[Id]:
         raise InvalidInputError(
             f"ids must be a list of ids, got the single {ids!r}; pass [{ids!r}]"
         )
-    given: object = ids
-    listed = given.tolist() if isinstance(given, np.ndarray) else list(ids)
-    return [_as_id(item_id) for item_id in listed]
+    return [as_id(item_id) for item_id in listed(ids, "ids")]
 
 
-def _as_id(item_id: object) -> Id:
-    if isinstance(item_id, str):
-        _check_unicode(item_id, f"the id {item_id!r}")
-        return str(item_id)
-    if isinstance(item_id, int | np.integer) and not isinstance(item_id, bool):
-        if int(item_id) in _INT64:
-            return int(item_id)
-        raise InvalidInputError(f"the id {item_id} does not fit 64 bits; use a str")
+def as_id(item_id: object) -> Id:
+    """Return one id as a plain str or int.
+
+    Raises
+    ------
+    InvalidInputError
+        If it cannot be kept as given.
+    """
+    plain = plain_scalar(item_id)
+    if isinstance(plain, str):
+        _check_unicode(plain, f"the id {plain!r}")
+        return plain
+    if isinstance(plain, int) and not isinstance(plain, bool):
+        if plain in _INT64:
+            return plain
+        raise InvalidInputError(f"the id {plain} does not fit 64 bits; use a str")
     raise InvalidInputError(f"an id is a str or an int, got {item_id!r} ({type(item_id).__name__})")
 
 
-def is_id(item_id: object) -> TypeGuard[Id]:
-    """Whether a collection could hold this id at all."""
-    try:
-        _as_id(item_id)
-    except InvalidInputError:
-        return False
-    return True
-
-
-def as_payloads(payloads: Sequence[Payload | None] | None, ids: Sequence[Id]) -> list[str | None]:
-    """Return payloads as JSON text, one an id."""
+def as_payloads(payloads: Any, ids: Sequence[Id]) -> list[str | None]:
+    """Return payloads as JSON text, one an id: of a list of dicts, or the rows of a data frame."""
     if payloads is None:
         return [None] * len(ids)
+    payloads = _records_of(payloads)
     if len(payloads) != len(ids):
         raise InvalidInputError(
             f"{len(ids)} ids but {len(payloads)} payloads; give one payload (or None) an id"
@@ -71,15 +71,44 @@ def as_payloads(payloads: Sequence[Payload | None] | None, ids: Sequence[Id]) ->
     return texts
 
 
+def _records_of(payloads: Any) -> Sequence[Any]:
+    """Return the rows of a data frame (pandas, polars, pyarrow) as dicts; anything else as it is.
+
+    A missing value of a frame (NaN, NaT, NA, null) is a key that is not there.
+    """
+    if isinstance(payloads, Sequence):
+        return payloads
+    if callable(getattr(payloads, "to_dicts", None)):  # polars
+        rows = payloads.to_dicts()
+    elif callable(getattr(payloads, "to_pylist", None)):  # pyarrow
+        rows = payloads.to_pylist()
+    elif hasattr(payloads, "columns") and callable(getattr(payloads, "to_dict", None)):  # pandas
+        rows = payloads.to_dict("records")
+    else:
+        return listed(payloads, "payloads")
+    return [
+        row
+        if not isinstance(row, dict)
+        else {key: value for key, value in row.items() if not _is_missing(value)}
+        for row in rows
+    ]
+
+
+def _is_missing(value: object) -> bool:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float) and value != value
+
+
 def _as_json(payload: object, item_id: Id) -> str | None:
     if payload is None:
         return None
-    if not isinstance(payload, dict):
+    if not isinstance(payload, Mapping):
         raise InvalidInputError(
             f"the payload of {item_id!r} must be a dict or None, got {type(payload).__name__}"
         )
     try:
-        return _ENCODER.encode(payload)
+        return _ENCODER.encode(plain_payload(payload))
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(
             f"the payload of {item_id!r} is not valid JSON: {error}; use str, finite numbers, "
@@ -101,17 +130,39 @@ def as_coded_ids(ids: Sequence[Id], codes: Array, n_bits: int) -> tuple[list[Id]
     names = as_ids(ids)
     if not names and not len(codes):
         return [], np.empty((0, code_width(n_bits)), dtype=np.uint8)
-    packed = check_codes(codes, n_bits)
+    packed = check_codes(rows_of(codes), n_bits)
     if len(packed) != len(names):
         raise InvalidInputError(f"{len(names)} ids but {len(packed)} codes; give one code an id")
     return names, packed
+
+
+def real_rows(given: Array) -> NDArray[Any] | None:
+    """Return real rows as numpy; None where they are not real but, perhaps, codes."""
+    rows = rows_of(given)
+    return rows if rows.dtype.kind == "f" and rows.size else None
+
+
+def coded(
+    rows: NDArray[Any], keep: Keep, n_bits: int, quantizer: Quantizer | None
+) -> tuple[CodeArray, NDArray[np.uint8]]:
+    """Return the codes and the records of real rows.
+
+    Raises
+    ------
+    InvalidInputError
+        If a row cannot be coded.
+    """
+    if rows.dtype.kind != "f":
+        raise InvalidInputError(f"embeddings are real rows (floating), got {rows.dtype}")
+    rotated = _as_rotated(rows, n_bits, quantizer, "embeddings", "embedding")
+    return _codes_of(rows, rotated, n_bits, quantizer), encode_records(rotated, keep)
 
 
 def as_queries(
     queries: Array, n_bits: int, quantizer: Quantizer | None, decoder: Decoder | None = None
 ) -> Queries:
     """Tell codes from real rows, and rotate the latter."""
-    given = _to_numpy(queries)
+    given = rows_of(queries)
     if given.ndim == 1:
         given = given[None, :]
     if given.dtype == np.uint8:
@@ -156,7 +207,7 @@ def as_records(
                 "pass embeddings=, the rows the codes were made from"
             )
         return np.zeros((len(codes), record_width(keep, n_bits)), dtype=np.uint8)
-    given = _to_numpy(embeddings)
+    given = rows_of(embeddings)
     if given.ndim == 2 and len(given) != len(codes):
         raise InvalidInputError(f"{len(codes)} codes but {len(given)} embeddings; give one a code")
     if given.dtype.kind != "f":
@@ -182,13 +233,12 @@ def _codes_of(
     if quantizer is None or getattr(quantizer, "codes_are_signs", True) or not len(given):
         coded = pack(rows)
     else:
-        coded = check_codes(_to_numpy(quantizer.transform(given)), n_bits)
+        coded = check_codes(rows_of(quantizer.transform(given)), n_bits)
     return coded
 
 
-def _as_rotated(
-    given: NDArray[Any], n_bits: int, quantizer: Quantizer | None, them: str, one: str
-) -> NDArray[np.float32]:
+def check_real(given: NDArray[Any], them: str, one: str) -> None:
+    """Refuse rows that are not finite or have no direction."""
     if given.ndim != 2:
         raise InvalidInputError(f"{them} must have shape (n, d), got {given.shape}")
     if not np.isfinite(given).all():
@@ -198,25 +248,34 @@ def _as_rotated(
         raise InvalidInputError(
             f"{article} {one} is all zeros and has no direction; remove that row"
         )
+
+
+def _as_rotated(
+    given: NDArray[Any], n_bits: int, quantizer: Quantizer | None, them: str, one: str
+) -> NDArray[np.float32]:
+    check_real(given, them, one)
     rows = given
     if quantizer is not None and len(given):
-        rows = _to_numpy(quantizer.rotate(given))
+        rows = rows_of(quantizer.rotate(given))
     if rows.shape[1] != n_bits and len(given):
         raise InvalidInputError(
             f"this collection holds {n_bits}-bit codes and no quantizer, so real {them} must be "
             f"rotated rows (n, {n_bits}); got {given.shape}"
         )
-    return np.ascontiguousarray(rows, dtype=np.float32).reshape(-1, n_bits)
+    with np.errstate(over="ignore", under="ignore"):
+        ready = np.ascontiguousarray(rows, dtype=np.float32).reshape(-1, n_bits)
+    if len(ready) and not (np.isfinite(ready).all() and ready.any(axis=1).all()):
+        raise InvalidInputError(
+            f"the {them} are too large or too small for float32; scale them to about 1"
+        )
+    return ready
 
 
-def as_count(value: int, name: str, least: int) -> int:
+def as_count(value: object, name: str, least: int, most: int | None = None) -> int:
     """Check a whole number such as k or a radius."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+    number = plain_scalar(value)
+    if isinstance(number, bool) or not isinstance(number, int) or number < least:
         raise InvalidInputError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    return int(value)
-
-
-def _to_numpy(array: Array) -> NDArray[Any]:
-    if array_api_compat.is_torch_array(array):
-        array = array.detach().cpu()
-    return np.asarray(array)
+    if most is not None and number > most:
+        raise InvalidInputError(f"{name} must be at most {most}, got {value!r}")
+    return number

@@ -6,31 +6,48 @@ import importlib
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from h2q._typing import StrPath
-from h2q.collections.base import Collection, Decoder, IndexKind, Keep, Quantizer
-from h2q.collections.embedded import open_embedded
+from h2q.collections.artifacts import Decoder, Quantizer
+from h2q.collections.base import Collection
+from h2q.collections.index_spec import IndexKind
+from h2q.collections.request import Mode, OpenRequest
 from h2q.errors import InvalidInputError
+from h2q.ranks import Keep
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-#: Module and function that open the addresses of a scheme; imported when first needed.
-_SERVERS: Final = {
-    "milvus": ("h2q.collections.milvus", "open_milvus"),
-    "postgresql": ("h2q.collections.pgvector", "open_pgvector"),
-    "postgres": ("h2q.collections.pgvector", "open_pgvector"),
+#: What opens the addresses of a scheme, as ``module:function`` that is imported when first needed;
+#: it is called with the address and the `OpenRequest`.
+_ENGINES: Final = {
+    "milvus": "h2q.collections.milvus:open_milvus",
+    "postgresql": "h2q.collections.pgvector:open_pgvector",
+    "postgres": "h2q.collections.pgvector:open_pgvector",
 }
+
+
+def register_engine(scheme: str, opener: str) -> None:
+    """Let addresses that begin with ``scheme://`` be opened by an engine of one's own.
+
+    Parameters
+    ----------
+    scheme : str
+    opener : str
+        ``package.module:function``; called with the address (str) and the
+        `h2q.collections.OpenRequest`, it returns a `h2q.collections.Collection`.
+    """
+    _ENGINES[scheme.lower()] = opener
 
 
 def open_collection(
     uri: StrPath,
     *,
     n_bits: int | None = None,
-    quantizer: Quantizer | None = None,
+    quantizer: Quantizer | str | None = None,
     model: StrPath | bytes | None = None,
     decoder: Decoder | None = None,
-    mode: Literal["a", "r"] = "a",
+    mode: Mode = "a",
     keep: Keep | None = None,
     index: IndexKind | None = None,
     index_options: Mapping[str, int] | None = None,
@@ -46,8 +63,10 @@ def open_collection(
     n_bits : int, optional
         Length of the codes.
     quantizer : quantizer, optional
-        The fitted quantizer that makes the codes. It is kept in the collection, and real queries
-        are rotated by it.
+        The fitted quantizer that makes the codes. It is kept in the collection; real rows are
+        coded and real queries rotated by it. One that is not fitted, or the name of one ("h2q",
+        "itq", ...), is fitted by the first real rows that are added, and kept then
+        (`Collection.add`).
     model : path or bytes, optional
         The model file (`h2q.learning.Hasher.save`) that makes the codes. It is kept in the
         collection; a quantizer inside it is not applied to queries, which its `forward` rotates.
@@ -59,7 +78,10 @@ def open_collection(
         What is kept of each item's real row beside its code, for the ranks that need it
         (`Collection.search`). Fixed when the collection is made: "codes", nothing, by default.
     index : {"flat", "ivf", "hnsw", "mih"}, optional
-        How items are found: by an exact scan of all ("flat", the default), or by an index.
+        How items are found: by an exact scan of all ("flat", the default of a new collection), or
+        by an index, which is made where the collection has none yet and the engine can. "flat" of
+        one that exists lets this object scan all, and changes nothing
+        (`h2q.collections.index_spec`).
     index_options : mapping of str to int, optional
         Options of the index.
     timeout : float, optional
@@ -92,22 +114,7 @@ def open_collection(
     [['a.jpg', 'c.jpg']]
     >>> folder.cleanup()
     """
-    server = _server_of(uri)
-    if server is not None:
-        return server(
-            uri,
-            n_bits=n_bits,
-            quantizer=quantizer,
-            model=model,
-            decoder=decoder,
-            mode=mode,
-            keep=keep,
-            index=index,
-            index_options=index_options,
-            timeout=timeout,
-        )
-    return open_embedded(
-        _file_of(uri),
+    request = OpenRequest.of(
         n_bits=n_bits,
         quantizer=quantizer,
         model=model,
@@ -116,15 +123,23 @@ def open_collection(
         keep=keep,
         index=index,
         index_options=index_options,
+        timeout=timeout,
     )
+    engine = _engine_of(uri)
+    if engine is not None:
+        return engine(uri, request)
+    path = _file_of(uri)
+    from h2q.collections.embedded import open_embedded
+
+    return open_embedded(path, request)
 
 
-def _server_of(uri: StrPath) -> Callable[..., Collection] | None:
-    """Return what opens the addresses of this scheme, None where it is none of a server."""
+def _engine_of(uri: StrPath) -> Callable[..., Collection] | None:
+    """Return what opens the addresses of this scheme, None where it is that of a file."""
     found = _SCHEME.match(uri) if isinstance(uri, str) else None
-    if found is None or found[1].lower() not in _SERVERS:
+    if found is None or found[1].lower() not in _ENGINES:
         return None
-    module, function = _SERVERS[found[1].lower()]
+    module, _, function = _ENGINES[found[1].lower()].partition(":")
     opener: Callable[..., Collection] = getattr(importlib.import_module(module), function)
     return opener
 
@@ -143,5 +158,5 @@ def _file_of(uri: StrPath) -> Path:
     # Only the scheme is shown: an address may hold a password.
     raise InvalidInputError(
         f"unknown scheme {scheme!r}; give a path such as photos.h2q, or an address that begins "
-        f"with one of {', '.join(f'{name}://' for name in _SERVERS)}"
+        f"with one of {', '.join(f'{name}://' for name in _ENGINES)}"
     )

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from h2q import open_collection
-from h2q.collections.milvus.expressions import NOTHING, compile_where
+from h2q.collections.conditions import parse_where
+from h2q.collections.milvus.expressions import NOTHING, compile_node
 from tests.collections.test_filters import KEYS, SCALARS, WHERES, reference
 
 pytestmark = pytest.mark.slow
@@ -85,7 +86,7 @@ def test_each_value_equals_itself_alone(held, value):
 @settings(max_examples=300, deadline=None)
 @given(WHERES, st.dictionaries(KEYS, SCALARS, max_size=3) | st.none())
 def test_this_side_means_what_python_means(where, payload):
-    assert compile_where(where, negate=True).holds(payload) == reference(payload, where)
+    assert compile_node(parse_where(where), negate=True).holds(payload) == reference(payload, where)
 
 
 @pytest.mark.parametrize(
@@ -115,10 +116,10 @@ def test_this_side_means_what_python_means(where, payload):
     ],
 )  # fmt: skip
 def test_what_is_left_to_the_server(where, expression, exact):
-    compiled = compile_where(where, negate=True)
+    compiled = compile_node(parse_where(where), negate=True)
     assert (compiled.expression, compiled.exact) == (expression, exact)
 
 
 def test_a_server_with_unknowns_is_not_asked_to_negate():
-    compiled = compile_where({"a": {"$ne": 1}, "b": 2}, negate=False)
+    compiled = compile_node(parse_where({"a": {"$ne": 1}, "b": 2}), negate=False)
     assert (compiled.expression, compiled.exact) == ('payload["b"] == 2', False)

@@ -193,10 +193,10 @@ def test_other_indexes_find_nearly_all(server, index):
 def test_an_index_is_fixed_and_its_search_options_are_not(address):
     options = {"nlist": 8, "nprobe": 2}
     with open_collection(address, n_bits=16, index="ivf", index_options=options) as made:
-        assert made._index.search == {"nprobe": 2}
+        assert made._facts.index.options["nprobe"] == 2
     with open_collection(address, index_options={"nprobe": 5}) as again:
-        assert (again.info().index, again._index.build) == ("ivf", {"nlist": 8})
-        assert again._index.search == {"nprobe": 5}
+        assert (again.info().index, again._facts.index.built_with) == ("ivf", {"nlist": 8})
+        assert again._facts.index.options["nprobe"] == 5
     with pytest.raises(CompatibilityError, match="index='ivf', index='flat'"):
         open_collection(address, index="flat")
     with pytest.raises(CompatibilityError, match="nlist=8, nlist=9"):

@@ -14,7 +14,8 @@ from psycopg.sql import SQL
 
 from h2q.codes import pack
 from h2q.collections import open_collection
-from h2q.collections.pgvector.conditions import compile_where
+from h2q.collections.conditions import parse_where
+from h2q.collections.pgvector.conditions import compile_node
 from h2q.collections.pgvector.payloads import to_columns
 from tests.collections.conformance import random_codes
 from tests.collections.pgvector.server import PostgresServer
@@ -32,7 +33,7 @@ def connection(server: PostgresServer) -> Iterator[psycopg.Connection[Any]]:
 
 
 def matches(connection: Any, payloads: list[Any], where: dict[str, Any]) -> list[bool]:
-    condition = compile_where(where)
+    condition = compile_node(parse_where(where))
     statement = SQL(
         "SELECT {} FROM unnest(%s::text[]::jsonb[]) WITH ORDINALITY AS t (payload, n) ORDER BY n"
     ).format(condition.sql)

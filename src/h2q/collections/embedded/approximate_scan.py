@@ -50,7 +50,7 @@ def nearest(index: RowIndex, table: CodeTable, queries: CodeArray, k: int) -> li
 def _set_effort(index: RowIndex, fetch: int) -> None:
     options = index.spec.options
     if index.spec.kind == "hnsw":
-        index.faiss.hnsw.efSearch = max(options.get("ef_search", 64), fetch)
+        index.faiss.hnsw.efSearch = max(index.spec.option("ef_search"), fetch)
     else:
         nlist = index.faiss.nlist
         index.faiss.nprobe = min(options.get("nprobe", faiss_binary.default_nprobe(nlist)), nlist)

@@ -1,7 +1,8 @@
 """Files kept inside the collection, such as the quantizer and the model that made its codes.
 
 Stored in chunks, so that a model of hundreds of megabytes is never held whole in memory, with a
-checksum that is verified when they are read, and a fingerprint by which two are compared.
+checksum by which they are proven whole when they are read, and a fingerprint by which two are
+compared.
 """
 
 from __future__ import annotations
@@ -9,12 +10,9 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
-from h2q._files import written_whole
-from h2q.collections.sources import Source, fingerprint, opened
-from h2q.errors import FormatError, InvalidInputError
+from h2q.collections.artifacts import ArtifactFacts, Source, fingerprint, opened
 
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -37,33 +35,14 @@ def store(connection: sqlite3.Connection, name: str, source: Source) -> None:
     )
 
 
-def fingerprints(connection: sqlite3.Connection) -> dict[str, str]:
-    """Fingerprint of each artifact held."""
-    return dict(connection.execute("SELECT name, fingerprint FROM artifacts ORDER BY name"))
+def facts(connection: sqlite3.Connection) -> dict[str, ArtifactFacts]:
+    """Return what is stated of each artifact held."""
+    rows = connection.execute("SELECT name, fingerprint, sha256 FROM artifacts ORDER BY name")
+    return {name: ArtifactFacts(fingerprint, sha256) for name, fingerprint, sha256 in rows}
 
 
-def read(connection: sqlite3.Connection, name: str) -> bytes | None:
-    """Return an artifact whole, or None where none of that name is held."""
-    if name not in fingerprints(connection):
-        return None
-    return b"".join(_chunks(connection, name))
-
-
-def write_file(connection: sqlite3.Connection, name: str, target: Path) -> None:
-    """Write an artifact to a file, whole or not at all."""
-    if name not in fingerprints(connection):
-        raise InvalidInputError(f"the collection holds no {name}")
-    with written_whole(target) as file:
-        for chunk in _chunks(connection, name):
-            file.write(chunk)
-
-
-def _chunks(connection: sqlite3.Connection, name: str) -> Iterator[bytes]:
-    digest = hashlib.sha256()
+def chunks(connection: sqlite3.Connection, name: str) -> Iterator[bytes]:
+    """Yield the content of an artifact."""
     statement = "SELECT data FROM artifact_chunks WHERE name = ? ORDER BY position"
     for (chunk,) in connection.execute(statement, (name,)):
-        digest.update(chunk)
         yield chunk
-    statement = "SELECT sha256 FROM artifacts WHERE name = ?"
-    if digest.hexdigest() != connection.execute(statement, (name,)).fetchone()[0]:
-        raise FormatError(f"the {name} in the collection is damaged: its checksum differs")

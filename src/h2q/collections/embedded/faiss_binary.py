@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import CodeArray
-from h2q.collections.embedded.index_spec import IndexSpec
+from h2q.collections.index_spec import IndexSpec
 
 #: Codes a cluster of IVF is trained with, at most.
 _TRAINED_WITH: Final = 64
@@ -32,8 +32,8 @@ def make_empty(spec: IndexSpec, codes: CodeArray) -> Any:
     if spec.kind == "ivf":
         return _ivf(spec, codes, n_bits)
     if spec.kind == "hnsw":
-        index = faiss.IndexBinaryHNSW(n_bits, spec.options.get("m", 24))
-        index.hnsw.efConstruction = spec.options.get("ef_construction", 80)
+        index = faiss.IndexBinaryHNSW(n_bits, spec.option("m"))
+        index.hnsw.efConstruction = spec.option("ef_construction")
         return index
     key = min(_LONGEST_KEY, max(4, round(math.log2(max(2, len(codes))))), n_bits)
     n_maps = min(spec.options.get("n_maps", max(1, n_bits // key)), n_bits)

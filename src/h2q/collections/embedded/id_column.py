@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from h2q.collections.base import Id
 from h2q.collections.embedded.growing import Growing
+from h2q.collections.inputs import Id
 
 #: Length of an id that is a number, not a text.
 _NUMBER = -1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import CodeArray
-from h2q.collections.base import Batch, Id, Item
+from h2q.collections.base import Batch, Item, payload_of
 from h2q.collections.filters import Condition
+from h2q.collections.inputs import Id
 
 #: Rows fetched at a time: more cost more, for Python's collector of garbage looks at them all.
 _FETCH: Final = 4096
@@ -48,16 +48,11 @@ def insert(
     payloads: Sequence[str | None],
     records: NDArray[np.uint8] | None = None,
 ) -> None:
-    """Insert items, replacing those of the same id; of a repeated id the last stands.
+    """Insert items, replacing those of the same id; the ids are all different.
 
     `records`, shape (n, width), where the collection keeps some.
     """
     state = read_state(connection)
-    last = dict(zip(ids, range(len(ids)), strict=True))
-    if len(last) < len(ids):
-        kept = sorted(last.values())
-        ids, codes, payloads = [ids[i] for i in kept], codes[kept], [payloads[i] for i in kept]
-        records = None if records is None else records[kept]
     if state.count:
         remove(connection, ids)
     rows = range(state.last_row + 1, state.last_row + 1 + len(ids))
@@ -131,6 +126,7 @@ def read_removals(connection: sqlite3.Connection, after: int) -> NDArray[np.int6
 
 def read_rows_where(connection: sqlite3.Connection, condition: Condition) -> NDArray[np.int64]:
     """Rows whose payload meets a condition, ascending."""
+    condition.prepare(connection)
     cursor = connection.execute(
         f"SELECT row FROM items WHERE {condition.sql} ORDER BY row",  # noqa: S608 (no user text)
         condition.parameters,
@@ -140,14 +136,10 @@ def read_rows_where(connection: sqlite3.Connection, condition: Condition) -> NDA
 
 def count_where(connection: sqlite3.Connection, condition: Condition) -> int:
     """Count the items whose payload meets a condition."""
+    condition.prepare(connection)
     statement = f"SELECT count(*) FROM items WHERE {condition.sql}"  # noqa: S608 (no user text)
     count: int = connection.execute(statement, condition.parameters).fetchone()[0]
     return count
-
-
-def has(connection: sqlite3.Connection, item_id: Id) -> bool:
-    """Whether an id is held."""
-    return connection.execute("SELECT 1 FROM items WHERE id = ?", (item_id,)).fetchone() is not None
 
 
 def read_item(connection: sqlite3.Connection, item_id: Id) -> Item | None:
@@ -156,13 +148,14 @@ def read_item(connection: sqlite3.Connection, item_id: Id) -> Item | None:
     found = connection.execute(statement, (item_id,)).fetchone()
     if found is None:
         return None
-    return Item(found[0], np.frombuffer(found[1], dtype=np.uint8), _payload(found[2]))
+    return Item(found[0], np.frombuffer(found[1], dtype=np.uint8), payload_of(found[2]))
 
 
 def read_batch(
     connection: sqlite3.Connection, after: int, size: int, width: int, condition: Condition
 ) -> tuple[int, Batch] | None:
     """Items after row `after`: the last row and the items; None at the end."""
+    condition.prepare(connection)
     block = connection.execute(
         "SELECT row, id, code, payload FROM items "  # noqa: S608 (no user text)
         f"WHERE row > ? AND {condition.sql} ORDER BY row LIMIT ?",
@@ -171,11 +164,6 @@ def read_batch(
     if not block:
         return None
     rows, ids, codes, payloads = zip(*block, strict=True)
-    return rows[-1], Batch(list(ids), _joined(codes, width), [_payload(text) for text in payloads])
-
-
-def _payload(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    payload: dict[str, Any] = json.loads(text)
-    return payload
+    return rows[-1], Batch(
+        list(ids), _joined(codes, width), [payload_of(text) for text in payloads]
+    )

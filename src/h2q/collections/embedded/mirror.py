@@ -6,7 +6,6 @@ from its own (`index_cache`); both are written when it is worth it.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections import OrderedDict
 from pathlib import Path
@@ -61,14 +60,14 @@ class Mirror:
         """
         if self._version is None or self._version != _data_version(connection):
             return None
-        return self._all if condition is None else self._matching.get(_key(condition))
+        return self._all if condition is None else self._matching.get(condition.key)
 
     def view(self, connection: sqlite3.Connection, condition: Condition | None = None) -> View:
         """Return the items of the caller's snapshot, or those that meet a condition."""
         self.refresh(connection)
         if condition is None:
             return self._all
-        key = _key(condition)
+        key = condition.key
         if key not in self._matching:
             rows = items.read_rows_where(connection, condition)
             self._matching[key] = View(self._all.table.restricted(rows))
@@ -153,7 +152,3 @@ class Mirror:
 def _data_version(connection: sqlite3.Connection) -> int:
     version: int = connection.execute("PRAGMA data_version").fetchone()[0]
     return version
-
-
-def _key(condition: Condition) -> str:
-    return json.dumps([condition.sql, *condition.parameters])

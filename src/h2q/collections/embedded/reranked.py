@@ -11,7 +11,7 @@ from h2q.collections.embedded import hamming_scan
 from h2q.collections.embedded.hits import Hits
 from h2q.collections.embedded.table import CodeTable
 from h2q.collections.embedded.view import View
-from h2q.collections.reranking import rerank
+from h2q.collections.shortlists import rerank
 from h2q.ranks import RANKS, Candidates, Keep, Queries, RankSpec
 
 #: Records of the rows of a shortlist.

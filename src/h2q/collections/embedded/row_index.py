@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from h2q.collections.embedded import faiss_binary
 from h2q.collections.embedded.growing import Growing
-from h2q.collections.embedded.index_spec import IndexSpec
 from h2q.collections.embedded.table import CodeTable
+from h2q.collections.index_spec import IndexSpec
 
 #: Fewer codes are scanned faster than an index is worth.
 LEAST_INDEXED: Final = 20_000

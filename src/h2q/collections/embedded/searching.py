@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from h2q.collections.base import Neighbours
 from h2q.collections.embedded import reranked
 from h2q.collections.embedded.hits import Hits
 from h2q.collections.embedded.view import View
-from h2q.collections.reranking import DEFAULT_OVERSAMPLE, shortlist_length
+from h2q.collections.neighbours import Neighbours
+from h2q.collections.shortlists import DEFAULT_OVERSAMPLE, shortlist_length
 from h2q.ranks import Keep, Queries, RankSpec
 
 

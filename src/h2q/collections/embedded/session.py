@@ -9,18 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from h2q.codes import code_width
+from h2q.collections.base import Collection
 from h2q.collections.embedded import items
 from h2q.collections.embedded.connection import Mode, reading, writing
 from h2q.collections.embedded.faults import reported
 from h2q.collections.embedded.held_file import Guard
-from h2q.collections.embedded.index_spec import IndexSpec
 from h2q.collections.embedded.mirror import Mirror
 from h2q.collections.embedded.row_index import RowIndex
 from h2q.collections.embedded.view import View
 from h2q.collections.filters import Condition
+from h2q.collections.index_spec import IndexSpec
 from h2q.errors import CollectionError
 
 #: Of the items: the files beside the collection are written anew after a search, or when it is
@@ -29,7 +30,7 @@ _LAG_SEARCHING: Final = 1 / 4
 _LAG_CLOSING: Final = 1 / 16
 
 
-class Session:
+class Session(Collection):
     """What every call on an open collection goes through; one thread at a time.
 
     Parameters
@@ -70,13 +71,9 @@ class Session:
         self._lock = threading.RLock()
         self._closed = False
 
-    @property
-    def uri(self) -> str:
-        """Path of the file."""
-        return str(self._path)
-
     def compact(self) -> None:
         """Give the space of deleted items back to the disk. Needs as much free space meanwhile."""
+        self._check_writable()
         with self._transaction() as connection:
             items.forget_removals(connection)
         with self._lock, reported(self._path):
@@ -131,9 +128,6 @@ class Session:
         ):  # a damaged or a full disk: whoever reads on is told
             return
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -167,10 +161,6 @@ class Session:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        if self._mode == "r":
-            raise CollectionError(
-                f"{self._path}: opened for reading (mode='r'); open it with mode='a' to write"
-            )
         with self._lock, reported(self._path):
             self._mirror.written()
             with writing(self._connection):

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import CodeArray
-from h2q.collections.base import Id
 from h2q.collections.embedded.growing import Growing
 from h2q.collections.embedded.id_column import IdColumn
+from h2q.collections.inputs import Id
 
 #: Removed codes are squeezed out once they are more than this share of the table.
 _DEAD_SHARE: Final = 1 / 8

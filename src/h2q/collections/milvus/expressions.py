@@ -17,23 +17,21 @@ from typing import Any, Final, NamedTuple
 from h2q.collections.conditions import (
     AnyOf,
     Compares,
-    Contains,
     Equals,
     Every,
     Exists,
     Node,
     Not,
     OneOf,
-    Scalar,
-    parse_where,
+    holds,
 )
+from h2q.collections.values import Scalar
 
 _SIGNS: Final = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 #: A number alone would be the index of a list; other letters are not found at all.
 _WORD: Final = re.compile(r"(?![0-9]+$)[A-Za-z0-9_ ]+")
 _EXACT_NUMBERS: Final = 2**53
 NOTHING: Final = "seq < 0"
-_ABSENT: Final = object()
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Compiled:
 
     def holds(self, payload: Mapping[str, Any] | None) -> bool:
         """Whether a payload meets the condition."""
-        return _holds(self.node, {} if payload is None else payload)
+        return holds(self.node, payload)
 
 
 class _Part(NamedTuple):
@@ -67,22 +65,17 @@ class _Part(NamedTuple):
 _UNKNOWN: Final = _Part(None, False)
 
 
-def compile_where(where: Mapping[str, Any] | None, *, negate: bool) -> Compiled:
+def compile_node(condition: Node | None, *, negate: bool) -> Compiled:
     """Compile a condition.
 
     Parameters
     ----------
-    where : mapping or None
+    condition : Node or None
         None holds everywhere.
     negate : bool
         Whether `not` of the server turns every false into true, also where a key is absent.
-
-    Raises
-    ------
-    InvalidInputError
-        If it is not of the forms of `h2q.collections.filters`.
     """
-    node = Every(()) if where is None else parse_where(where)
+    node = Every(()) if condition is None else condition
     part = _compile(node, negate)
     return Compiled(part.text or "", part.exact, node)
 
@@ -151,40 +144,3 @@ def _joined(texts: list[str], word: str) -> str | None:
     if not texts:
         return None
     return texts[0] if len(texts) == 1 else f" {word} ".join(f"({text})" for text in texts)
-
-
-def _holds(node: Node, payload: Mapping[str, Any]) -> bool:
-    if isinstance(node, Every):
-        return all(_holds(part, payload) for part in node.parts)
-    if isinstance(node, AnyOf):
-        return any(_holds(part, payload) for part in node.parts)
-    if isinstance(node, Not):
-        return not _holds(node.part, payload)
-    value: Any = payload
-    for key in node.path:
-        value = value.get(key, _ABSENT) if isinstance(value, Mapping) else _ABSENT
-    if isinstance(node, Exists):
-        return value is not _ABSENT
-    if isinstance(node, Contains):
-        return isinstance(value, list) and any(_equal(each, node.value) for each in value)
-    if isinstance(node, Equals):
-        return _equal(value, node.value)
-    if isinstance(node, OneOf):
-        return any(_equal(value, each) for each in node.values)
-    return _compares(value, node)
-
-
-def _equal(value: object, wanted: Scalar) -> bool:
-    if isinstance(value, bool) or isinstance(wanted, bool) or value is None or wanted is None:
-        return value is wanted
-    return isinstance(value, str | int | float) and value == wanted
-
-
-def _compares(value: Any, node: Compares) -> bool:
-    kind = str if isinstance(node.value, str) else int | float
-    if not isinstance(value, kind) or isinstance(value, bool):
-        return False
-    wanted: Any = node.value
-    if node.order in ("gt", "gte"):
-        return bool(value > wanted or (node.order == "gte" and value == wanted))
-    return bool(value < wanted or (node.order == "lte" and value == wanted))

@@ -8,16 +8,16 @@ from functools import cached_property
 
 import numpy as np
 
-from h2q.collections.base import Id, Neighbours
+from h2q._typing import CodeArray
+from h2q.collections.index_spec import IndexSpec
+from h2q.collections.inputs import Id
 from h2q.collections.milvus.expressions import Compiled
-from h2q.collections.milvus.index import Index
 from h2q.collections.milvus.rows import id_of
 from h2q.collections.milvus.scanning import Scanned, scan
 from h2q.collections.milvus.schema import Meta
-from h2q.collections.milvus.searching import Found, Search, in_order
+from h2q.collections.milvus.searching import Found, Search
 from h2q.collections.milvus.server import Server
-from h2q.collections.servers.shortlist import Shortlist, ranked
-from h2q.ranks import Queries, RankSpec
+from h2q.collections.shortlists import Asked, Shortlist
 from h2q.ranks.records import record_width
 
 
@@ -35,40 +35,39 @@ class Finder:
 
     server: Server
     meta: Meta
-    index: Index
+    index: IndexSpec
     condition: Compiled
 
-    def search(self, queries: Queries, rank: RankSpec, k: int, size: int) -> Neighbours:
-        """Find the `k` best items of each query in a shortlist of `size`."""
-        by_distance = rank.score is None
+    def nearest(self, asked: Asked) -> Iterator[Shortlist]:
+        """Find the nearest items of each query."""
         # Ties of the k-th distance matter where the distance comes first.
-        to_k = k if rank.score is None or rank.distance_first else 1
-        fields = () if by_distance else ("code", *(("record",) if rank.needs_records else ()))
-        found: Sequence[Found | None] = [None] * len(queries)
-        if self.condition.exact and len(queries):
-            found = self._search(fields).nearest(queries.codes, to_k, max(size, k))
-        if by_distance and None not in found:
-            return _neighbours([in_order(each, k) for each in found if each is not None])
-        return ranked(
-            rank,
-            queries,
-            self._shortlists(found, queries, by_distance),
-            keep=self.meta.keep,
-            n_bits=self.meta.n_bits,
-            k=k,
-        )
+        plain = not asked.with_codes
+        to_k = asked.size if plain else asked.ties_from or 1
+        fields = () if plain else ("code", *(("record",) if asked.with_records else ()))
+        found: Sequence[Found | None] = [None] * len(asked.codes)
+        if self.condition.exact and len(asked.codes):
+            found = self._search(fields).nearest(asked.codes, to_k, asked.size)
+        # One kind of answer for all queries: without codes, only where the server found them all.
+        by_scan = plain and None in found
+        for each in found:
+            if each is None or by_scan:
+                all_items = self._scanned
+                yield Shortlist(
+                    _Ids(all_items.keys),
+                    all_items.codes,
+                    all_items.records,
+                    np.arange(len(all_items.keys)),
+                )
+            else:
+                yield _shortlist(each)
 
-    def within(self, queries: Queries, radius: int) -> Neighbours:
-        """Find all items within a radius of each query."""
-        found: Sequence[Found | None] = [None] * len(queries)
-        if self.condition.exact and len(queries):
-            found = self._search(()).within(queries.codes, radius)
-        return _neighbours(
-            [
-                in_order(self._scanned.within(queries.codes[i], radius) if each is None else each)
-                for i, each in enumerate(found)
-            ]
-        )
+    def within(self, codes: CodeArray, radius: int) -> Iterator[Shortlist]:
+        """Find all items within a radius of each code."""
+        found: Sequence[Found | None] = [None] * len(codes)
+        if self.condition.exact and len(codes):
+            found = self._search(()).within(codes, radius)
+        for i, each in enumerate(found):
+            yield _shortlist(self._scanned.within(codes[i], radius) if each is None else each)
 
     @cached_property
     def _scanned(self) -> Scanned:
@@ -85,22 +84,6 @@ class Finder:
             fields,
         )
 
-    def _shortlists(
-        self, found: Sequence[Found | None], queries: Queries, by_distance: bool
-    ) -> Iterator[Shortlist]:
-        for each in found:
-            if each is None or by_distance:
-                # One kind of answer for all queries: those of the server have no codes here.
-                all_items = self._scanned
-                yield Shortlist(
-                    _Ids(all_items.keys),
-                    all_items.codes,
-                    all_items.records,
-                    np.arange(len(all_items.keys)),
-                )
-            elif each.codes is not None:
-                yield Shortlist(_Ids(each.keys), each.codes, each.records, each.ages)
-
 
 class _Ids(Sequence[Id]):
     """Ids of primary keys, decoded when they are looked at: few of a shortlist are."""
@@ -115,7 +98,5 @@ class _Ids(Sequence[Id]):
         return id_of(self._keys[position])
 
 
-def _neighbours(found: list[Found]) -> Neighbours:
-    return Neighbours(
-        [[id_of(key) for key in each.keys] for each in found], [each.distances for each in found]
-    )
+def _shortlist(found: Found) -> Shortlist:
+    return Shortlist(_Ids(found.keys), found.codes, found.records, found.ages, found.distances)

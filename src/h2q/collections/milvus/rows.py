@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import CodeArray
-from h2q.collections.base import Id
+from h2q.collections.inputs import Id
 from h2q.errors import InvalidInputError
 
 #: Longest VARCHAR and JSON a server takes, in bytes.

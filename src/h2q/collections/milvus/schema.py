@@ -14,14 +14,15 @@ from typing import Any, Final
 
 from h2q._version import __version__
 from h2q.codes import code_width
-from h2q.collections.base import Keep
+from h2q.collections.artifacts import ArtifactFacts
+from h2q.collections.index_spec import IndexSpec
 from h2q.collections.milvus import artifacts
-from h2q.collections.milvus.index import Index
+from h2q.collections.milvus.index import filled
 from h2q.collections.milvus.rows import LONGEST_TEXT, record_text_length
 from h2q.collections.milvus.server import Server
-from h2q.collections.wanted import Wanted
+from h2q.collections.request import OpenRequest
 from h2q.errors import CollectionError, CompatibilityError, FormatError
-from h2q.ranks import check_keep
+from h2q.ranks import Keep, check_keep
 from h2q.ranks.records import record_width
 
 FORMAT: Final = "h2q collection"
@@ -58,9 +59,16 @@ class Meta:
         return code_width(self.n_bits)
 
     @property
-    def fingerprints(self) -> dict[str, str]:
-        """Fingerprint of each artifact."""
-        return {name: str(facts["fingerprint"]) for name, facts in self.artifacts.items()}
+    def kept(self) -> dict[str, ArtifactFacts]:
+        """What is stated of each artifact."""
+        return {
+            name: ArtifactFacts(str(facts["fingerprint"]), str(facts["sha256"]))
+            for name, facts in self.artifacts.items()
+        }
+
+    def index_spec(self, where: object) -> IndexSpec:
+        """Return the index the collection states."""
+        return IndexSpec.from_json(json.dumps(self.index), where)
 
 
 def read(server: Server) -> Meta | None:
@@ -101,15 +109,14 @@ def read(server: Server) -> Meta | None:
     return meta
 
 
-def create(server: Server, wanted: Wanted, index: Index) -> None:
+def create(server: Server, n_bits: int, request: OpenRequest, index: IndexSpec) -> None:
     """Make the collection; where another process made one of this name meanwhile, leave that."""
-    n_bits = next(iter(wanted.n_bits.values()))
-    companion = f"{server.address.name}_h2q_{uuid.uuid4().hex[:12]}" if wanted.sources else ""
-    stored = artifacts.store(server, companion, wanted.sources) if companion else {}
+    companion = f"{server.address.name}_h2q_{uuid.uuid4().hex[:12]}" if request.sources else ""
+    stored = artifacts.store(server, companion, request.sources) if companion else {}
     meta = Meta(
         n_bits=n_bits,
-        keep=wanted.keep or "codes",
-        index={"kind": index.kind, "options": index.build},
+        keep=request.keep or "codes",
+        index={"kind": index.kind, "options": filled(index).built_with},
         companion=companion,
         artifacts=stored,
     )

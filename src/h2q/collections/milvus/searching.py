@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import CodeArray
+from h2q.collections.index_spec import IndexSpec
 from h2q.collections.milvus.address import Consistency
-from h2q.collections.milvus.index import Index
+from h2q.collections.milvus.index import search_parameters
 from h2q.collections.milvus.rows import codes_of, records_of
 from h2q.collections.milvus.server import Server, TooLargeError
 
@@ -64,7 +65,7 @@ class Search:
     Attributes
     ----------
     server : Server
-    index : Index
+    index : IndexSpec
     expression : str
         Which items; empty: all.
     width : int
@@ -76,7 +77,7 @@ class Search:
     """
 
     server: Server
-    index: Index
+    index: IndexSpec
     expression: str
     width: int
     record_width: int
@@ -94,7 +95,7 @@ class Search:
         level = self.server.address.consistency
         while left:
             more = []
-            answers = self._ask(codes[left], limit, self.index.search_parameters(limit), level)
+            answers = self._ask(codes[left], limit, search_parameters(self.index, limit), level)
             for number, answer in zip(left, answers, strict=True):
                 if len(answer) < limit or answer.distances[-1] > answer.distances[k - 1]:
                     found[number] = answer
@@ -117,7 +118,7 @@ class Search:
         by_range = self.index.kind != "ivf"
         while left:
             more = []
-            parameters = self.index.search_parameters(limit, whole=True)
+            parameters = search_parameters(self.index, limit, whole=True)
             if by_range:
                 parameters["radius"] = radius + 1  # exclusive
             for number, answer in zip(
@@ -179,18 +180,6 @@ class Search:
 def first_limit(k: int) -> int:
     """How many items are asked for at first where `k` are wanted with their ties."""
     return k + max(_LEAST_SLACK, _SLACK * k)
-
-
-def in_order(found: Found, k: int | None = None) -> Found:
-    """Nearest first, of equal distance the older first; the `k` best."""
-    order = np.lexsort((found.ages, found.distances))[:k]
-    return Found(
-        [found.keys[i] for i in order.tolist()],
-        found.distances[order],
-        found.ages[order],
-        None if found.codes is None else found.codes[order],
-        None if found.records is None else found.records[order],
-    )
 
 
 def _cut(found: Found, radius: int) -> Found:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import CodeArray
-from h2q.collections.base import Id
+from h2q.collections.inputs import Id
 from h2q.collections.milvus.paging import Row
 from h2q.collections.milvus.rows import size_of, to_rows
 from h2q.collections.milvus.sequence import next_numbers
@@ -29,7 +29,7 @@ def upsert(
     payloads: Sequence[str | None],
     records: NDArray[np.uint8] | None,
 ) -> None:
-    """Insert items, replacing those of the same id; of a repeated id the last stands.
+    """Insert items, replacing those of the same id; the ids are all different.
 
     A repeated request writes the same rows with the same numbers, so it may be tried again.
 
@@ -40,11 +40,6 @@ def upsert(
     CollectionError
         If a request failed; it says how many items were written before.
     """
-    last = dict(zip(ids, range(len(ids)), strict=True))
-    if len(last) < len(ids):
-        kept = sorted(last.values())
-        ids, codes, payloads = [ids[i] for i in kept], codes[kept], [payloads[i] for i in kept]
-        records = None if records is None else records[kept]
     written = 0
     rows = to_rows(ids, next_numbers(len(ids)), codes, payloads, records)
     for part in _parts(rows):

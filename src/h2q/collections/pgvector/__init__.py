@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from h2q._lazy import require
-from h2q._typing import StrPath
-from h2q.collections.base import Decoder, IndexKind, Keep, Quantizer
+from h2q.collections.request import OpenRequest
 
 if TYPE_CHECKING:
     from h2q.collections.pgvector.collection import PgvectorCollection
@@ -15,19 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["open_pgvector"]
 
 
-def open_pgvector(
-    uri: str,
-    *,
-    n_bits: int | None = None,
-    quantizer: Quantizer | None = None,
-    model: StrPath | bytes | None = None,
-    decoder: Decoder | None = None,
-    mode: Literal["a", "r"] = "a",
-    keep: Keep | None = None,
-    index: IndexKind | None = None,
-    index_options: Mapping[str, int] | None = None,
-    timeout: float | None = None,
-) -> PgvectorCollection:
+def open_pgvector(uri: str, request: OpenRequest) -> PgvectorCollection:
     """Open the collection at a ``postgresql://`` address; see `h2q.open_collection`.
 
     Raises
@@ -38,15 +24,4 @@ def open_pgvector(
     require("psycopg", "pgvector")
     from h2q.collections.pgvector.opening import open_checked
 
-    return open_checked(
-        uri,
-        n_bits=n_bits,
-        quantizer=quantizer,
-        model=model,
-        decoder=decoder,
-        mode=mode,
-        keep=keep,
-        index=index,
-        index_options=index_options,
-        timeout=timeout,
-    )
+    return open_checked(uri, request)

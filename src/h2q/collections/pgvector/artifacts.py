@@ -1,20 +1,17 @@
 """Files kept with a collection, such as the quantizer and the model that made its codes.
 
 In chunks, so that a model of hundreds of megabytes is never held whole in memory, with a checksum
-that is verified when they are read, and a fingerprint by which two are compared.
+by which they are proven whole when they are read, and a fingerprint by which two are compared.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
-from h2q._files import written_whole
+from h2q.collections.artifacts import ArtifactFacts, Source, fingerprint, opened
 from h2q.collections.pgvector.connection import Connection
-from h2q.collections.sources import Source, fingerprint, opened
-from h2q.errors import FormatError, InvalidInputError
 
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -39,40 +36,18 @@ def store(connection: Connection, collection: str, name: str, source: Source) ->
     )
 
 
-def fingerprints(connection: Connection, collection: str) -> dict[str, str]:
-    """Fingerprint of each artifact held."""
+def facts(connection: Connection, collection: str) -> dict[str, ArtifactFacts]:
+    """Return what is stated of each artifact held."""
     rows = connection.execute(
-        "SELECT name, fingerprint FROM h2q_artifacts WHERE collection = %s ORDER BY name",
+        "SELECT name, fingerprint, sha256 FROM h2q_artifacts WHERE collection = %s ORDER BY name",
         (collection,),
     )
-    return dict(rows.fetchall())
+    return {name: ArtifactFacts(fingerprint, sha256) for name, fingerprint, sha256 in rows}
 
 
-def read(connection: Connection, collection: str, name: str) -> bytes | None:
-    """Return an artifact whole, or None where none of that name is held."""
-    digest = _digest(connection, collection, name)
-    return None if digest is None else b"".join(_chunks(connection, collection, name, digest))
-
-
-def write_file(connection: Connection, collection: str, name: str, target: Path) -> None:
-    """Write an artifact to a file, whole or not at all."""
-    digest = _digest(connection, collection, name)
-    if digest is None:
-        raise InvalidInputError(f"the collection holds no {name}")
-    with written_whole(target) as file:
-        for chunk in _chunks(connection, collection, name, digest):
-            file.write(chunk)
-
-
-def _digest(connection: Connection, collection: str, name: str) -> str | None:
-    row = connection.execute(
-        "SELECT sha256 FROM h2q_artifacts WHERE collection = %s AND name = %s", (collection, name)
-    ).fetchone()
-    return None if row is None else str(row[0])
-
-
-def _chunks(connection: Connection, collection: str, name: str, wanted: str) -> Iterator[bytes]:
-    digest, position = hashlib.sha256(), 0
+def chunks(connection: Connection, collection: str, name: str) -> Iterator[bytes]:
+    """Yield the content of an artifact."""
+    position = 0
     while True:
         row = (
             connection.cursor(binary=True)
@@ -84,9 +59,6 @@ def _chunks(connection: Connection, collection: str, name: str, wanted: str) -> 
             .fetchone()
         )
         if row is None:
-            break
-        digest.update(row[0])
+            return
         yield row[0]
         position += 1
-    if digest.hexdigest() != wanted:
-        raise FormatError(f"the {name} in the collection is damaged: its checksum differs")

@@ -5,8 +5,8 @@ Keys and values travel as parameters only, so no condition can alter a statement
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from psycopg.sql import SQL, Composable
 
@@ -19,7 +19,6 @@ from h2q.collections.conditions import (
     Exists,
     Node,
     Not,
-    parse_where,
 )
 from h2q.collections.pgvector.payloads import to_jsonb, to_key
 
@@ -36,15 +35,9 @@ class Condition(NamedTuple):
 EVERYTHING: Final = Condition(SQL("TRUE"), ())
 
 
-def compile_where(where: Mapping[str, Any] | None) -> Condition:
-    """Compile a condition on the column `payload`.
-
-    Raises
-    ------
-    InvalidInputError
-        If it is not of the forms of `h2q.collections.filters`.
-    """
-    return EVERYTHING if where is None else _compile(parse_where(where))
+def compile_node(node: Node | None) -> Condition:
+    """Compile a condition on the column `payload`; None holds everywhere."""
+    return EVERYTHING if node is None else _compile(node)
 
 
 def _compile(node: Node) -> Condition:

@@ -15,7 +15,7 @@ from psycopg import IsolationLevel, pq
 from h2q.collections.pgvector.address import Address
 from h2q.collections.pgvector.bits import register_bits
 from h2q.collections.pgvector.faults import failed_to_connect, reported
-from h2q.errors import CollectionError, InvalidInputError
+from h2q.errors import CollectionError
 
 Connection: TypeAlias = psycopg.Connection[Any]
 #: Seconds to wait for a connection, and for another client that is writing.
@@ -33,17 +33,6 @@ SELECT set_config('jit', 'off', false),
            WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END
  WHERE current_setting('server_encoding') = 'UTF8'
 """
-
-
-def check_timeout(timeout: float | None) -> float | None:
-    """Return a timeout in seconds, or refuse it."""
-    if timeout is None:
-        return None
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
-        raise InvalidInputError(f"timeout is a number of seconds, got {timeout!r}")
-    if not (math.isfinite(timeout) and timeout > 0):
-        raise InvalidInputError(f"timeout must be more than 0 seconds, got {timeout!r}")
-    return float(timeout)
 
 
 class Link:

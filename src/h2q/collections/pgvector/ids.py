@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from h2q.collections.base import Id
+from h2q.collections.inputs import Id
 from h2q.errors import InvalidInputError
 
 #: Bytes of an id as text: an entry of PostgreSQL's index holds no more (2704, less its header).

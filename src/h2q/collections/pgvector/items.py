@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from psycopg.sql import SQL, Identifier
 
 from h2q._typing import CodeArray
-from h2q.collections.base import Batch, Id, Item
+from h2q.collections.base import Batch, Item, payload_of
+from h2q.collections.inputs import Id
 from h2q.collections.pgvector import ids as id_texts
 from h2q.collections.pgvector.bits import codes_of
 from h2q.collections.pgvector.conditions import Condition
@@ -44,18 +44,12 @@ def insert(
     payloads: Sequence[str | None],
     records: NDArray[np.uint8] | None,
 ) -> None:
-    """Insert items, replacing those of the same id; of a repeated id the last stands.
+    """Insert items, replacing those of the same id; the ids are all different.
 
     Inside the caller's transaction. `records`, shape (n, width), where the collection keeps some.
     """
     texts = [id_texts.to_text(item_id) for item_id in ids]
     encoded = id_texts.checked(ids, texts)
-    last = dict(zip(texts, range(len(texts)), strict=True))
-    if len(last) < len(texts):
-        kept = sorted(last.values())
-        texts, encoded = [texts[i] for i in kept], [encoded[i] for i in kept]
-        codes, payloads = codes[kept], [payloads[i] for i in kept]
-        records = None if records is None else records[kept]
     before = _take_rows(connection, table, len(texts))
     if before:
         _delete(connection, table, texts)
@@ -71,6 +65,11 @@ def remove(connection: Connection, table: Table, ids: Sequence[Id]) -> int:
     """Remove items by id, inside the caller's transaction; return how many were held."""
     _take_rows(connection, table, 0)
     return _delete(connection, table, [id_texts.to_text(item_id) for item_id in ids])
+
+
+def lock(connection: Connection, table: Table) -> None:
+    """Lock other writers out for the rest of the caller's transaction."""
+    _take_rows(connection, table, 0)
 
 
 def _take_rows(connection: Connection, table: Table, n: int) -> int:
@@ -102,12 +101,6 @@ def count(connection: Connection, table: Table, condition: Condition) -> int:
     return 0 if row is None else int(row[0])
 
 
-def has(connection: Connection, table: Table, item_id: Id) -> bool:
-    """Whether an id is held."""
-    statement = SQL("SELECT 1 FROM {} WHERE id = %s").format(table.sql)
-    return connection.execute(statement, (id_texts.to_text(item_id),)).fetchone() is not None
-
-
 def read_items(connection: Connection, table: Table, ids: Sequence[Id]) -> list[Item | None]:
     """Items by id, in the order asked for."""
     texts = [id_texts.to_text(item_id) for item_id in ids]
@@ -117,7 +110,7 @@ def read_items(connection: Connection, table: Table, ids: Sequence[Id]) -> list[
     rows = connection.cursor(binary=True).execute(statement, (list(set(texts)),)).fetchall()
     codes = codes_of([row[1] for row in rows], table.width)
     held = {
-        row[0]: Item(id_texts.from_text(row[0]), code, _payload(row[2]))
+        row[0]: Item(id_texts.from_text(row[0]), code, payload_of(row[2]))
         for row, code in zip(rows, codes, strict=True)
     }
     return [held.get(text) for text in texts]
@@ -139,7 +132,7 @@ def read_batch(
     return rows[-1], Batch(
         [id_texts.from_text(text) for text in ids],
         codes_of(codes, table.width),
-        [_payload(text) for text in payloads],
+        [payload_of(text) for text in payloads],
     )
 
 
@@ -149,10 +142,3 @@ def size_bytes(connection: Connection, table: Table) -> int:
         "SELECT pg_total_relation_size(%s::regclass)", (table.sql.as_string(connection),)
     ).fetchone()
     return 0 if row is None else int(row[0])
-
-
-def _payload(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    payload: dict[str, Any] = json.loads(text)
-    return payload

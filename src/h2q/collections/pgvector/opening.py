@@ -2,91 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
-
-from h2q._typing import StrPath
-from h2q.collections.base import Decoder, IndexKind, Keep, Quantizer
+from h2q.collections.index_spec import IndexSpec
 from h2q.collections.pgvector import artifacts, hnsw, schema
 from h2q.collections.pgvector.address import parse_address
 from h2q.collections.pgvector.collection import PgvectorCollection
-from h2q.collections.pgvector.connection import Link, check_timeout
-from h2q.collections.wanted import Wanted, as_wanted, check_fit
-from h2q.errors import CollectionError, InvalidInputError
+from h2q.collections.pgvector.connection import Link
+from h2q.collections.request import Facts, OpenRequest
+from h2q.errors import CollectionError
 
 
-def open_checked(
-    uri: str,
-    *,
-    n_bits: int | None = None,
-    quantizer: Quantizer | None = None,
-    model: StrPath | bytes | None = None,
-    decoder: Decoder | None = None,
-    mode: Literal["a", "r"] = "a",
-    keep: Keep | None = None,
-    index: IndexKind | None = None,
-    index_options: Mapping[str, int] | None = None,
-    timeout: float | None = None,
-) -> PgvectorCollection:
-    """Open the collection at the address `uri`, psycopg being there; see `h2q.open_collection`.
-
-    `index="hnsw"` makes the index where the collection has none yet, and `index="flat"` searches
-    exactly, whether there is one or not. None: by the index, if there is one.
-    """
-    if mode not in ("a", "r"):
-        raise InvalidInputError(f"mode is 'a' (read and write) or 'r' (read), got {mode!r}")
-    if index not in (None, "flat", "hnsw"):
-        raise InvalidInputError(
-            f"a collection in PostgreSQL has index='flat' or 'hnsw', got {index!r}"
-        )
-    if index == "flat" and index_options:
-        raise InvalidInputError("index='flat' has no index_options; leave them out")
-    wanted = as_wanted(n_bits, quantizer, model, keep, decoder)
+def open_checked(uri: str, request: OpenRequest) -> PgvectorCollection:
+    """Open the collection at the address `uri`, psycopg being there; see `h2q.open_collection`."""
     address = parse_address(uri)
-    link = Link(address, read_only=mode == "r", timeout=check_timeout(timeout))
+    link = Link(address, read_only=request.mode == "r", timeout=request.timeout)
     try:
-        made = _found_or_made(link, address.collection, wanted, mode, index, index_options)
+        made = _found_or_made(link, address.collection, request)
         with link.statements() as connection:
-            kept = artifacts.fingerprints(connection, made.name)
-        check_fit(link.shown, wanted, n_bits=made.n_bits, keep=made.keep, fingerprints=kept)
-        made, options = _indexed(link, made, index, index_options)
+            kept = artifacts.facts(connection, made.name)
+        request.check_fit(link.shown, n_bits=made.n_bits, keep=made.keep, artifacts=kept)
+        index = _indexed(link, made, request)
     except BaseException:
         link.close()
         raise
-    return PgvectorCollection(link, mode, made, options)
+    facts = Facts(
+        "pgvector", schema.FORMAT_VERSION, made.n_bits, made.keep, index, kept, made.created_by
+    )
+    return PgvectorCollection(link, request.mode, made.name, facts, request.learner)
 
 
-def _found_or_made(
-    link: Link,
-    name: str,
-    wanted: Wanted,
-    mode: str,
-    index: IndexKind | None,
-    index_options: Mapping[str, int] | None,
-) -> schema.Made:
+def _found_or_made(link: Link, name: str, request: OpenRequest) -> schema.Made:
     with link.statements() as connection:
         made = schema.read(connection, name, link.shown)
     if made is not None:
         return made
-    if mode == "r":
-        raise CollectionError(f"{link.shown}: there is no such collection to read")
-    if not wanted.n_bits:
-        raise CollectionError(
-            f"{link.shown}: there is no such collection; give n_bits, a quantizer or a model to "
-            "make one"
-        )
-    n_bits = next(iter(wanted.n_bits.values()))
-    if index_options and index != "hnsw":
-        raise InvalidInputError("index_options belong to index='hnsw'; give both")
-    options = hnsw.as_options(index_options, {}, n_bits) if index == "hnsw" else None
+    n_bits = request.to_make(link.shown)
+    index = request.new_index("pgvector")
+    hnsw.check_possible(index, n_bits)
     with link.writing() as connection:
         schema.lock_makers(connection)
         # Another client may have made it meanwhile; it is checked as any other.
         made = schema.read(connection, name, link.shown)
         if made is None:
             schema.ensure_extension(connection, link.shown)
-            schema.create(connection, name, n_bits, wanted.keep or "codes", options)
-            for artifact, source in wanted.sources.items():
+            schema.create(connection, name, n_bits, request.keep or "codes", index)
+            for artifact, source in request.sources.items():
                 artifacts.store(connection, name, artifact, source)
             made = schema.read(connection, name, link.shown)
     if made is None:
@@ -94,26 +53,19 @@ def _found_or_made(
     return made
 
 
-def _indexed(
-    link: Link,
-    made: schema.Made,
-    index: IndexKind | None,
-    index_options: Mapping[str, int] | None,
-) -> tuple[schema.Made, hnsw.IndexOptions | None]:
-    """Decide how to search, and make the index asked for."""
-    if index == "flat" or (index is None and made.index == "flat" and not index_options):
-        return made, None
-    if index is None and made.index == "flat":
-        raise InvalidInputError("index_options belong to index='hnsw'; give both")
-    options = hnsw.as_options(index_options, made.index_options, made.n_bits)
-    if made.index == "hnsw":
-        hnsw.check_same_graph(link.shown, options, made.index_options)
-        return made, options
+def _indexed(link: Link, made: schema.Made, request: OpenRequest) -> IndexSpec:
+    """Decide how to search, and make the index asked for where there is none."""
+    found = request.reopened_index("pgvector", link.shown, made.index)
+    hnsw.check_possible(found.used, made.n_bits)
+    if found.stated.kind == made.index.kind:
+        return found.used
     with link.writing() as connection:
         schema.lock_makers(connection)
         again = schema.read(connection, made.name, link.shown)
-        if again is not None and again.index == "flat":
-            hnsw.build(connection, made.name, schema.table_of(made.name), options)
+        if again is not None and again.index.kind == "flat":
+            hnsw.build(connection, made.name, schema.table_of(made.name), found.stated)
+            return found.used
+    # Another client made it meanwhile: its options count.
+    with link.statements() as connection:
         made = schema.read(connection, made.name, link.shown) or made
-    hnsw.check_same_graph(link.shown, options, made.index_options)
-    return made, options
+    return request.reopened_index("pgvector", link.shown, made.index).used

@@ -13,6 +13,7 @@ new number, so their order is the order of adding.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,11 +23,11 @@ from psycopg.types.json import Jsonb
 
 from h2q._version import __version__
 from h2q.codes import BIT_ORDER
-from h2q.collections.base import Keep
+from h2q.collections.index_spec import IndexSpec
 from h2q.collections.pgvector.connection import Connection
-from h2q.collections.pgvector.hnsw import IndexOptions, build
+from h2q.collections.pgvector.hnsw import build
 from h2q.errors import CollectionError, CompatibilityError, FormatError
-from h2q.ranks import KEEPS
+from h2q.ranks import KEEPS, Keep
 
 FORMAT_VERSION: Final = 1
 #: Those who make a collection wait for each other by this lock ("h2q").
@@ -83,8 +84,7 @@ class Made:
     name: str
     n_bits: int
     keep: Keep
-    index: str
-    index_options: dict[str, int]
+    index: IndexSpec
     created_by: str
 
 
@@ -132,7 +132,8 @@ def read(connection: Connection, name: str, shown: str) -> Made | None:
             f"{shown}: its bit order is {bit_order!r} and it keeps {keep!r}; this h2q reads "
             f"{BIT_ORDER!r} and {', '.join(KEEPS)}; upgrade h2q"
         )
-    return Made(name, n_bits, keep, index, options, created_by)
+    stated = IndexSpec.from_json(json.dumps({"kind": index, "options": options}), shown)
+    return Made(name, n_bits, keep, stated, created_by)
 
 
 def lock_makers(connection: Connection) -> None:
@@ -140,9 +141,7 @@ def lock_makers(connection: Connection) -> None:
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKERS_LOCK,))
 
 
-def create(
-    connection: Connection, name: str, n_bits: int, keep: Keep, options: IndexOptions | None
-) -> None:
+def create(connection: Connection, name: str, n_bits: int, keep: Keep, index: IndexSpec) -> None:
     """Lay out an empty collection inside the caller's transaction, which has locked makers out."""
     connection.execute(_SHARED.encode())
     table = table_of(name)
@@ -158,8 +157,8 @@ def create(
         "INSERT INTO h2q_collections VALUES (%s, %s, %s, %s, %s, 'flat', %s, %s, 0)",
         (name, FORMAT_VERSION, n_bits, BIT_ORDER, keep, Jsonb({}), __version__),
     )
-    if options is not None:
-        build(connection, name, table, options)
+    if index.kind == "hnsw":
+        build(connection, name, table, index)
 
 
 def ensure_extension(connection: Connection, shown: str) -> None:

@@ -13,15 +13,15 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 from psycopg.sql import SQL, Composed
 
-from h2q.collections.base import Id, Neighbours
+from h2q._typing import CodeArray
+from h2q.collections.inputs import Id
 from h2q.collections.pgvector.bits import Bits, codes_of
 from h2q.collections.pgvector.conditions import EVERYTHING, Condition
 from h2q.collections.pgvector.connection import Connection, Link
 from h2q.collections.pgvector.hnsw import set_up_search
 from h2q.collections.pgvector.ids import from_text
 from h2q.collections.pgvector.items import Table
-from h2q.collections.servers.shortlist import Shortlist
-from h2q.ranks import Queries
+from h2q.collections.shortlists import Asked, Shortlist
 
 #: Queries sent ahead.
 _AHEAD: Final = 64
@@ -40,73 +40,67 @@ class Plan(NamedTuple):
     ties: bool = False
 
 
-def nearest(
-    link: Link, table: Table, queries: Queries, k: int, condition: Condition, plan: Plan
-) -> Neighbours:
-    """Find the `k` nearest items of each query."""
-    ids: list[list[Id]] = []
-    distances = []
-    columns = SQL("id")
-    for rows in _found(link, table, columns, queries, k, condition, plan):
-        ids.append([from_text(row[0]) for row in rows])
-        distances.append(np.array([row[1] for row in rows], dtype=np.int32))
-    return Neighbours(ids, distances)
-
-
 def shortlists(
     link: Link,
     table: Table,
-    queries: Queries,
-    length: int,
+    asked: Asked,
     condition: Condition,
     plan: Plan,
     record_width: int,
 ) -> Iterator[Shortlist]:
-    """Find the `length` nearest items of each query with their codes, and records of this width."""
-    columns = SQL("row_number, id, code, record" if record_width else "row_number, id, code")
-    for rows in _found(link, table, columns, queries, length, condition, plan):
-        records = None
+    """Find the nearest items of each query; with their codes, and records of this width, if any."""
+    if not asked.with_codes:
+        columns = SQL("row_number, id")
+    else:
+        columns = SQL("row_number, id, code, record" if record_width else "row_number, id, code")
+    for rows in _found(link, table, columns, asked.codes, asked.size, condition, plan):
+        records = codes = None
         if record_width:
             data = b"".join([row[3] for row in rows])
             records = np.frombuffer(data, dtype=np.uint8).reshape(-1, record_width)
+        if asked.with_codes:
+            codes = codes_of([row[2] for row in rows], table.width)
         yield Shortlist(
             _Ids([row[1] for row in rows]),
-            codes_of([row[2] for row in rows], table.width),
+            codes,
             records,
             np.array([row[0] for row in rows], dtype=np.int64),
+            np.array([row[-1] for row in rows], dtype=np.int32),
         )
 
 
 def within(
-    link: Link, table: Table, queries: Queries, radius: int, condition: Condition
-) -> Neighbours:
+    link: Link, table: Table, codes: CodeArray, radius: int, condition: Condition
+) -> Iterator[Shortlist]:
     """Find all items at a distance of at most `radius`, by a scan of all."""
     statement = SQL(
-        "SELECT id, distance FROM (SELECT id, row_number, (code <~> %s)::int4 AS distance "
-        "FROM {} WHERE {}) AS items WHERE distance <= %s ORDER BY distance, row_number"
+        "SELECT row_number, id, distance FROM (SELECT id, row_number, "
+        "(code <~> %s)::int4 AS distance FROM {} WHERE {}) AS items WHERE distance <= %s"
     ).format(table.sql, condition.sql)
     parameters = [
-        (bits, *condition.parameters, min(radius, table.n_bits)) for bits in _bits(queries, table)
+        (bits, *condition.parameters, min(radius, table.n_bits)) for bits in _bits(codes, table)
     ]
-    ids: list[list[Id]] = []
-    distances = []
     for rows in _run(link, statement, parameters, prepare=condition is EVERYTHING):
-        ids.append([from_text(row[0]) for row in rows])
-        distances.append(np.array([row[1] for row in rows], dtype=np.int32))
-    return Neighbours(ids, distances)
+        yield Shortlist(
+            _Ids([row[1] for row in rows]),
+            None,
+            None,
+            np.array([row[0] for row in rows], dtype=np.int64),
+            np.array([row[2] for row in rows], dtype=np.int32),
+        )
 
 
 def _found(
     link: Link,
     table: Table,
     columns: SQL,
-    queries: Queries,
+    codes: CodeArray,
     length: int,
     condition: Condition,
     plan: Plan,
 ) -> Iterator[_Rows]:
     exact = _exact(table, columns, condition, plan)
-    bits = _bits(queries, table)
+    bits = _bits(codes, table)
     prepare = condition is EVERYTHING
     parameters: list[tuple[Any, ...]] = [(each, *condition.parameters, length) for each in bits]
     if not plan.by_index:
@@ -141,8 +135,8 @@ def _exact(table: Table, columns: SQL, condition: Condition, plan: Plan) -> Comp
     )
 
 
-def _bits(queries: Queries, table: Table) -> list[Bits]:
-    return [Bits(code.tobytes(), table.n_bits) for code in queries.codes]
+def _bits(codes: CodeArray, table: Table) -> list[Bits]:
+    return [Bits(code.tobytes(), table.n_bits) for code in codes]
 
 
 def _run(

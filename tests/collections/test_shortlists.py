@@ -7,7 +7,7 @@ import pytest
 
 from h2q.codes import pack
 from h2q.collections.inputs import as_queries
-from h2q.collections.servers.shortlist import Shortlist, ranked, shortlist_size
+from h2q.collections.shortlists import Shortlist, ranked, shortlist_size
 from h2q.errors import InvalidInputError
 from h2q.ranks import rank_named
 from h2q.ranks.records import encode_records

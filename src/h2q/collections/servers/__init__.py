@@ -1,1 +1,0 @@
-"""What the engines on servers share."""
