@@ -137,9 +137,9 @@ def bits_of_model(source: Source) -> int:
 
 def as_quantizer(data: bytes) -> Quantizer:
     """Read a quantizer."""
-    from h2q import quantization  # scikit-learn is imported only where it is needed
+    from h2q.quantization.stored import stored_quantizer  # scikit-learn waits until it is needed
 
-    quantizer: Quantizer = quantization.from_bytes(data)
+    quantizer: Quantizer = stored_quantizer(data)
     return quantizer
 
 

@@ -10,16 +10,25 @@ the order of the units, and records each unit once it is durable. So a killed wo
 costs the units in flight, and nothing comes in twice. Importing this package imports no torch.
 """
 
-from h2q.ingest.by_units import bulk_index_photos, bulk_index_rows
-from h2q.ingest.encoder import Encoder, PhotoEncoder, load_hasher, model_file
-from h2q.ingest.fitting import FitReport, fit_shards
-from h2q.ingest.folder import index_folder
-from h2q.ingest.photo_files import photo_path
-from h2q.ingest.report import IndexReport, Skipped
-from h2q.ingest.rows import index_codes, index_embeddings
-from h2q.ingest.to_files import PartsReport, bulk_embed, bulk_encode
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from h2q._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from h2q.ingest.by_units import bulk_index_photos, bulk_index_rows
+    from h2q.ingest.encoder import CodedEncoder, Encoder, PhotoEncoder, load_hasher, model_file
+    from h2q.ingest.fitting import FitReport, fit_shards
+    from h2q.ingest.folder import index_folder
+    from h2q.ingest.photo_files import photo_path
+    from h2q.ingest.photos import index_photos
+    from h2q.ingest.report import IndexReport, Skipped
+    from h2q.ingest.rows import index_codes, index_embeddings
+    from h2q.ingest.to_files import PartsReport, bulk_embed, bulk_encode
 
 __all__ = [
+    "CodedEncoder",
     "Encoder",
     "FitReport",
     "IndexReport",
@@ -34,7 +43,24 @@ __all__ = [
     "index_codes",
     "index_embeddings",
     "index_folder",
+    "index_photos",
     "load_hasher",
     "model_file",
     "photo_path",
 ]
+
+# A search by photo needs few of these, and an import of all takes longer than the search.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "by_units": ["bulk_index_photos", "bulk_index_rows"],
+        "encoder": ["CodedEncoder", "Encoder", "PhotoEncoder", "load_hasher", "model_file"],
+        "fitting": ["FitReport", "fit_shards"],
+        "folder": ["index_folder"],
+        "photo_files": ["photo_path"],
+        "report": ["IndexReport", "Skipped"],
+        "rows": ["index_codes", "index_embeddings"],
+        "to_files": ["PartsReport", "bulk_embed", "bulk_encode"],
+        "photos": ["index_photos"],
+    },
+)

@@ -51,6 +51,9 @@ class Encoder(Protocol):
     def code(self, rows: NDArray[np.float32], /) -> CodeArray:
         """Code rows: packed, one an image."""
 
+    def encode(self, prepared: Sequence[Any], /) -> CodeArray:
+        """Embed and code what `prepare` made."""
+
 
 class CodedEncoder:
     """An encoder that knows no codes, with the quantizer that was fitted on its rows.
@@ -101,6 +104,10 @@ class CodedEncoder:
         """Code rows: packed, one an image."""
         codes: CodeArray = self._quantizer.transform(rows)
         return codes
+
+    def encode(self, prepared: Sequence[Any]) -> CodeArray:
+        """Code prepared images: packed, one row an image."""
+        return self.code(self.embed(prepared))
 
 
 class PhotoEncoder:

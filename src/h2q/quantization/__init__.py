@@ -16,16 +16,23 @@ from codes to expected embeddings. Below them:
 and `serialization`.
 """
 
-from h2q.quantization.base import BaseQuantizer
-from h2q.quantization.decoding import CodeDecoder
-from h2q.quantization.householder import HouseholderQuantizer
-from h2q.quantization.itq import ITQQuantizer
-from h2q.quantization.linear_decoding import LinearDecoder, decoder_from_bytes
-from h2q.quantization.local_search import LocalSearchQuantizer
-from h2q.quantization.random_rotation import RandomRotationQuantizer
-from h2q.quantization.registry import QUANTIZERS, get_quantizer, make_quantizer
-from h2q.quantization.serialization import from_bytes, load
-from h2q.quantization.sign import SignQuantizer
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from h2q._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from h2q.quantization.base import BaseQuantizer
+    from h2q.quantization.decoding import CodeDecoder
+    from h2q.quantization.householder import HouseholderQuantizer
+    from h2q.quantization.itq import ITQQuantizer
+    from h2q.quantization.linear_decoding import LinearDecoder, decoder_from_bytes
+    from h2q.quantization.local_search import LocalSearchQuantizer
+    from h2q.quantization.random_rotation import RandomRotationQuantizer
+    from h2q.quantization.registry import QUANTIZERS, get_quantizer, make_quantizer
+    from h2q.quantization.serialization import from_bytes, load
+    from h2q.quantization.sign import SignQuantizer
 
 __all__ = [
     "QUANTIZERS",
@@ -43,3 +50,20 @@ __all__ = [
     "load",
     "make_quantizer",
 ]
+
+# The estimators import scikit-learn, which a search by photo does without.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "base": ["BaseQuantizer"],
+        "decoding": ["CodeDecoder"],
+        "householder": ["HouseholderQuantizer"],
+        "itq": ["ITQQuantizer"],
+        "linear_decoding": ["LinearDecoder", "decoder_from_bytes"],
+        "local_search": ["LocalSearchQuantizer"],
+        "random_rotation": ["RandomRotationQuantizer"],
+        "registry": ["QUANTIZERS", "get_quantizer", "make_quantizer"],
+        "serialization": ["from_bytes", "load"],
+        "sign": ["SignQuantizer"],
+    },
+)

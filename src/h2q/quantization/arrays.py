@@ -6,7 +6,6 @@ from typing import Any
 
 import array_api_compat
 import numpy as np
-import scipy.linalg.blas
 from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
@@ -105,6 +104,8 @@ def solve_upper_triangular(s: Array, b: Array) -> Array:
     if array_api_compat.is_numpy_array(s):
         # Transposed, from the right: on row-major arrays BLAS then needs no copy of the inputs, and
         # for small matrices it takes half of the time of LAPACK's trtrs.
+        import scipy.linalg.blas  # only here: its import takes a while
+
         blas = scipy.linalg.blas
         trsm = blas.strsm if s.dtype == b.dtype == np.float32 else blas.dtrsm
         return trsm(1.0, s.T, b.T, side=1, lower=1).T

@@ -6,7 +6,7 @@ import contextlib
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -22,14 +22,10 @@ from h2q.quantization.model import Model
 from h2q.quantization.projection import Projection, principal_components
 from h2q.quantization.randomness import as_generator
 from h2q.quantization.sampling import RowStream
-from h2q.quantization.serialization import check_array
 from h2q.quantization.solvers.polar import orthonormal
 from h2q.quantization.solvers.result import SolverResult
 from h2q.quantization.sphere import row_blocks, to_sphere
 from h2q.quantization.validation import check_finite, check_n_bits, check_rows
-
-#: What rounding may do to a rotation; a damaged one is off by much more.
-_ORTHOGONAL_WITHIN: Final = 1e-3
 
 
 class BaseQuantizer(
@@ -271,21 +267,7 @@ class BaseQuantizer(
 
     def _from_tensors(self, tensors: dict[str, Any], k: int, d: int) -> None:
         """Take in what `_to_tensors` gave; ValueError or KeyError if it is damaged."""
-        check_array(tensors, "rotation", (k, k))
-        defect = np.abs(tensors["rotation"].T @ tensors["rotation"] - np.eye(k)).max()
-        if defect > _ORTHOGONAL_WITHIN:
-            raise ValueError(f"rotation is not orthogonal: off by {defect:.2g}")
-        projection = None
-        if k < d:
-            check_array(tensors, "mean", (d,))
-            check_array(tensors, "components", (k, d))
-            projection = Projection(tensors["mean"], tensors["components"])
-        history = {
-            key.removeprefix("history."): values.tolist()
-            for key, values in tensors.items()
-            if key.startswith("history.")
-        }
-        self._model = Model(tensors["rotation"], projection, history)
+        self._model = serialization.model_of(tensors, k, d)
 
     def save(self, path: StrPath) -> None:
         """Write the fitted quantizer to a file that `h2q.load` reads.

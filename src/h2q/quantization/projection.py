@@ -6,7 +6,6 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from h2q._typing import Array
@@ -75,6 +74,8 @@ def principal_components(
             f"PCA to {n_components} bits needs at least {n_components} rows, got "
             f"n_samples={n_rows}; pass more rows or a smaller n_bits"
         )
+    import scipy.linalg  # only here: its import takes a while
+
     d = covariance.shape[0]
     values, vectors = scipy.linalg.eigh(covariance, subset_by_index=[d - n_components, d - 1])
     values, components = values[::-1], np.ascontiguousarray(vectors[:, ::-1].T)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import safetensors
@@ -21,6 +21,8 @@ from h2q._files import write_whole
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.quantization.arrays import to_numpy
+from h2q.quantization.model import Model
+from h2q.quantization.projection import Projection
 from h2q.quantization.randomness import pack_random_state, unpack_random_state
 from h2q.quantization.registry import CLASSES
 
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 FORMAT = "h2q"
 FORMAT_VERSION = 1
+
+#: What rounding may do to a rotation; a damaged one is off by much more.
+_ORTHOGONAL_WITHIN: Final = 1e-3
 
 Tensors: TypeAlias = dict[str, NDArray[Any]]
 
@@ -229,6 +234,31 @@ def _restore(description: dict[str, Any], tensors: Tensors) -> BaseQuantizer:
     if description["feature_names_in"] is not None:
         quantizer.feature_names_in_ = np.asarray(description["feature_names_in"], dtype=object)
     return quantizer
+
+
+def model_of(tensors: Tensors, k: int, d: int) -> Model:
+    """Make the learned part of a quantizer of a file's arrays.
+
+    Raises
+    ------
+    ValueError, KeyError
+        If an array is missing, or is not what it should be.
+    """
+    check_array(tensors, "rotation", (k, k))
+    defect = np.abs(tensors["rotation"].T @ tensors["rotation"] - np.eye(k)).max()
+    if defect > _ORTHOGONAL_WITHIN:
+        raise ValueError(f"rotation is not orthogonal: off by {defect:.2g}")
+    projection = None
+    if k < d:
+        check_array(tensors, "mean", (d,))
+        check_array(tensors, "components", (k, d))
+        projection = Projection(tensors["mean"], tensors["components"])
+    history = {
+        key.removeprefix("history."): values.tolist()
+        for key, values in tensors.items()
+        if key.startswith("history.")
+    }
+    return Model(tensors["rotation"], projection, history)
 
 
 def check_array(tensors: Tensors, name: str, shape: tuple[int, ...]) -> None:

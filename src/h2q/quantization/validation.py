@@ -7,7 +7,6 @@ from typing import Any
 import array_api_compat
 import numpy as np
 from array_api_compat import array_namespace
-from sklearn.utils.validation import check_array, validate_data
 
 from h2q._typing import Array
 from h2q.errors import InvalidInputError
@@ -37,6 +36,11 @@ def check_rows(estimator: Any, X: Any, *, reset: bool) -> Array:
     InvalidInputError
         If `X` is empty, complex, not two-dimensional, or not as wide as what was fitted.
     """
+    if not reset and _is_plain(estimator, X):
+        return X
+    # Only here: importing scikit-learn takes longer than coding a photo.
+    from sklearn.utils.validation import check_array, validate_data
+
     try:
         if array_api_compat.is_array_api_obj(X) and not array_api_compat.is_numpy_array(X):
             rows = _check_array_api(X)
@@ -46,6 +50,19 @@ def check_rows(estimator: Any, X: Any, *, reset: bool) -> Array:
     except ValueError as error:
         raise InvalidInputError(str(error)) from error
     return rows
+
+
+def _is_plain(estimator: Any, X: Any) -> bool:
+    """Whether `X` is a numpy array of native floats of the shape that was fitted: all is well."""
+    return (
+        type(X) is np.ndarray
+        and X.ndim == 2
+        and len(X) > 0
+        and X.dtype in (np.float32, np.float64)
+        and X.dtype.isnative
+        and X.shape[1] == estimator.n_features_in_
+        and not hasattr(estimator, "feature_names_in_")
+    )
 
 
 def _check_array_api(X: Array) -> Array:
