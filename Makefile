@@ -8,7 +8,7 @@ JOBS   ?= 2
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: demo test test-fast lint format types bench docs clean
+.PHONY: demo test test-fast fuzz lint format types bench docs clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,11 @@ test: $(VENV)/.dev
 
 test-fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow'
+
+# Mutated files to every reader, each in a guarded child; the faults are left in build/fuzz.
+MUTANTS ?= 10000
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz --mutants $(MUTANTS) --out build/fuzz
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

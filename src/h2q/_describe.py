@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final
 
+from h2q._foreign import parse_json, reading
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.rowfiles.registry import SUFFIXES
@@ -74,7 +74,9 @@ def _safetensors(path: Path) -> dict[str, Any]:
 
     header = read_header(path)
     kind = header.get("kind", "")
-    about = json.loads(header.get(kind, "{}"))
+    about = parse_json(header.get(kind, "{}"), path)
+    if not isinstance(about, dict):
+        raise FormatError(f"{path}: what it says of itself is no JSON object; it is damaged")
     facts: dict[str, Any] = {"kind": "model" if kind == "hasher" else kind, "path": str(path)}
     facts["format_version"] = int(header["format_version"])
     facts["size_bytes"] = path.stat().st_size
@@ -138,10 +140,10 @@ def _folder(path: Path) -> dict[str, Any]:
 def _progress(metrics: Path) -> dict[str, Any]:
     import csv
 
-    with metrics.open(encoding="utf-8", newline="") as file:
+    with (
+        reading(metrics, "the metrics of a run"),
+        metrics.open(encoding="utf-8", newline="") as file,
+    ):
         rows = list(csv.DictReader(file))
-    try:
         best = max((float(row["validation_map"]) for row in rows), default=None)
-    except (KeyError, ValueError) as error:
-        raise FormatError(f"{metrics}: not the metrics of a run ({error!r})") from error
     return {"epochs": len(rows), "best_validation_map": best}

@@ -33,7 +33,7 @@ def load(path: StrPath) -> Any:
     """
     kind = read_header(path).get("kind")
     if kind == "decoder":
-        return decoder_from_bytes(Path(path).read_bytes())
+        return decoder_from_bytes(Path(path).read_bytes(), str(path))
     if kind == "hasher":
         return require("h2q.learning", "train").Hasher.load(path)
     return load_quantizer(path)

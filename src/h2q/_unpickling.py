@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from h2q._foreign import reading
 from h2q.errors import FormatError
 
 #: What a name in a pickle, (module, name), stands for.
@@ -34,7 +36,7 @@ def load_plain_pickle(data: bytes, name: str) -> Any:
     FormatError
         If the pickle is damaged, or names any class or function but those of a plain array.
     """
-    return load_restricted(io.BytesIO(data), name, _ARRAYS, encoding="bytes")
+    return _unwrapped(load_restricted(io.BytesIO(data), name, _ARRAYS, encoding="bytes"))
 
 
 def load_restricted(
@@ -65,22 +67,69 @@ def load_restricted(
     FormatError
         If the pickle is damaged, or asks for anything else.
     """
-    try:
+    with reading(name, "a pickle of plain data"):
+        start = stream.tell()
+        _check_sharing(stream)
+        stream.seek(start)
         return _Restricted(stream, allowed, persistent, encoding).load()
-    except FormatError as error:
-        raise FormatError(f"{name}: {error}") from error
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        OverflowError,
-        MemoryError,
-    ) as error:
-        raise FormatError(f"{name} cannot be unpickled: {error}") from error
+
+
+def _check_sharing(stream: BinaryIO) -> None:
+    """Refuse a tuple that is used twice, and sets: some hundred bytes of them take for ever.
+
+    A tuple of twice the same tuple, of twice the same, ... is hashed in a time that doubles with
+    each of them.
+    """
+    tuples: set[Any] = set()
+    previous, memos = "", 0
+    for opcode, argument, _ in pickletools.genops(stream):
+        name = opcode.name
+        if name in ("DUP", "EMPTY_SET", "ADDITEMS", "FROZENSET"):
+            raise FormatError(f"the pickle holds {name}, which plain data never does")
+        if "PUT" in name or name == "MEMOIZE":
+            place = memos if name == "MEMOIZE" else argument
+            memos += 1
+            if previous.startswith("TUPLE"):
+                tuples.add(place)
+        elif "GET" in name and argument in tuples:
+            raise FormatError("the pickle uses a tuple twice, which plain data never does")
+        previous = name
+
+
+class _Array:
+    """Stands for an array while its pickle is read."""
+
+    array: np.ndarray[Any, Any]
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, kind, by_columns, content = state
+        if not isinstance(kind, _Kind) or not isinstance(content, bytes):
+            raise FormatError("an array is written in an unexpected way")
+        dtype = np.dtype(kind.text).newbyteorder(kind.order)
+        if dtype.hasobject:
+            raise FormatError("an array of Python objects, which plain data never is")
+        self.array = np.frombuffer(content, dtype).reshape(shape, order="F" if by_columns else "C")
+
+
+class _Kind:
+    """Stands for a dtype while its pickle is read."""
+
+    def __init__(self, text: Any) -> None:
+        self.text = text.decode("ascii") if isinstance(text, bytes) else str(text)
+        self.order: Any = "="
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        order = state[1]
+        self.order = order.decode("ascii") if isinstance(order, bytes) else str(order)
+
+
+def _unwrapped(value: Any) -> Any:
+    """Put the arrays in the places of those that stood for them."""
+    if isinstance(value, _Array):
+        return value.array
+    if isinstance(value, dict):
+        return {key: _unwrapped(each) for key, each in value.items()}
+    return value
 
 
 def _latin1_bytes(text: str, encoding: str) -> bytes:
@@ -90,16 +139,25 @@ def _latin1_bytes(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-def _empty_array(kind: type, shape: tuple[int, ...], code: bytes) -> np.ndarray[Any, Any]:
+def _no_call(*_: Any) -> Any:
+    """Stand for `numpy.ndarray`, the argument of `_reconstruct`."""
+    raise FormatError("an array is written in an unexpected way")
+
+
+def _empty_array(kind: Any, shape: tuple[int, ...], code: bytes) -> _Array:
     """Do what numpy's `_reconstruct` does for a plain array; its state follows."""
-    if kind is not np.ndarray or shape != (0,):
+    if kind is not _no_call or shape != (0,):
         raise FormatError("an array is written in an unexpected way")
-    return np.ndarray(shape, dtype="b")
+    return _Array()
+
+
+def _plain_kind(text: Any, *_: Any) -> _Kind:
+    return _Kind(text)
 
 
 _ARRAYS: Names = {
-    ("numpy", "ndarray"): np.ndarray,  # the argument of _reconstruct
-    ("numpy", "dtype"): np.dtype,
+    ("numpy", "ndarray"): _no_call,
+    ("numpy", "dtype"): _plain_kind,
     ("numpy.core.multiarray", "_reconstruct"): _empty_array,
     ("numpy._core.multiarray", "_reconstruct"): _empty_array,
     ("_codecs", "encode"): _latin1_bytes,

@@ -120,8 +120,11 @@ def test_overwritten_bytes_are_an_error_of_ours_or_a_right_answer(filled: Path, 
 def test_check_finds_what_is_missing(filled: Path):
     connection = sqlite3.connect(filled)
     with connection:
+        find = "SELECT sql FROM sqlite_master WHERE name = 'log_removal'"
+        trigger = connection.execute(find).fetchone()[0]
         connection.execute("DROP TRIGGER log_removal")
         connection.execute("DELETE FROM items WHERE id < 10")
+        connection.execute(trigger)
     connection.close()
     with open_collection(filled) as collection, pytest.raises(FormatError, match="2990 items"):
         collection.check()

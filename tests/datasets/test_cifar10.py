@@ -145,7 +145,7 @@ def test_missing_and_damaged_files_say_what_to_do(tmp_path, original):
         load_dataset(f"cifar10:{path}", **SMALL)
     text = tmp_path / "notes.txt"
     text.write_text("not an archive")
-    with pytest.raises(FormatError, match="neither a folder nor a readable tar"):
+    with pytest.raises(FormatError, match="not a folder or a tar archive"):
         load_dataset(f"cifar10:{text}", **SMALL)
 
 

@@ -212,7 +212,7 @@ def test_npz_damaged_or_pickled_is_a_format_error(tmp_path):
         load_dataset(str(path))
     pickled = tmp_path / "p.npz"
     np.savez(pickled, features=np.array([{}, {}], dtype=object), labels=np.zeros(2, int))
-    with pytest.raises(FormatError, match="without pickle"):
+    with pytest.raises(FormatError, match="pickled objects"):
         load_dataset(str(pickled))
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from h2q.errors import InvalidInputError
-from h2q.images import is_video, not_read, scan_folder, suffix_of
+from h2q.errors import ImageError, InvalidInputError
+from h2q.images import is_video, not_read, read_image, scan_folder, suffix_of
 
 
 def touch(path: Path) -> Path:
@@ -57,9 +57,13 @@ def test_dangling_link_is_listed_so_that_it_can_be_reported(tmp_path: Path) -> N
     assert names(tmp_path) == ["gone.jpg"]
 
 
-def test_pipes_are_left_out(tmp_path: Path) -> None:
+def test_a_pipe_is_listed_and_refused_without_being_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
-    assert names(tmp_path) == []
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    assert names(tmp_path) == ["pipe.jpg", "zero.png"]
+    for name in names(tmp_path):
+        with pytest.raises(ImageError, match=f"{name}: is not a regular file"):
+            read_image(tmp_path / name)
 
 
 def test_not_a_folder(tmp_path: Path) -> None:

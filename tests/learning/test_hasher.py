@@ -225,7 +225,7 @@ def test_foreign_and_newer_files(fitted: Hasher, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="update h2q"):
         Hasher.load(path)
     save_file(tensors, path, {**metadata, "format_version": "1"})
-    with pytest.raises(FormatError, match="do not fit"):
+    with pytest.raises(FormatError, match="its header has no backbone"):
         Hasher.load(path)
 
 

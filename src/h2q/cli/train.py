@@ -200,18 +200,18 @@ def _with_settings(config: TrainConfig, settings: list[str]) -> TrainConfig:
     """Apply KEY=VALUE pairs; the value is YAML, and a dot reaches into a group of options."""
     if not settings:
         return config
-    from h2q._lazy import require
+    from h2q._yaml import parse_yaml
+    from h2q.errors import FormatError
 
-    yaml = require("yaml", "train")
     changes: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key:
             raise typer.BadParameter(f"{setting!r} is not KEY=VALUE", param_hint="--set")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise typer.BadParameter(f"{setting!r}: {error}", param_hint="--set") from error
+            value = parse_yaml(text, setting, "YAML")
+        except FormatError as error:
+            raise typer.BadParameter(str(error), param_hint="--set") from error
         group, dot, option = key.partition(".")
         if dot:
             known = changes.get(group, getattr(config, group, {}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._files import written_whole
+from h2q._foreign import reading
+from h2q._npz import read_npz
 from h2q._typing import Array, CodeArray, StrPath
 from h2q.codes.packing import BIT_ORDER, check_codes
 from h2q.errors import FormatError, InvalidInputError
@@ -91,18 +92,14 @@ def load_codes(path: StrPath) -> CodeFile:
         If the file is truncated, is not a file of codes, or has a format version, a bit order or
         a content that cannot be read.
     """
-    try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("a single array")
-        with archive:
-            fields = {name: archive[name] for name in archive.files}
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise FormatError(f"{path}: not a file of h2q codes, or a damaged one ({error})") from error
+    fields = read_npz(path, ("format", "format_version", "n_bits", "bit_order", "codes", "ids"))
     missing = {"format", "format_version", "n_bits", "bit_order", "codes"} - fields.keys()
     if missing or str(fields["format"]) != _FORMAT:
         lacks = f"; it lacks {', '.join(sorted(missing))}" if missing else ""
         raise FormatError(f"{path}: not a file of h2q codes{lacks}; write one with save_codes")
+    for name in ("format_version", "n_bits"):
+        if fields[name].size != 1 or fields[name].dtype.kind not in "iu":
+            raise FormatError(f"{path}: the file contradicts itself ({name} is no whole number)")
     version, order = fields["format_version"].item(), str(fields["bit_order"])
     if version != _FORMAT_VERSION:
         raise FormatError(
@@ -113,12 +110,19 @@ def load_codes(path: StrPath) -> CodeFile:
     try:
         n_bits = int(fields["n_bits"].item())
         codes = check_codes(fields["codes"], n_bits)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise FormatError(f"{path}: the file contradicts itself ({error})") from error
-    ids = fields["ids"].tolist() if "ids" in fields else None
-    if ids is not None and len(ids) != len(codes):
-        raise FormatError(f"{path}: {len(codes)} codes but {len(ids)} ids; the file is damaged")
-    return CodeFile(codes, n_bits, ids)
+    if "ids" not in fields:
+        return CodeFile(codes, n_bits, None)
+    array = fields["ids"]
+    if array.shape != (len(codes),):
+        raise FormatError(
+            f"{path}: {len(codes)} codes but ids of shape {array.shape}; the file is damaged"
+        )
+    if array.dtype.kind not in "iuU" or (len(array) and array.dtype.itemsize == 0):
+        raise FormatError(f"{path}: ids of {array.dtype}, neither whole numbers nor text")
+    with reading(path, "a file of h2q codes"):  # text that is no Unicode
+        return CodeFile(codes, n_bits, array.tolist())
 
 
 def _id_array(ids: Sequence[int] | Sequence[str], n: int) -> NDArray[Any]:

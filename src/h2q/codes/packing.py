@@ -18,6 +18,8 @@ from h2q.errors import InvalidInputError
 _GATHER: Final = sum(1 << (63 - 9 * i) for i in range(8)) - (1 << 64)
 #: The order of the bits in a byte, as files state it.
 BIT_ORDER: Final = "msb"
+#: The longest code: up to here distances are exact in float32, in which faiss gives some of them.
+MOST_BITS: Final = 1 << 24
 
 
 def code_width(n_bits: int) -> int:
@@ -30,6 +32,8 @@ def code_width(n_bits: int) -> int:
     """
     if n_bits < 1:
         raise InvalidInputError(f"n_bits must be at least 1, got {n_bits}")
+    if n_bits > MOST_BITS:
+        raise InvalidInputError(f"n_bits must be at most {MOST_BITS:,}, got {n_bits:,}")
     return -(-int(n_bits) // 8)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
+from h2q._foreign import reading, size_of
 from h2q.errors import FormatError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def fingerprint(source: Source) -> str:
         header = file.read(min(int.from_bytes(start, "little"), _LONGEST_HEADER))
         try:
             digest.update(json.dumps(json.loads(header), sort_keys=True).encode())
-        except ValueError:  # of another format: as it is
+        except (ValueError, RecursionError):  # of another format: as it is
             digest.update(start + header)
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
@@ -111,10 +112,13 @@ def proven(name: str, chunks: Iterable[bytes], sha256: str) -> Iterator[bytes]:
 def bits_of_model(source: Source) -> int:
     """Code length a model file states (kind "hasher" or "encoder"), without loading it."""
     name = "model" if isinstance(source, bytes) else str(source)
-    try:
+    if isinstance(source, Path) and not source.is_file():
+        raise InvalidInputError(f"{name}: cannot read this model file: there is no such file")
+    with reading(name, "a model of h2q"):
         if isinstance(source, bytes):
             data = source
         else:
+            size_of(source)
             with source.open("rb") as file:
                 start = file.read(8)
                 # No more than the file has, whatever its first bytes claim.
@@ -127,12 +131,6 @@ def bits_of_model(source: Source) -> int:
         if metadata["kind"] not in ("hasher", "encoder"):
             raise FormatError(f"{name}: not a model but a {metadata['kind']!r}")
         return int(json.loads(metadata[metadata["kind"]])["n_bits"])
-    except OSError as error:
-        raise InvalidInputError(f"{name}: cannot read this model file: {error}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"{name}: not a model of h2q, or truncated ({error!r})") from error
 
 
 def as_quantizer(data: bytes) -> Quantizer:

@@ -8,7 +8,6 @@ the primitives, which get checked and plain values: `_insert`, `_remove`, `_near
 
 from __future__ import annotations
 
-import json
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from h2q._closing import Closing
 from h2q._files import written_whole
+from h2q._foreign import parse_json
 from h2q._typing import Array, CodeArray, StrPath
 from h2q.collections import inputs
 from h2q.collections.artifacts import (
@@ -39,7 +39,7 @@ from h2q.collections.neighbours import Neighbours as Neighbours
 from h2q.collections.request import Facts, Mode
 from h2q.collections.shortlists import Asked, Shortlist, by_distance, ranked, shortlist_size
 from h2q.collections.values import rows_of
-from h2q.errors import CollectionError, CompatibilityError, InvalidInputError
+from h2q.errors import CollectionError, CompatibilityError, FormatError, InvalidInputError
 from h2q.ranks import Keep as Keep
 from h2q.ranks import Queries, RankSpec, choose_rank
 
@@ -676,5 +676,7 @@ def payload_of(text: str | None) -> dict[str, Any] | None:
     """Return a payload of its JSON text."""
     if text is None:
         return None
-    payload: dict[str, Any] = json.loads(text)
+    payload = parse_json(text, "the payload of an item", "a JSON object")
+    if not isinstance(payload, dict):
+        raise FormatError("damaged: the payload of an item is no JSON object")
     return payload

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, Self, TypeAlias
 
+from h2q._foreign import parse_json, shortened
 from h2q.collections.inputs import as_count
 from h2q.errors import CompatibilityError, InvalidInputError
 
@@ -147,12 +148,12 @@ class IndexSpec:
         if text is None:
             return cls()
         try:
-            stated = json.loads(text)
+            stated = parse_json(text, name)
             return cls(stated["kind"], {name: int(n) for name, n in stated["options"].items()})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise CompatibilityError(
-                f"{name}: its index is unknown to this h2q ({text}); upgrade h2q, or open it "
-                "with index='flat'"
+                f"{name}: its index is unknown to this h2q ({shortened(text)}); upgrade h2q, "
+                "or open it with index='flat'"
             ) from error
 
 

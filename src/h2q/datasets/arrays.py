@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._foreign import naming, reading
+from h2q._npz import read_npz
 from h2q._typing import RandomState
 from h2q.datasets.items import Dataset, Items
-from h2q.datasets.labels import encode_names, unpack_multi_hot
+from h2q.datasets.labels import check_class_numbers, encode_names, unpack_multi_hot
 from h2q.datasets.registry import register
 from h2q.datasets.sources import ImageArray
 from h2q.datasets.splitting import FRACTIONS, complete_split, stratified_split
-from h2q.errors import FormatError, InvalidInputError
+from h2q.errors import InvalidInputError
 
 _NAME_KEYS = ("classes", "words", "class_names")
 
@@ -61,14 +62,19 @@ def load_npz(
     InvalidInputError
         If a key is missing, features are not finite, or labels do not fit.
     """
-    arrays = _read(path)
+    arrays = read_npz(path)
     if "labels" not in arrays:
         raise _missing(path, "labels", arrays)
     if features not in arrays and "images" not in arrays:
         raise _missing(path, features, arrays)
-    labels, classes = _labels(arrays, path)
+    for key, array in arrays.items():
+        if array.ndim == 0 and key in ("labels", "ids", "split", features, "images", *_NAME_KEYS):
+            raise InvalidInputError(f"{path}: {key} is a single value; give one for each row")
+    with reading(path, "an .npz file of a data set"), naming(path):
+        labels, classes = _labels(arrays, path)
     n = len(labels)
-    ids = [str(i) for i in arrays.get("ids", np.arange(n))]
+    with reading(path, "an .npz file of a data set"):  # text that is no Unicode
+        ids = [str(i) for i in arrays.get("ids", np.arange(n))]
     if len(set(ids)) < len(ids):
         raise InvalidInputError(f"{path}: the ids are not unique")
     items = Items(
@@ -106,18 +112,6 @@ def check_features(features: NDArray[Any], name: str) -> NDArray[np.float32]:
     return rows
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise FormatError(f"{path} holds one array; expected an .npz with named arrays")
-            return {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"{path} cannot be read as .npz without pickle: {error}") from error
-
-
 def _labels(arrays: Mapping[str, NDArray[Any]], path: Path) -> tuple[NDArray[Any], list[str]]:
     labels = arrays["labels"]
     names = next((arrays[key] for key in _NAME_KEYS if key in arrays), None)
@@ -125,7 +119,8 @@ def _labels(arrays: Mapping[str, NDArray[Any]], path: Path) -> tuple[NDArray[Any
         return encode_names(labels.tolist())
     n_classes = None if names is None else len(names)
     if n_classes is None and "n_classes" in arrays:
-        n_classes = int(arrays["n_classes"])
+        check_class_numbers(arrays["n_classes"], f"{path}: n_classes", len(labels))
+        n_classes = int(arrays["n_classes"].item())
     if labels.ndim == 2:
         if n_classes is None:
             n_classes = labels.shape[1]
@@ -139,6 +134,7 @@ def _labels(arrays: Mapping[str, NDArray[Any]], path: Path) -> tuple[NDArray[Any
     elif labels.ndim == 1 and labels.dtype.kind in "iu":
         labels = labels.astype(np.int64)
         if n_classes is None:
+            check_class_numbers(labels, str(path))
             n_classes = int(labels.max(initial=-1)) + 1
     else:
         raise InvalidInputError(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._foreign import reading
 from h2q._typing import RandomState
 from h2q.datasets.files import Verify
 from h2q.datasets.hashing_lists import base_name, check_count, find_lists
@@ -112,7 +113,9 @@ def _annotations(
     present: dict[int, set[int]] = {}
     for part in (f"train{year}", f"val{year}"):
         file = path / "annotations" / f"instances_{part}.json"
-        try:
+        if not file.is_file():
+            raise InvalidInputError(f"there is no {file}; put {LAYOUT}")
+        with reading(file, "a COCO annotation file"):
             data = json.loads(file.read_bytes())
             names.update({int(c["id"]): str(c["name"]) for c in data["categories"]})
             for image in data["images"]:
@@ -121,10 +124,8 @@ def _annotations(
                 present.setdefault(int(annotation["image_id"]), set()).add(
                     int(annotation["category_id"])
                 )
-        except FileNotFoundError as error:
-            raise InvalidInputError(f"there is no {file}; put {LAYOUT}") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise FormatError(f"{file} is not a COCO annotation file: {error!r}") from error
+    if len(names) > len(where) + N_CLASSES:
+        raise FormatError(f"{path}: {len(names):,} categories of {len(where):,} images")
     column = {category: j for j, category in enumerate(sorted(names))}
     images = sorted(image for image in where if present.get(image))
     labels = np.zeros((len(images), len(names)), dtype=np.uint8)

@@ -8,8 +8,10 @@ from typing import Literal, get_args
 
 from PIL import Image
 
+from h2q._foreign import shortened
 from h2q._typing import StrPath
 from h2q.errors import ImageError, InvalidInputError
+from h2q.images import image_formats, read_image
 
 #: How closely files are looked at when a data set is loaded.
 Verify = Literal["none", "exists", "header", "full"]
@@ -51,20 +53,21 @@ def listed(faults: Sequence[str]) -> str:
 
 
 def _fault(path: Path, verify: Verify) -> str | None:
-    if not path.is_file():
-        return "there is no such file"
+    try:
+        if not path.is_file():
+            return "is no regular file" if path.exists() else "there is no such file"
+    except OSError as error:  # a name no file can have
+        return error.strerror or str(error)
     if verify == "exists":
         return None
     if verify == "full":
-        from h2q.images import read_image
-
         try:
             read_image(path)
         except ImageError as error:
             return str(error)
         return None
     try:
-        with Image.open(path):
+        with Image.open(path, formats=image_formats()):
             return None
-    except (OSError, Image.DecompressionBombError) as error:
-        return str(error) or "not an image"
+    except Exception as error:  # decoders raise errors of every class
+        return shortened(str(error)) or "not an image"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._foreign import reading
 from h2q.errors import FormatError, InvalidInputError
 
 #: From the folder and name of a listed file to where it may lie below the data set's folder
@@ -52,10 +53,8 @@ def read_list(path: Path, n_classes: int) -> HashingList:
     """
     paths: list[str] = []
     flags: list[str] = []
-    try:
+    with reading(path, "a list in UTF-8"):
         text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path} is not UTF-8 text: {error}") from error
     for number, line in enumerate(text.splitlines(), start=1):
         name, _, rest = line.strip().partition(" ")
         if not name:
@@ -72,6 +71,13 @@ def read_list(path: Path, n_classes: int) -> HashingList:
         raise FormatError(f"{path} is empty")
     bits = np.frombuffer("".join(flags).encode("ascii"), dtype=np.uint8) - ord("0")
     return paths, bits.reshape(len(paths), n_classes)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name no file can have
+        return False
 
 
 def locate(root: Path, listed: Sequence[str], places: Places) -> list[str]:
@@ -92,7 +98,7 @@ def locate(root: Path, listed: Sequence[str], places: Places) -> list[str]:
             i
             for name in names
             for i, place in enumerate(places(folder, name))
-            if (root / place).is_file()
+            if _is_file(root / place)
         )
         choice[folder] = next(found, 0)
     return [f"{base}/{places(folder, name)[choice[folder]]}" for folder, name in split]

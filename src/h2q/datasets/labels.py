@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 
 from h2q.errors import InvalidInputError
 
+#: Class numbers up to this, and table cells up to that, are taken whatever the number of rows.
+_ALWAYS_CLASSES = 100_000
+_ALWAYS_CELLS = 64 << 20
+_CELLS_AN_ENTRY = 20_000
+
 
 def check_labels(labels: NDArray[Any], n_classes: int, name: str) -> None:
     """Raise `InvalidInputError` unless `labels` are classes below `n_classes`, or multi-hot."""
@@ -27,6 +32,23 @@ def check_labels(labels: NDArray[Any], n_classes: int, name: str) -> None:
     if low < 0 or high >= limit:
         bad = low if low < 0 else high
         raise InvalidInputError(f"{name}: {bad} is out of range; expected 0 to {limit - 1}")
+
+
+def check_class_numbers(labels: NDArray[Any], name: str, n: int | None = None) -> None:
+    """Raise `InvalidInputError` for class numbers far above what `n` rows can need.
+
+    Everything that is made for each class (names, counts, columns) would otherwise be as large as
+    the largest number in a file, however small the file.
+    """
+    n = len(labels) if n is None else n
+    if labels.dtype.kind not in "biu":
+        raise InvalidInputError(f"{name}: {labels.dtype}, where whole numbers are needed")
+    limit = max(_ALWAYS_CLASSES, 10 * n)
+    if labels.size and int(labels.max()) >= limit:
+        raise InvalidInputError(
+            f"{name}: the class {int(labels.max()):,} of {n:,} rows; number the classes from 0 "
+            "(numpy.unique(labels, return_inverse=True)[1])"
+        )
 
 
 def to_multi_hot(labels: NDArray[Any], n_classes: int) -> NDArray[np.uint8]:
@@ -59,8 +81,20 @@ def encode_names(names: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
 
 
 def encode_name_sets(sets: Sequence[Sequence[str]]) -> tuple[NDArray[np.uint8], list[str]]:
-    """Turn sets of class names into multi-hot; classes are sorted by name."""
+    """Turn sets of class names into multi-hot; classes are sorted by name.
+
+    Raises
+    ------
+    InvalidInputError
+        If the table would be far larger than the sets.
+    """
     classes = sorted({name for names in sets for name in names})
+    entries = sum(map(len, sets)) + len(sets)
+    if len(sets) * len(classes) > max(_ALWAYS_CELLS, _CELLS_AN_ENTRY * entries):
+        raise InvalidInputError(
+            f"{len(sets):,} items with {len(classes):,} different labels; labels that hardly "
+            "repeat are no classes"
+        )
     column = {name: j for j, name in enumerate(classes)}
     hot = np.zeros((len(sets), len(classes)), dtype=np.uint8)
     for i, names in enumerate(sets):

@@ -6,10 +6,14 @@ import re
 import tarfile
 from pathlib import Path
 
+from h2q._foreign import reading, size_of
 from h2q.errors import FormatError
 
 #: No file of a data set read this way is larger; a larger one is not what it claims to be.
 _MAX_BYTES = 1 << 28
+#: An archive may unpack to this many times its size, and to this many bytes besides.
+_RATIO = 50
+_ALWAYS = 64 << 20
 
 
 def read_members(path: Path, pattern: str) -> dict[str, bytes]:
@@ -40,17 +44,18 @@ def read_members(path: Path, pattern: str) -> dict[str, bytes]:
                 _check_size(file.name, file.stat().st_size)
                 found.setdefault(file.name, file.read_bytes())
         return found
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                name = Path(member.name).name
-                if wanted.fullmatch(name) and member.isfile():
-                    _check_size(name, member.size)
-                    stream = archive.extractfile(member)
-                    if stream is not None:
-                        found.setdefault(name, stream.read())
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise FormatError(f"{path} is neither a folder nor a readable tar: {error}") from error
+    size = size_of(path)
+    with reading(path, "a folder or a tar archive"), tarfile.open(path) as archive:
+        for member in archive:
+            # The offset is that of the next member: nothing of this one is unpacked yet.
+            if archive.offset > _RATIO * size + _ALWAYS:
+                raise FormatError(f"{path}: unpacks to far more than its {size:,} bytes")
+            name = Path(member.name).name
+            if wanted.fullmatch(name) and member.isfile() and not member.issparse():
+                _check_size(name, member.size)
+                stream = archive.extractfile(member)
+                if stream is not None:
+                    found.setdefault(name, stream.read())
     return dict(sorted(found.items()))
 
 

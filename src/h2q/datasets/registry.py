@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from h2q._foreign import naming
 from h2q._typing import RandomState
 from h2q.datasets.items import Dataset
 from h2q.errors import InvalidInputError
@@ -110,7 +111,8 @@ def load_dataset(spec: str, *, random_state: RandomState = 0, **options: Any) ->
             )
     if not entry.takes_path:
         return entry.load(random_state=random_state, **options)
-    return entry.load(path, random_state=random_state, **options)
+    with naming(path):
+        return entry.load(path, random_state=random_state, **options)
 
 
 def _resolve(spec: str) -> tuple[Entry, Path]:

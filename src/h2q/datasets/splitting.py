@@ -75,9 +75,8 @@ def stratified_split(
     rng = _generator(random_state)
     names = [name for name in _PRIORITY if fractions.get(name, 0) > 0]
     parts: dict[str, list[NDArray[np.intp]]] = {name: [] for name in SPLITS}
-    groups = strata(labels)
-    for group in np.unique(groups):
-        members = rng.permutation(np.flatnonzero(groups == group))
+    for group in _members(strata(labels)):
+        members = rng.permutation(group)
         counts = _apportion(len(members), [fractions[name] for name in names])
         for name, part in zip(names, np.split(members, np.cumsum(counts)[:-1]), strict=True):
             parts[name].append(part)
@@ -168,8 +167,17 @@ def split_by_class_count(
         If a class is too small.
     """
     rng = _generator(random_state)
-    members = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)]
+    members = [rng.permutation(group) for group in _members(labels)]
     return _take_counts(members, counts, "a class")
+
+
+def _members(groups: NDArray[Any]) -> list[NDArray[np.intp]]:
+    """Positions of the items of each group, ascending; in one pass, however many groups."""
+    if len(groups) == 0:
+        return []
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order])) + 1
+    return np.split(order, starts)
 
 
 def _take_counts(groups: list[NDArray[np.intp]], counts: Mapping[str, int], what: str) -> Indices:

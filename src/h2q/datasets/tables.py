@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from h2q._foreign import reading, size_of
 from h2q._typing import RandomState
 from h2q.datasets.files import Verify, listed, unreadable
 from h2q.datasets.items import Dataset, Items
@@ -94,7 +96,7 @@ def load_csv(
     )
     ids = [rows[i][path_column].strip() for i in keep]
     if len(set(ids)) < len(ids):
-        twice = next(name for name in ids if ids.count(name) > 1)
+        twice = Counter(ids).most_common(1)[0][0]
         raise InvalidInputError(f"{path}: {twice!r} occurs more than once")
     items = Items(labels=labels, ids=ids, images=ImageFiles([files[i] for i in keep]))
     if split_column in columns:
@@ -110,7 +112,8 @@ def load_csv(
 
 
 def _read(path: Path) -> list[dict[str, str]]:
-    try:
+    with reading(path, "a CSV file"):
+        size_of(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             rows = []
@@ -121,10 +124,6 @@ def _read(path: Path) -> list[dict[str, str]]:
                         "fields; put values that hold a comma in double quotes"
                     )
                 rows.append(row)
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path} is not UTF-8 text: {error}") from error
-    except csv.Error as error:
-        raise FormatError(f"{path} cannot be read as CSV: {error}") from error
     if not rows:
         raise InvalidInputError(f"{path} has no rows below its header")
     return rows

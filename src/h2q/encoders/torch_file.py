@@ -7,6 +7,7 @@ Newer files are zip archives; none is needed here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._foreign import reading, size_of
 from h2q._typing import StrPath
 from h2q._unpickling import Names, load_restricted
 from h2q.errors import FormatError
@@ -77,7 +79,8 @@ def read_torch_arrays(path: StrPath) -> dict[str, NDArray[Any]]:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        size_of(path)
+        with path.open("rb") as file, reading(path, "a weights file of PyTorch before 1.6"):
             return _read(file, str(path))
     except OSError as error:
         raise FormatError(f"{path}: cannot be read ({error.strerror or error})") from error
@@ -112,7 +115,7 @@ def _array(tensor: _Tensor, arrays: dict[str, NDArray[Any]], name: str) -> NDArr
     last = tensor.offset + sum((n - 1) * step for n, step in steps)
     if whole is None or tensor.offset < 0 or any(n < 1 or step < 0 for n, step in steps):
         raise FormatError(f"{name}: a tensor is laid out in an unexpected way")
-    if last >= len(whole):
+    if last >= len(whole) or math.prod(tensor.shape) > len(whole):
         raise FormatError(f"{name}: a tensor reaches beyond its storage")
     view = np.lib.stride_tricks.as_strided(
         whole[tensor.offset :],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +63,8 @@ def find_photos(
 
     Hidden files and folders (a leading dot) are left out. Links are followed; a folder that can
     be reached by several ways, a loop of links among them, is listed once. A link that leads
-    nowhere is listed, so that whoever reads it can report it.
+    nowhere, a pipe or a device of an image's name is listed, so that whoever reads it can report
+    it; `read_image` refuses these without opening them.
 
     Parameters
     ----------
@@ -110,12 +112,12 @@ def find_photos(
             name = f"{inside}/{entry.name}" if inside else entry.name
             if _is_folder(entry):
                 (linked if entry.is_symlink() else pending).append(name)
-            elif entry.is_symlink() or entry.is_file():
-                _, dot, suffix = entry.name.rpartition(".")
-                if f"{dot}{suffix}".lower() in suffixes:
-                    found.append(_look(entry, name))
-                elif on_other is not None:
-                    on_other(root / name)
+                continue
+            _, dot, suffix = entry.name.rpartition(".")
+            if f"{dot}{suffix}".lower() in suffixes:
+                found.append(_look(entry, name))
+            elif on_other is not None and (entry.is_symlink() or entry.is_file()):
+                on_other(root / name)
     return sorted(found, key=lambda each: each.name.split("/"))
 
 
@@ -124,6 +126,8 @@ def _look(entry: os.DirEntry[str], name: str) -> FoundPhoto:
         status = entry.stat()
     except OSError as error:
         return FoundPhoto(name, -1, 0, error.strerror or str(error))
+    if not stat.S_ISREG(status.st_mode):
+        return FoundPhoto(name, -1, 0, "is not a regular file")
     return FoundPhoto(name, status.st_size, status.st_mtime_ns)
 
 

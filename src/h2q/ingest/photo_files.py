@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from h2q.errors import ImageError
+
 
 @dataclass(frozen=True)
 class PhotoFile:
@@ -108,6 +110,14 @@ def photo_id(prefix: str, relative: str) -> str:
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 of a file, read in pieces."""
+    """SHA-256 of a file, read in pieces.
+
+    Raises
+    ------
+    ImageError
+        If it is a pipe or a device, which may never end.
+    """
+    if path.exists() and not path.is_file():
+        raise ImageError(f"{path}: is not a regular file")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

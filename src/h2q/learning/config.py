@@ -7,12 +7,13 @@ import difflib
 import types
 import typing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Self
 
+from h2q._foreign import shortened
 from h2q._lazy import require
 from h2q._typing import StrPath
-from h2q.errors import InvalidInputError
+from h2q._yaml import read_yaml
+from h2q.errors import FormatError, InvalidInputError
 
 
 @dataclass(frozen=True)
@@ -183,10 +184,9 @@ class TrainConfig:
     @classmethod
     def from_yaml(cls, path: StrPath) -> Self:
         """Read a YAML file of names and values; keys it lacks keep their default."""
-        yaml = require("yaml", "train")
         try:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            values = read_yaml(path, "a config")
+        except (OSError, FormatError) as error:
             raise InvalidInputError(f"{path}: cannot read this config: {error}") from error
         if values is None:
             values = {}
@@ -195,7 +195,7 @@ class TrainConfig:
         try:
             return cls.from_dict(values)
         except InvalidInputError as error:
-            raise InvalidInputError(f"{path}: {error}") from error
+            raise InvalidInputError(f"{path}: {shortened(str(error))}") from error
 
     def with_options(self, **options: Any) -> Self:
         """Return a copy with other values, checked as in `from_dict`."""

@@ -14,10 +14,10 @@ from typing import Any, Final
 import numpy as np
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 
 from h2q import quantization
 from h2q._files import write_whole
+from h2q._foreign import parse_json, reading, size_of
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.learning import backbones
@@ -58,26 +58,56 @@ def to_bytes(hasher: Hasher) -> bytes:
 def from_bytes(data: bytes, source: str = "model") -> Hasher:
     """Inverse of `to_bytes`; `source` is what errors call it."""
     header = _header(data, source)
-    try:
+    with reading(source, "a model of h2q"):
         tensors = safetensors.torch.load(data)
-        preprocessing = header["preprocessing"]
-        backbone = backbones.rebuild(
-            BackboneSpec(**header["backbone"]),
-            None if preprocessing is None else Preprocessing.from_dict(preprocessing),
-        )
-        hasher = Hasher(
-            backbone,
-            header["n_bits"],
-            facts=header["facts"],
-            precision=header.get("precision", "32"),  # files of before it was a choice
-        )
         stored = tensors.pop(_QUANTIZER, None)
+        _check_size(header, tensors, len(data))
+        hasher = _build(header)
         hasher.load_state_dict(tensors)
         if stored is not None:
             hasher.set_quantizer(quantization.from_bytes(stored.numpy().tobytes()))
-    except (SafetensorError, KeyError, TypeError, RuntimeError, InvalidInputError) as error:
-        raise FormatError(f"{source}: its tensors do not fit its header: {error}") from error
     return hasher.eval()
+
+
+def _build(header: dict[str, Any]) -> Hasher:
+    """Build the network, with random weights."""
+    preprocessing = header["preprocessing"]
+    backbone = backbones.rebuild(
+        BackboneSpec(**header["backbone"]),
+        None if preprocessing is None else Preprocessing.from_dict(preprocessing),
+    )
+    return Hasher(
+        backbone,
+        header["n_bits"],
+        facts=header["facts"],
+        precision=header.get("precision", "32"),  # files of before it was a choice
+    )
+
+
+def _check_size(header: dict[str, Any], tensors: dict[str, torch.Tensor], size: int) -> None:
+    """Raise unless the tensors are those of the network the header names, before it is built.
+
+    A header of some hundred bytes may name a network of gigabytes, so it is drawn up without
+    memory first.
+    """
+    for value in (header["n_bits"], *_numbers(header["backbone"].get("arguments", {}))):
+        if not isinstance(value, bool) and not -size <= value <= size:
+            raise ValueError(f"{value} is more than a file of {size:,} bytes can hold")
+    with torch.device("meta"):
+        expected = {name: each.shape for name, each in _build(header).state_dict().items()}
+    found = {name: each.shape for name, each in tensors.items()}
+    if expected != found:
+        odd = sorted(expected.items() ^ found.items())[0][0]
+        raise ValueError(f"its tensors do not fit its header: {odd}")
+
+
+def _numbers(value: Any) -> list[float]:
+    """Return all numbers in nested lists and dicts."""
+    if isinstance(value, dict):
+        return _numbers(list(value.values()))
+    if isinstance(value, list):
+        return [number for each in value for number in _numbers(each)]
+    return [value] if isinstance(value, int | float) else []
 
 
 def save(hasher: Hasher, path: StrPath) -> None:
@@ -92,6 +122,7 @@ def save(hasher: Hasher, path: StrPath) -> None:
 def load(path: StrPath) -> Hasher:
     """Read a model file."""
     try:
+        size_of(Path(path))
         data = Path(path).read_bytes()
     except OSError as error:
         raise InvalidInputError(f"{path}: cannot read this model file: {error}") from error
@@ -101,13 +132,11 @@ def load(path: StrPath) -> Hasher:
 def _header(data: bytes, source: str) -> dict[str, Any]:
     """Check the metadata and return the model's own part of it."""
     foreign = f"{source}: not a model of h2q (train one with h2q train)"
-    try:
+    with reading(source, "a model of h2q", "train one with h2q train"):
         length = int.from_bytes(data[:8], "little")
         content = json.loads(data[8 : 8 + length])
-        metadata = content.get("__metadata__", {})
-        end = max((v["data_offsets"][1] for k, v in content.items() if k != "__metadata__"))
-    except (ValueError, AttributeError, KeyError, TypeError, IndexError) as error:
-        raise FormatError(f"{foreign}, or truncated: {error}") from error
+        metadata = dict(content.get("__metadata__", {}))
+        end = max(int(v["data_offsets"][1]) for k, v in content.items() if k != "__metadata__")
     if metadata.get("format") != FORMAT or metadata.get("kind") != KIND:
         kind = metadata.get("kind")
         raise FormatError(f"{foreign}; it is {f'a {kind!r}' if kind else 'of another program'}")
@@ -125,8 +154,10 @@ def _header(data: bytes, source: str) -> dict[str, Any]:
             f"{source}: truncated: {len(data)} bytes where the header announces "
             f"{8 + length + end}; copy the file again"
         )
-    try:
-        header: dict[str, Any] = json.loads(metadata["hasher"])
-    except (KeyError, ValueError) as error:
-        raise FormatError(f"{foreign}: broken header: {error}") from error
-    return header
+    header = parse_json(metadata.get("hasher", ""), source, "a model of h2q")
+    fields = {"backbone": dict, "n_bits": int, "facts": dict, "preprocessing": dict | None}
+    for field, kind in fields.items():
+        if not isinstance(header, dict) or not isinstance(header.get(field), kind):
+            raise FormatError(f"{foreign}: its header has no {field} of the right kind")
+    found: dict[str, Any] = header
+    return found

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from h2q._files import write_whole
+from h2q._foreign import reading
 from h2q._typing import Array, CodeArray, RandomState, StrPath
 from h2q.codes import check_codes, unpack_signs
 from h2q.errors import FormatError, InvalidInputError
@@ -229,25 +230,22 @@ class CodeDecoder(BaseEstimator):  # type: ignore[misc]
         write_whole(path, self.to_bytes())
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """Read what `to_bytes` gave.
+    def from_bytes(cls, data: bytes, name: str = "the stored decoder") -> Self:
+        """Read what `to_bytes` gave; `name` is what errors call it.
 
         Raises
         ------
         FormatError
             If it is truncated, damaged, or not a decoder.
         """
-        name = "the stored decoder"
         header, tensors = read_bytes(data, "decoder", name)
-        try:
+        with reading(name, "a decoder"):
             prototypes = tensors["prototypes"]
             # Decoders of the first versions kept the same rows and had another parameter.
             decoder = cls(max_prototypes=len(prototypes))
             if "flip_probability" not in header:
                 decoder.set_params(**{name: float(header[name]) for name in _PARAMETERS})
             decoder._check_parameters()
-        except (KeyError, ValueError) as error:
-            raise FormatError(f"{name} is damaged: {error}") from error
         fits = prototypes.ndim == 2 and prototypes.shape[1] > 0 and prototypes.dtype == np.float32
         if not fits or not np.isfinite(prototypes).all():
             raise FormatError(f"{name} is damaged: prototypes of shape {prototypes.shape}")

@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from h2q._files import write_whole
+from h2q._foreign import reading
 from h2q._typing import Array, CodeArray, RandomState, StrPath
 from h2q.codes import check_codes, unpack_signs
 from h2q.errors import FormatError, InvalidInputError
@@ -295,21 +296,18 @@ class LinearDecoder(BaseEstimator):  # type: ignore[misc]
         write_whole(path, self.to_bytes())
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """Read what `to_bytes` gave.
+    def from_bytes(cls, data: bytes, name: str = "the stored decoder") -> Self:
+        """Read what `to_bytes` gave; `name` is what errors call it.
 
         Raises
         ------
         FormatError
             If it is truncated, damaged, or not such a decoder.
         """
-        name = "the stored decoder"
         header, tensors = read_bytes(data, "decoder", name)
-        try:
+        with reading(name, "a decoder"):
             mean, weights = tensors["mean"], tensors["weights"]
             exponent, typical = float(header["exponent"]), float(header["typical_score"])
-        except (KeyError, ValueError) as error:
-            raise FormatError(f"{name} is damaged: {error}") from error
         fits = weights.ndim == 2 and 0 not in weights.shape and mean.shape == weights.shape[:1]
         if not fits or weights.dtype != np.float32 or mean.dtype != np.float32:
             raise FormatError(f"{name} is damaged: weights of shape {weights.shape}")
@@ -330,8 +328,8 @@ def hold_out(n: int, generator: np.random.Generator) -> NDArray[np.int64]:
     return np.sort(generator.choice(n, count, replace=False))
 
 
-def decoder_from_bytes(data: bytes) -> Any:
-    """Read a decoder of either kind: a `CodeDecoder` or a `LinearDecoder`.
+def decoder_from_bytes(data: bytes, name: str = "the stored decoder") -> Any:
+    """Read a decoder of either kind, a `CodeDecoder` or a `LinearDecoder`, from the file `name`.
 
     Raises
     ------
@@ -340,6 +338,6 @@ def decoder_from_bytes(data: bytes) -> Any:
     """
     from h2q.quantization.decoding import CodeDecoder
 
-    header, _ = read_bytes(data, "decoder", "the stored decoder")
+    header, _ = read_bytes(data, "decoder", name)
     kind: Any = LinearDecoder if header.get("decoder") == "linear" else CodeDecoder
-    return kind.from_bytes(data)
+    return kind.from_bytes(data, name)

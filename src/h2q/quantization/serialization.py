@@ -18,6 +18,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from h2q._files import write_whole
+from h2q._foreign import parse_json, reading, size_of
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.quantization.arrays import to_numpy
@@ -121,14 +122,13 @@ def read_header(path: StrPath) -> dict[str, str]:
     FormatError
         If the file is truncated, is not one of ours, or is newer than this version.
     """
-    # Opening first gives the ordinary OSError for a file that is absent or may not be read.
-    with Path(path).open("rb"):
-        pass
-    try:
-        with safetensors.safe_open(str(path), framework="numpy") as file:
-            metadata = file.metadata() or {}
-    except safetensors.SafetensorError as error:
-        raise FormatError(f"{path} is truncated or not a safetensors file: {error}") from error
+    size = size_of(Path(path))
+    with Path(path).open("rb") as file:
+        start = file.read(8)
+        # No more than the file has, whatever its first bytes claim.
+        metadata = _metadata(start + file.read(min(int.from_bytes(start, "little"), size)), path)
+    with reading(path, "a safetensors file"), safetensors.safe_open(str(path), framework="numpy"):
+        pass  # compares the size with the shapes
     return _check_header(metadata, str(path))
 
 
@@ -136,7 +136,7 @@ def _check_header(metadata: dict[str, str], name: str) -> dict[str, str]:
     if metadata.get("format") != FORMAT:
         raise FormatError(f"{name} is a safetensors file, but not one that h2q wrote")
     version = metadata.get("format_version", "")
-    if not version.isdecimal():
+    if not (version.isascii() and version.isdecimal() and len(version) < 10):
         raise FormatError(f"{name} states no format version: {version!r}")
     if int(version) > FORMAT_VERSION:
         raise FormatError(
@@ -195,12 +195,9 @@ def read_bytes(data: bytes, kind: str, name: str) -> tuple[dict[str, str], Tenso
     FormatError
         If it is truncated, not ours, newer than this version, or of another kind.
     """
-    try:
+    with reading(name, "a safetensors file"):
         tensors = safetensors.numpy.load(data)
-        metadata = _metadata(data)
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{name} is truncated or not a safetensors file: {error}") from error
-    header = _check_header(metadata, name)
+    header = _check_header(_metadata(data, name), name)
     if header.get("kind") != kind:
         raise FormatError(f"{name} holds a {header.get('kind')!r}, not a {kind}")
     return header, tensors
@@ -208,17 +205,18 @@ def read_bytes(data: bytes, kind: str, name: str) -> tuple[dict[str, str], Tenso
 
 def _from_bytes(data: bytes, name: str) -> BaseQuantizer:
     header, tensors = read_bytes(data, "quantizer", name)
-    try:
+    with reading(name, "a quantizer"):
         return _restore(json.loads(header["quantizer"]), tensors)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FormatError(f"{name} is damaged: {type(error).__name__}: {error}") from error
 
 
-def _metadata(data: bytes) -> dict[str, str]:
+def _metadata(data: bytes, name: object) -> dict[str, str]:
     # The container starts with the length of its JSON header (safetensors has no call for bytes).
     length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    return dict(header.get("__metadata__", {}))
+    header = parse_json(data[8 : 8 + length], name, "a safetensors file")
+    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise FormatError(f"{name}: not a safetensors file: its metadata are no texts")
+    return metadata
 
 
 def _restore(description: dict[str, Any], tensors: Tensors) -> BaseQuantizer:
@@ -228,11 +226,16 @@ def _restore(description: dict[str, Any], tensors: Tensors) -> BaseQuantizer:
     parameters["random_state"] = unpack_random_state(parameters["random_state"])
     quantizer: BaseQuantizer = getattr(module, name)(**parameters)
     k, d = int(description["n_bits"]), int(description["n_features_in"])
+    if k < 1 or d < 1:
+        raise ValueError(f"{k} bits of {d} features")
     quantizer._from_tensors(tensors, k, d)
     quantizer.n_bits_, quantizer.n_features_in_ = k, d
     quantizer.n_samples_seen_ = int(description["n_samples_seen"])
-    if description["feature_names_in"] is not None:
-        quantizer.feature_names_in_ = np.asarray(description["feature_names_in"], dtype=object)
+    names = description["feature_names_in"]
+    if names is not None:
+        if len(names) != d or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{len(names)} feature names for {d} features")
+        quantizer.feature_names_in_ = np.asarray(names, dtype=object)
     return quantizer
 
 

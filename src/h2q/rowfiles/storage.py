@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from h2q._files import write_whole
+from h2q._foreign import size_of
 from h2q._lazy import require
 from h2q.errors import FormatError, InvalidInputError
 
@@ -106,6 +107,7 @@ def open_file(url: str) -> BinaryIO:
     """Open a file for reading; it can be searched to and fro, and must be closed."""
     try:
         if not is_url(url):
+            size_of(Path(url))  # refuses a pipe, which would never end
             return Path(url).open("rb")
         store, path = _store(url)
         return cast(BinaryIO, _asked(url, lambda p: store.open(p, "rb"), path))
@@ -213,9 +215,13 @@ def _find_local(source: str) -> list[FoundFile]:
     for each in paths:
         if each.is_dir():
             continue
-        status = each.stat()
         name = each.relative_to(base).as_posix() if base != str(each) else ""
         url = str(each.absolute())
+        try:
+            status = each.stat()
+        except OSError:  # a link that leads nowhere: whoever opens it says so
+            found.append(FoundFile(url, name, -1, ""))
+            continue
         found.append(FoundFile(url, name, status.st_size, str(status.st_mtime_ns)))
     return found
 

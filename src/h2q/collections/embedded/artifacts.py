@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from h2q.collections.artifacts import ArtifactFacts, Source, fingerprint, opened
+from h2q.errors import FormatError
 
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -37,12 +38,15 @@ def store(connection: sqlite3.Connection, name: str, source: Source) -> None:
 
 def facts(connection: sqlite3.Connection) -> dict[str, ArtifactFacts]:
     """Return what is stated of each artifact held."""
-    rows = connection.execute("SELECT name, fingerprint, sha256 FROM artifacts ORDER BY name")
-    return {name: ArtifactFacts(fingerprint, sha256) for name, fingerprint, sha256 in rows}
+    statement = "SELECT name, fingerprint, sha256 FROM artifacts ORDER BY name LIMIT 100"
+    rows = connection.execute(statement)
+    return {str(name): ArtifactFacts(str(mark), str(digest)) for name, mark, digest in rows}
 
 
 def chunks(connection: sqlite3.Connection, name: str) -> Iterator[bytes]:
     """Yield the content of an artifact."""
     statement = "SELECT data FROM artifact_chunks WHERE name = ? ORDER BY position"
     for (chunk,) in connection.execute(statement, (name,)):
+        if not isinstance(chunk, bytes):
+            raise FormatError(f"the {name} in the collection is damaged: a part of it is no blob")
         yield chunk

@@ -10,6 +10,7 @@ from typing import Final, Literal, Protocol
 from urllib.parse import quote
 
 from h2q.collections.embedded import lineage
+from h2q.collections.embedded.guarding import guard, lift_limits, limit_reading
 from h2q.errors import CollectionError
 
 Mode = Literal["a", "r"]
@@ -57,6 +58,7 @@ def connect(path: Path, mode: Mode) -> Connection:
         return _connect_to_read(path)
     connection = _connect(path, "mode=rw")
     try:
+        guard(connection, path)
         _configure_for_writing(connection)
         connection.execute("SELECT 1 FROM meta").fetchone()
     except BaseException:
@@ -95,6 +97,7 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
     watch = connection.watch if isinstance(connection, Connection) else None
     if watch is not None:
         watch.check()
+    lift_limits(connection)
     connection.execute("BEGIN IMMEDIATE")
     before = connection.total_changes
     try:
@@ -127,6 +130,7 @@ def writing_at_once(connection: sqlite3.Connection) -> Iterator[None]:
 @contextmanager
 def reading(connection: sqlite3.Connection) -> Iterator[None]:
     """One snapshot: everything read inside is of the same moment. Writers are not held up."""
+    limit_reading(connection)
     connection.execute("BEGIN")
     try:
         yield
@@ -147,7 +151,7 @@ def _connect_to_read(path: Path) -> Connection:
     # Not "mode=ro": such a connection leaves its -wal and -shm files behind when it is closed.
     connection = _connect(path, "mode=rw")
     try:
-        _query_only(connection)
+        _query_only(connection, path)
     except sqlite3.OperationalError as error:
         connection.close()
         connection = _connect_without_index(path, error)
@@ -157,7 +161,7 @@ def _connect_to_read(path: Path) -> Connection:
 
 def _connect_without_index(path: Path, error: sqlite3.OperationalError) -> Connection:
     """Open for queries where the index of the log (-shm) cannot be made."""
-    code = error.sqlite_errorcode & 0xFF
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # none where a text is no Unicode
     if code not in (*_READ_ONLY, *_NO_ROOM):
         raise error
     log = Path(f"{path}-wal")
@@ -174,16 +178,16 @@ def _connect_without_index(path: Path, error: sqlite3.OperationalError) -> Conne
         connection = _connect(path, "mode=ro&immutable=1")
         connection.fixed = True
     try:
-        _query_only(connection)
+        _query_only(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _query_only(connection: sqlite3.Connection) -> None:
+def _query_only(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA query_only = ON")
-    connection.execute("SELECT 1 FROM meta").fetchone()
+    guard(connection, path)
 
 
 def _connect(path: Path, options: str) -> Connection:

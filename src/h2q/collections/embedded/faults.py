@@ -37,8 +37,16 @@ def reported(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except FormatError as error:
+        if str(path) in str(error):
+            raise
+        raise FormatError(f"{path}: {error}") from error
     except H2QError:
         raise
+    except MemoryError as error:
+        raise CollectionError(
+            f"{path}: more memory was needed than there is; if it is a small file, it is damaged"
+        ) from error
     except sqlite3.ProgrammingError as error:
         if "closed" not in str(error):
             raise
@@ -46,7 +54,12 @@ def reported(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
         primary = None if code is None else code & 0xFF
-        if primary in _DAMAGE:
+        if primary == sqlite3.SQLITE_INTERRUPT:
+            raise FormatError(
+                f"{path}: damaged: a query took far longer than a file of its size can need; "
+                "restore it from a copy"
+            ) from error
+        if primary in _DAMAGE or str(error).startswith("Could not decode"):
             raise FormatError(f"{path}: damaged ({error}); restore it from a copy") from error
         remedy = _REMEDY.get(primary, "the last call changed nothing") if primary else "see above"
         raise CollectionError(f"{path}: {error}: {remedy}") from error

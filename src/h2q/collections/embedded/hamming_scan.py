@@ -17,6 +17,7 @@ from h2q._typing import CodeArray
 from h2q.collections.embedded.hits import Hits, in_threads
 from h2q.collections.embedded.table import CodeTable
 
+_MOST_IN_16_BITS: Final = 65_535
 #: Its type stubs do not know this function.
 _range_search: Final[Any] = vars(faiss)["hamming_range_search"]
 
@@ -79,7 +80,8 @@ def _within(table: CodeTable, queries: CodeArray, radius: int) -> list[Hits]:
         if table.dead:
             alive = table.alive[position]
             position, distance = position[alive], distance[alive]
-        # Found in the order of the scan; 16 bits, for which numpy sorts by radix.
-        order = np.argsort(distance.astype(np.uint16), kind="stable")
+        # Found in the order of the scan; by 16 bits, where they do, numpy sorts by radix.
+        narrow = distance.astype(np.uint16) if 8 * table.width <= _MOST_IN_16_BITS else distance
+        order = np.argsort(narrow, kind="stable")
         hits.append(Hits(position[order], distance[order]))
     return hits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from h2q._typing import CodeArray
 from h2q.collections.base import Batch, Item, payload_of
 from h2q.collections.filters import Condition
 from h2q.collections.inputs import Id
+from h2q.errors import FormatError
 
 #: Rows fetched at a time: more cost more, for Python's collector of garbage looks at them all.
 _FETCH: Final = 4096
@@ -38,6 +40,8 @@ class State:
 def read_state(connection: sqlite3.Connection) -> State:
     """Return the version of the items, without a scan."""
     row = connection.execute("SELECT last_row, removed, forgotten FROM state").fetchone()
+    if row is None or not all(type(n) is int for n in row) or not row[0] >= row[1] >= row[2] >= 0:
+        raise FormatError(f"damaged: its state is {row}; restore it from a copy")
     return State(*row)
 
 
@@ -93,7 +97,7 @@ def read_codes(
     """Yield blocks of row numbers, codes and ids written after row `after`, in order."""
     statement = "SELECT row, code, id FROM items WHERE row > ? ORDER BY row"
     for rows, codes, ids in _blocks(connection, statement, after):
-        yield np.array(rows, dtype=np.int64), _joined(codes, width), ids
+        yield np.array(rows, dtype=np.int64), _joined(codes, width), _checked_ids(ids)
 
 
 def read_records(
@@ -111,17 +115,42 @@ def _blocks(
     """Yield the columns of some thousand rows at a time."""
     cursor = connection.execute(statement, (after,))
     while block := cursor.fetchmany(_FETCH):
-        yield tuple(zip(*block, strict=True))
+        columns = tuple(zip(*block, strict=True))
+        # Pages that lead back to each other would give the same rows for ever.
+        if columns[0][0] <= after or any(map(operator.ge, columns[0], columns[0][1:])):
+            raise FormatError("damaged: its rows are out of order; restore it from a copy")
+        after = columns[0][-1]
+        yield columns
 
 
 def _joined(blobs: Sequence[bytes], width: int) -> NDArray[np.uint8]:
+    if set(map(type, blobs)) != {bytes} or set(map(len, blobs)) != {width}:
+        raise FormatError(
+            f"damaged: a code or a record is not {width} bytes long; restore it from a copy"
+        )
     return np.frombuffer(b"".join(blobs), dtype=np.uint8).reshape(-1, width)
+
+
+def _checked_ids(ids: Sequence[Any]) -> Sequence[Id]:
+    odd = set(map(type, ids)) - {int, str}
+    if odd:
+        raise FormatError(
+            f"damaged: an id is neither a whole number nor text but {odd.pop().__name__}; restore "
+            "it from a copy"
+        )
+    return ids
+
+
+def _row_numbers(rows: Sequence[tuple[Any]]) -> NDArray[np.int64]:
+    if any(type(row) is not int for (row,) in rows):
+        raise FormatError("damaged: a row number is no whole number; restore it from a copy")
+    return np.array(rows, dtype=np.int64).reshape(-1)
 
 
 def read_removals(connection: sqlite3.Connection, after: int) -> NDArray[np.int64]:
     """Rows removed after the removal number `after`."""
     cursor = connection.execute("SELECT row FROM removals WHERE seq > ?", (after,))
-    return np.array(cursor.fetchall(), dtype=np.int64).reshape(-1)
+    return _row_numbers(cursor.fetchall())
 
 
 def read_rows_where(connection: sqlite3.Connection, condition: Condition) -> NDArray[np.int64]:
@@ -131,7 +160,7 @@ def read_rows_where(connection: sqlite3.Connection, condition: Condition) -> NDA
         f"SELECT row FROM items WHERE {condition.sql} ORDER BY row",  # noqa: S608 (no user text)
         condition.parameters,
     )
-    return np.array(cursor.fetchall(), dtype=np.int64).reshape(-1)
+    return _row_numbers(cursor.fetchall())
 
 
 def count_where(connection: sqlite3.Connection, condition: Condition) -> int:
@@ -148,6 +177,8 @@ def read_item(connection: sqlite3.Connection, item_id: Id) -> Item | None:
     found = connection.execute(statement, (item_id,)).fetchone()
     if found is None:
         return None
+    if not isinstance(found[1], bytes):
+        raise FormatError("damaged: a code is no blob; restore it from a copy")
     return Item(found[0], np.frombuffer(found[1], dtype=np.uint8), payload_of(found[2]))
 
 
@@ -164,6 +195,5 @@ def read_batch(
     if not block:
         return None
     rows, ids, codes, payloads = zip(*block, strict=True)
-    return rows[-1], Batch(
-        list(ids), _joined(codes, width), [payload_of(text) for text in payloads]
-    )
+    held = [payload_of(text) for text in payloads]
+    return rows[-1], Batch(list(_checked_ids(ids)), _joined(codes, width), held)

@@ -18,7 +18,8 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from h2q.codes import BIT_ORDER
+from h2q._foreign import reading
+from h2q.codes import BIT_ORDER, code_width
 from h2q.errors import CompatibilityError, FormatError
 from h2q.ranks import KEEPS, Keep
 
@@ -29,6 +30,8 @@ _RECORDS_VERSION: Final = 2
 #: "h2qC", bytes 68 to 71 of the file.
 APPLICATION_ID: Final = 0x68327143
 _SQLITE_MAGIC: Final = b"SQLite format 3\x00"
+#: More rows of `meta` are not read.
+_MOST_FACTS: Final = 1000
 
 _TABLES: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -158,9 +161,13 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> dict[str, str]:
     FormatError, CompatibilityError
         If they are missing, or not those this h2q reads.
     """
-    meta: dict[str, str] = dict(connection.execute("SELECT key, value FROM meta"))
-    if meta.get("format") != FORMAT or not meta.get("n_bits", "").isdecimal():
+    rows = connection.execute("SELECT key, value FROM meta LIMIT ?", (_MOST_FACTS,)).fetchall()
+    meta = {str(key): str(value) for key, value in rows}
+    n_bits = meta.get("n_bits", "")
+    if meta.get("format") != FORMAT or not (n_bits.isascii() and n_bits.isdecimal()):
         raise FormatError(f"{path}: damaged: it does not state its format and code length")
+    with reading(path, "a collection"):
+        code_width(int(n_bits))
     if meta.get("bit_order") != BIT_ORDER:
         raise CompatibilityError(
             f"{path}: its bit order is {meta.get('bit_order')!r}, this h2q reads {BIT_ORDER!r}"

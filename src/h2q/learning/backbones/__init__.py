@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 from types import ModuleType
 
+from h2q._foreign import shortened
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.learning.backbones import digits, features, timm_models, torchvision_models
@@ -111,10 +112,10 @@ def rebuild(spec: BackboneSpec, preprocessing: Preprocessing | None) -> Backbone
     """
     try:
         backbone: Backbone = _FAMILIES[spec.family].build(spec)
-    except (KeyError, InvalidInputError, RuntimeError, TypeError, ValueError) as error:
+    except Exception as error:  # a builder meets arguments of any kind with errors of any kind
+        what = shortened(f"cannot rebuild {spec.architecture!r} of {spec.family!r}: {error}")
         raise FormatError(
-            f"cannot rebuild {spec.architecture!r} of {spec.family!r}: {error}; install the "
-            f"library versions the model was made with, or a newer h2q"
+            f"{what}; install the library versions the model was made with, or a newer h2q"
         ) from error
     backbone.preprocessing = preprocessing
     return backbone

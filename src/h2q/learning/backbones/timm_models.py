@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import timm
 from torch import nn
 
+from h2q._foreign import parse_json
 from h2q.errors import InvalidInputError
 from h2q.learning.backbones.base import Backbone, BackboneSpec
 from h2q.learning.backbones.preprocessing import Preprocessing
 from h2q.learning.backbones.weights import cannot_download, load_weights
 
 LOCAL = "local-dir:"
+#: Arguments by which `timm.create_model` reads other files or asks the network.
+_NEVER = frozenset(
+    {
+        "cache_dir", "checkpoint_path", "exportable", "no_jit", "pretrained", "pretrained_cfg",
+        "pretrained_cfg_overlay", "pretrained_strict", "scriptable",
+    }
+)  # fmt: skip
 
 
 def spec_of(name: str, image_size: int | None = None) -> BackboneSpec:
@@ -50,6 +57,7 @@ def build(spec: BackboneSpec, *, pretrained: bool = False) -> Backbone:
     pretrained : bool
         With timm's published weights, downloaded once and kept by timm; random otherwise.
     """
+    _check(spec)
     try:
         network = timm.create_model(
             spec.architecture, pretrained=pretrained, num_classes=0, **spec.arguments
@@ -71,10 +79,11 @@ def build_local(name: str, *, pretrained: bool = True) -> Backbone:
     """
     folder = Path(name.removeprefix(LOCAL)).expanduser()
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = parse_json((folder / "config.json").read_bytes(), folder / "config.json")
         spec = BackboneSpec(
             name, "timm", str(config["architecture"]), dict(config.get("model_args") or {})
         )
+        _check(spec)
         network: nn.Module = timm.create_model(
             spec.architecture,
             pretrained_cfg_overlay=config.get("pretrained_cfg"),
@@ -89,6 +98,15 @@ def build_local(name: str, *, pretrained: bool = True) -> Backbone:
     if pretrained:
         load_weights(network, folder / "model.safetensors")
     return _wrap(network, spec)
+
+
+def _check(spec: BackboneSpec) -> None:
+    """Refuse what would make timm fetch or unpickle something: a file names a network only."""
+    if not isinstance(spec.architecture, str) or not timm.is_model(spec.architecture):
+        raise InvalidInputError(f"timm has no model {spec.architecture!r:.80}")
+    bad = sorted(_NEVER.intersection(spec.arguments))
+    if bad:
+        raise InvalidInputError(f"{spec.architecture}: the argument {bad[0]} is not taken")
 
 
 def _wrap(network: Any, spec: BackboneSpec) -> Backbone:

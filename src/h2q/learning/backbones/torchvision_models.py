@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torchvision.models
 
+from h2q.errors import InvalidInputError
 from h2q.learning.backbones.base import Backbone, BackboneSpec
 from h2q.learning.backbones.preprocessing import Preprocessing
 from h2q.learning.backbones.weights import cannot_download
@@ -17,6 +18,8 @@ ARCHITECTURES = ("alexnet", "vgg16")
 
 def build(spec: BackboneSpec, *, pretrained: bool = False) -> Backbone:
     """Build the network; `pretrained` downloads torchvision's ImageNet weights."""
+    if spec.architecture not in ARCHITECTURES:
+        raise InvalidInputError(f"{spec.architecture!r:.80} is none of {', '.join(ARCHITECTURES)}")
     try:
         network = torchvision.models.get_model(
             spec.architecture, weights="IMAGENET1K_V1" if pretrained else None
