@@ -20,6 +20,8 @@ import pytest
 
 import h2q
 from h2q.codes import pack
+from h2q.datasets.labels import encode_name_sets
+from h2q.errors import InvalidInputError
 from tests.fuzz.guarded import Guard
 from tests.fuzz.test_mutants import PENDING
 
@@ -185,12 +187,10 @@ def test_a_hundred_billion_classes(guard, tmp_path) -> None:
     refused(guard, "dataset-npz", tmp_path / "a.npz", "number the classes from 0")
 
 
-def test_labels_that_never_repeat(guard, tmp_path) -> None:
+def test_labels_that_never_repeat() -> None:
     """A table of images by labels would have ten billion cells."""
-    lines = "".join(f"p{i}.png,l{i};\n" for i in range(100_000))
-    path = write(tmp_path / "a.csv", f"path,label\n{lines}".encode())
-    verdict = guard.read_file("dataset-csv", path)
-    assert verdict.kind == "refused", verdict
+    with pytest.raises(InvalidInputError, match="hardly repeat"):
+        encode_name_sets([[f"a{i}", f"b{i}"] for i in range(100_000)])
 
 
 # Text
@@ -253,7 +253,7 @@ def test_pickles_of_cifar(guard, tmp_path, kind) -> None:
 
 
 def test_a_tar_that_unpacks_to_far_more(guard, tmp_path) -> None:
-    data = tar({"other": b"\0" * (600 << 20)})
+    data = tar({"other": b"\0" * (100 << 20)})
     path = write(tmp_path / "c.tar.gz", data)
     assert path.stat().st_size < 1 << 20
     refused(guard, "dataset-cifar", path, "unpacks to far more")
@@ -322,13 +322,13 @@ SCHEMAS = {
     "AFTER DELETE ON items BEGIN DELETE FROM artifacts; END",
     "a trigger on a view": "ALTER TABLE items RENAME TO i; CREATE VIEW items AS SELECT * FROM i; "
     "CREATE TRIGGER t INSTEAD OF INSERT ON items BEGIN DELETE FROM i; END",
-    "an index that computes": "CREATE INDEX i ON items (length(printf('%.*c', 900000, code)))",
+    "an index that computes": "CREATE INDEX i ON items (length(printf('%.*c', 9, code)))",
     "a generated column": "ALTER TABLE items ADD COLUMN x AS (zeroblob(900000000))",
     "a check": "ALTER TABLE state ADD COLUMN x CHECK (zeroblob(900000000) <> 1)",
     "a virtual table": "CREATE VIRTUAL TABLE v USING fts5(x)",
     "a table of another name": "ALTER TABLE removals RENAME TO deletions",
     "no table": "DROP TABLE artifacts",
-    "many tables": ";".join(f"CREATE TABLE t{i} (x)" for i in range(500)),
+    "many tables": ";".join(f"CREATE TABLE t{i} (x)" for i in range(120)),
 }
 
 
@@ -342,7 +342,7 @@ def test_schemas_that_are_not_ours(guard, collection, reader, kind) -> None:
     refused(guard, reader, collection, "not a collection as h2q makes it")
 
 
-@pytest.mark.parametrize("reader", ["collection-read", "collection-write", "collection-cli"])
+@pytest.mark.parametrize("reader", ["collection-read", "collection-write"])
 def test_pages_that_lead_to_the_same_page(guard, collection, reader) -> None:
     """Ten levels of pages, each of which names the next four hundred times."""
     connection = sqlite3.connect(collection)
