@@ -664,19 +664,18 @@ def _collection_info(path: Path) -> Any:
 
 def _logs(folder: Path) -> Iterator[list[Path]]:
     """A collection as a killed writer leaves it: with its write-ahead log."""
-    import sqlite3
+    import h2q
+    from h2q.codes import pack
 
-    for made in _collections(folder):
-        connection = sqlite3.connect(made[0], isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("UPDATE items SET payload = '{}' WHERE row < 9")
-        copy = folder / "copy"
-        copy.mkdir()
-        for suffix in ("", "-wal"):
-            shutil.copy(f"{made[0]}{suffix}", copy)
-        connection.close()
-        break
-    yield sorted(copy.iterdir(), reverse=True)
+    next(_collections(folder))
+    copy = folder / "copy"
+    copy.mkdir()
+    with h2q.open_collection(str(folder / "codes.h2q")) as collection:
+        collection.add(["a", "b"], pack(_rng().standard_normal((2, 20))))
+        for path in folder.glob("codes.h2q*"):
+            if not path.name.endswith("-shm"):
+                shutil.copy(path, copy)
+    yield sorted(copy.iterdir(), key=lambda path: not path.name.endswith("-wal"))
 
 
 @reader("collection-log", _logs)
