@@ -292,11 +292,10 @@ def _embeddings(folder: Path) -> Iterator[list[Path]]:
 @reader("embeddings-npz", _embeddings, mutations.in_npz)
 def _load_embeddings(path: Path) -> Any:
     from h2q.rowfiles import load_embeddings
-    from h2q.rowfiles.embeddings import array_names, is_codes_file
+    from h2q.rowfiles.embeddings import is_codes_file
 
     if path.suffix == ".npz":
         is_codes_file(path)
-        array_names(path)
     found = load_embeddings(path)
     return float(np.asarray(found.rows).sum()), len(found.ids), found.part("all").classes
 
@@ -376,13 +375,10 @@ def _parquet_shards(folder: Path) -> None:
     labels = pa.array([f"c{i % 3}" for i in range(40)]).dictionary_encode()
     fixed = pa.FixedSizeListArray.from_arrays(flat, 12)
     ragged = pa.ListArray.from_arrays(pa.array(range(0, 481, 12), pa.int32()), flat)
-    codes = pa.array([bytes([i, 0]) for i in range(40)], pa.binary(2))
     pq.write_table(pa.table({"id": ids, "embedding": fixed, "label": labels}), folder / "a.parquet")
     hot = pa.array(np.eye(4, dtype=np.int64)[np.arange(40) % 4].tolist())
     pq.write_table(pa.table({"id": range(40), "x": ragged, "labels": hot}), folder / "b.parquet")
-    facts = {"n_bits": "12", "bit_order": "msb"}
-    table = pa.table({"id": ids, "code": codes}).replace_schema_metadata(facts)
-    pq.write_table(table, folder / "c.parquet")
+    _codes_room().write_codes(_stream(), folder / "c.parquet")
 
 
 def _shard(path: Path) -> Any:
