@@ -10,7 +10,8 @@ from tests.fuzz.readers import READERS
 FEW, MANY = 25, 300
 #: Those that start a whole command take a tenth of a second each.
 PENDING = {
-    "codes-arrow", "codes-cli", "codes-faiss-kinds", "codes-hdf5", "codes-npy", "codes-npz", "embeddings-npy",
+    "codes-arrow", "codes-cli", "codes-faiss-kinds", "codes-hdf5", "codes-npy", "codes-npz",
+    "embeddings-npy",
     "embeddings-npz", "eval-cli", "parts-manifest", "shard-npy", "shard-npz", "shard-parquet",
     "sidecar", "sidecar-items",
 }  # fmt: skip
