@@ -93,8 +93,8 @@ def fingerprint(source: Source) -> str:
     return digest.hexdigest()
 
 
-def proven(name: str, chunks: Iterable[bytes], sha256: str) -> Iterator[bytes]:
-    """Pass the parts of a kept artifact on, and check at the end that they are what was stored.
+def proven(where: str, name: str, chunks: Iterable[bytes], sha256: str) -> Iterator[bytes]:
+    """Pass the parts of an artifact kept in `where` on, and check at the end that they are whole.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def proven(name: str, chunks: Iterable[bytes], sha256: str) -> Iterator[bytes]:
         digest.update(chunk)
         yield chunk
     if digest.hexdigest() != sha256:
-        raise FormatError(f"the {name} in the collection is damaged: its checksum differs")
+        raise FormatError(f"{where}: the {name} in the collection is damaged: its checksum differs")
 
 
 def bits_of_model(source: Source) -> int:

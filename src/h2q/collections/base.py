@@ -227,7 +227,7 @@ class Collection(Closing):
                 file.write(chunk)
 
     def _content(self, name: str) -> Iterator[bytes]:
-        return proven(name, self._chunks(name), self._artifacts[name].sha256)
+        return proven(self.uri, name, self._chunks(name), self._artifacts[name].sha256)
 
     def _artifact(self, name: str, read: Callable[[bytes], Any]) -> Any:
         if name not in self._artifacts:
