@@ -35,8 +35,6 @@ KINDS: Final = {
 class PixelEncoder:
     """Codes by the grey pixels at 8 x 8, about their mean; enough to find crops by."""
 
-    n_bits = 64
-
     def prepare(self, image: Image.Image) -> NDArray[np.float32]:
         small = image.convert("L").resize((8, 8), Image.Resampling.BOX)
         return np.asarray(small, dtype=np.float32).ravel()
@@ -44,11 +42,8 @@ class PixelEncoder:
     def embed(self, prepared: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         return np.stack(prepared)
 
-    def rotate(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        return rows - rows.mean(axis=1, keepdims=True)
-
     def code(self, rows: NDArray[np.float32]) -> CodeArray:
-        codes: CodeArray = pack(self.rotate(rows))
+        codes: CodeArray = pack(rows - rows.mean(axis=1, keepdims=True))
         return codes
 
 

@@ -32,7 +32,7 @@ class CodesPhotos(Protocol):
         """Embed what `prepare` made."""
 
     def code(self, rows: NDArray[np.float32], /) -> CodeArray:
-        """Code the rows."""
+        """Code rows: packed, one an image."""
 
 
 @dataclass(frozen=True)
@@ -121,21 +121,24 @@ def calibrate(
     seen: dict[str, list[dict[str, float]]] = {}
     for number, photo in enumerate(photos):
         look = look_of(photo)
-        own = None if encoder is None else encoder.code(encoder.embed([encoder.prepare(photo)]))
-        for kind, copy in _copies(photo, rng):
-            found = _measured(photo, look, kind, copy)
-            if encoder is not None and own is not None:
-                code = encoder.code(encoder.embed([encoder.prepare(copy)]))
-                found["code_distance"] = float(hamming_distances(own, code)[0, 0])
-            seen.setdefault(kind, []).append(found)
+        copies = list(_copies(photo, rng))
+        found = [_measured(photo, look, kind, copy) for kind, copy in copies]
+        if encoder is not None:
+            images = [photo, *(copy for _, copy in copies)]
+            codes = encoder.code(encoder.embed([encoder.prepare(image) for image in images]))
+            far = hamming_distances(codes[:1], codes[1:])[0].tolist()
+            for measured, distance in zip(found, far, strict=True):
+                measured["code_distance"] = float(distance)
+        for (kind, _), measured in zip(copies, found, strict=True):
+            seen.setdefault(kind, []).append(measured)
         on_progress(number + 1, len(photos))
     table = {kind: _gathered(rows) for kind, rows in seen.items()}
     whole = [row for kind in _WHOLE for row in seen[kind]]
     crops = seen["cropped"]
-    codes = {}
+    radii = {}
     if encoder is not None:
         kept = [row["code_distance"] for kind in (*_WHOLE, "mirrored") for row in seen[kind]]
-        codes = {
+        radii = {
             "code_radius": _bounded(
                 _high([row["code_distance"] for row in crops], 95), n_bits / 16, n_bits / 4
             ),
@@ -152,8 +155,8 @@ def calibrate(
         coarse_fit=_bounded(_high([row["coarse_fit"] for row in crops], 2) - 0.02, 0.76, 0.84),
         fine_fit=_bounded(_high([row["fine_fit"] for row in crops], 2) - 0.01, 0.86, 0.91),
         crop=limits.crop,
-        code_radius=int(codes.get("code_radius", limits.code_radius)),
-        related_radius=int(codes.get("related_radius", limits.related_radius)),
+        code_radius=int(radii.get("code_radius", limits.code_radius)),
+        related_radius=int(radii.get("related_radius", limits.related_radius)),
         calibrated=table,
     )
 
