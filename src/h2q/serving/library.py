@@ -20,6 +20,7 @@ from h2q._closing import Closing
 from h2q._typing import Array, CodeArray
 from h2q.codes import check_codes, pack, unpack, unpack_signs
 from h2q.collections.base import Collection, Id, Item, Payload
+from h2q.duplicates import Duplicates
 from h2q.encoders import TextEncoder
 from h2q.errors import CollectionError, InvalidInputError
 from h2q.evaluation import code_statistics
@@ -29,6 +30,7 @@ from h2q.serving.batching import Batcher
 from h2q.serving.catalog import Catalog
 from h2q.serving.mapping import Method, coordinates
 from h2q.serving.photos import THUMBNAIL, PhotoStore, stamp_of, webp_of
+from h2q.serving.reviewing import Review
 from h2q.serving.schemas import InfoOut, Query, RankOut, SearchIn, StatsOut
 from h2q.serving.settings import Settings
 from h2q.serving.side_file import Asked, SideFile, side_file_of
@@ -113,6 +115,7 @@ class Library(Closing):
         self._catalog: Catalog | None = None
         self._photos: PhotoStore | None = None
         self._maps = _Maps(self.side_file)
+        self.review = Review(collection)
 
     # What is there
 
@@ -416,11 +419,16 @@ class Library(Closing):
         catalog = self.catalog()
         return catalog, self._maps.places(catalog, method)
 
+    def duplicates(self) -> Duplicates | None:
+        """Return groups of duplicates; None while they are being found in the background."""
+        return self.review.found(self.catalog().stamp)
+
     def close(self) -> None:
         """Finish what is being embedded, give up what is derived, release the side file."""
         if self._embed is not None:
             self._embed.close()
         self._maps.close()
+        self.review.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
         self.side_file.close()
 

@@ -267,6 +267,54 @@ class ColoursOut(Model):
     numbers: Base64
 
 
+class GroupOut(Model):
+    """Items that hang together; of the level "same", the one to keep is first."""
+
+    class MemberOut(Model):
+        """An item of a group."""
+
+        key: str
+        id: ItemId
+        change: str = Field(description="What it is beside the first: re-encoded, cropped, ...")
+        distance: int = Field(description="In bits, from the first.")
+        width: int | None
+        height: int | None
+        size: int | None = Field(description="Bytes of the file.")
+        date: str | None
+        format: str | None
+        protected: bool
+        photo: bool = Field(description="Whether its photo is at hand, so that it was verified.")
+
+    level: Literal["same", "close", "related"]
+    why: str = Field(description="Why the first is the one to keep.")
+    members: list[MemberOut]
+
+
+class DuplicatesOut(Model):
+    """Groups of duplicates, or how far the search for them is."""
+
+    ready: bool
+    stage: str
+    done: int
+    of: int
+    trouble: str = Field(default="", description="What could not be verified.")
+    counts: dict[Literal["same", "close", "related"], int] = {}
+    spare: int = Field(default=0, description="Photos that could be moved away.")
+    groups: list[GroupOut] = []
+
+
+class PlanIn(Model):
+    """What a person chose."""
+
+    class Choice(Model):
+        """A photo to keep, and those of its group to move away."""
+
+        keep: str
+        move: list[str] = Field(max_length=10_000)
+
+    chosen: list[Choice] = Field(max_length=100_000)
+
+
 class SessionIn(Model):
     """An API key, to be kept in a cookie for the page."""
 

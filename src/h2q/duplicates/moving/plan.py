@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -66,17 +67,20 @@ class MovePlan:
     collection: str
     moves: list[Move]
 
-    def write(self, path: StrPath) -> None:
-        """Write it as JSON, whole or not at all; it is meant to be read, and edited, by people."""
-        document = {
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the content of its file, for JSON."""
+        return {
             "format": _FORMAT,
             "format_version": _VERSION,
             "made_by": f"h2q {__version__}",
             "collection": self.collection,
             "moves": [asdict(move) for move in self.moves],
         }
+
+    def write(self, path: StrPath) -> None:
+        """Write it as JSON, whole or not at all; it is meant to be read, and edited, by people."""
         # Escaped: a name that is not UTF-8 holds halves of surrogate pairs.
-        write_whole(path, json.dumps(document, indent=1).encode("ascii") + b"\n")
+        write_whole(path, json.dumps(self.to_dict(), indent=1).encode("ascii") + b"\n")
 
 
 def make_move_plan(found: Duplicates) -> MovePlan:
@@ -88,27 +92,39 @@ def make_move_plan(found: Duplicates) -> MovePlan:
     ----------
     found : Duplicates
     """
-    uri = found.uri if "://" in found.uri else str(Path(found.uri).absolute())
+    pairs = [(group.members[0], spare) for group in found.of("same") for spare in group.spare]
+    return plan_of(found.uri, [(kept, spare, _why(kept, spare)) for kept, spare in pairs])
+
+
+def plan_of(uri: str, chosen: Iterable[tuple[Member, Member, str]]) -> MovePlan:
+    """Plan to move the second of each pair away because the first is kept, for a reason.
+
+    A file that has two names (a link, hard or symbolic) is one photo, and is left.
+
+    Parameters
+    ----------
+    uri : str
+        Of the collection.
+    chosen : iterable of (Member, Member, str)
+    """
     moves = []
-    for group in found.of("same"):
-        kept = group.members[0].photo
-        for member in group.spare:
-            photo = member.photo
-            if kept is None or photo is None or _one_file(photo.path, kept.path):
-                continue
-            moves.append(
-                Move(
-                    photo.id,
-                    str(photo.path),
-                    photo.folder,
-                    photo.sha256,
-                    str(kept.path),
-                    kept.sha256,
-                    member.change,
-                    _why(group.members[0], member),
-                )
+    for kept, spare, why in chosen:
+        keep, photo = kept.photo, spare.photo
+        if keep is None or photo is None or _one_file(photo.path, keep.path):
+            continue
+        moves.append(
+            Move(
+                photo.id,
+                str(photo.path),
+                photo.folder,
+                photo.sha256,
+                str(keep.path),
+                keep.sha256,
+                spare.change,
+                why,
             )
-    return MovePlan(uri, moves)
+        )
+    return MovePlan(uri if "://" in uri else str(Path(uri).absolute()), moves)
 
 
 def read_plan(path: StrPath) -> MovePlan:

@@ -51,7 +51,7 @@ export const upload = (blob) => ask("/api/v1/queries", { method: "POST", body: b
 export const session = (k) => post("/api/v1/session", { key: k });
 export const map = (method) => ask(`/api/v1/map?method=${method}`);
 export const colours = (facet) => ask(`/api/v1/map/colours?facet=${encodeURIComponent(facet)}`);
-export const duplicates = () => ask("/api/v1/duplicates");
+export const duplicates = (offset, limit) => ask(`/api/v1/duplicates?offset=${offset}&limit=${limit}`);
 export const plan = (body) => post("/api/v1/duplicates/plan", body);
 
 export const thumbnail = (k) => `/api/v1/thumbnails/${key(k)}`;
