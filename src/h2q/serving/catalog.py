@@ -25,7 +25,11 @@ _BATCH: Final = 20_000
 #: A key with more values than this is no facet.
 _MOST_VALUES: Final = 500
 #: Facts of a file, by which nobody sorts photos.
-_NO_FACETS: Final = frozenset({"path", "folder", "size", "mtime_ns", "sha256"})
+_NO_FACETS: Final = frozenset(
+    {"path", "folder", "size", "mtime_ns", "sha256", "width", "height", "gps"}
+)
+#: What people filter by most comes first.
+_FIRST: Final = ("label", "labels", "taken", "camera")
 _DATE: Final = "taken"
 _MOST_CONDITIONS: Final = 64
 
@@ -92,7 +96,7 @@ class Catalog:
         self.folders = {Path(folder) for folder in folders if Path(folder).is_absolute()}
         self._columns = {
             key: column.frozen()
-            for key, column in sorted(columns.items())
+            for key, column in sorted(columns.items(), key=lambda entry: _order(entry[0]))
             if 1 <= len(column.places) <= _MOST_VALUES
         }
         self._place_of: dict[Id, int] | None = None
@@ -191,6 +195,10 @@ class _Column:
 
     def frozen(self) -> dict[tuple[Any, bool], NDArray[np.int64]]:
         return {value: np.asarray(places, dtype=np.int64) for value, places in self.places.items()}
+
+
+def _order(key: str) -> tuple[int, str]:
+    return (_FIRST.index(key) if key in _FIRST else len(_FIRST), key)
 
 
 def _text(value: Any) -> str:
