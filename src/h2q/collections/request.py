@@ -27,6 +27,7 @@ from h2q.collections.index_spec import (
 )
 from h2q.errors import CollectionError, CompatibilityError, InvalidInputError
 from h2q.ranks import Keep, check_keep
+from h2q.ranks.records import keeps_rows_of
 
 Mode: TypeAlias = Literal["a", "r"]
 _LONGEST_WAIT_S: Final = 1e9
@@ -145,6 +146,13 @@ class OpenRequest:
                 f"the code length is contradictory ({stated}); leave n_bits out"
             )
         kept = None if keep is None else check_keep(keep)
+        if kept not in (None, "codes") and not keeps_rows_of(
+            quantizer if learner is None else learner
+        ):
+            raise InvalidInputError(
+                f"a collection made with a {type(quantizer).__name__} keeps codes alone, got "
+                f"keep={kept!r}: what its rotate returns are not the items' rows; leave keep out"
+            )
         return cls(lengths, sources, kept, mode, index, index_options, _seconds(timeout), learner)
 
     def to_make(self, where: object) -> int:

@@ -27,6 +27,11 @@ from h2q.ranks.keeping import KEEPS_OF_ROWS, Keep
 _LARGEST_INT8: Final = 127
 
 
+def keeps_rows_of(quantizer: Any) -> bool:
+    """Whether the rotated rows of a quantizer (or of none) stand for the items' rows."""
+    return bool(getattr(quantizer, "codes_are_signs", True))
+
+
 def record_width(keep: Keep, n_bits: int) -> int:
     """Bytes an item's record takes; 0 where codes alone are kept."""
     return {"codes": 0, "scale": 2, "int8": n_bits, "float16": 2 * n_bits}[keep]

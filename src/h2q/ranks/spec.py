@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the table is read where numpy is not wanted yet: in the hel
     from h2q._typing import Array, CodeArray
 
 #: What a collection may keep once, for all items, and a rank may need.
-Artifact: TypeAlias = Literal["decoder"]
+Artifact: TypeAlias = Literal["decoder", "linear decoder"]
 
 
 class _Decoder(Protocol):
@@ -176,7 +176,7 @@ class RankSpec:
     needs_rows : bool
         Whether queries must be real rows.
     needs : tuple of str
-        Artifacts the collection must keep beside its quantizer: "decoder".
+        Artifacts the collection must keep beside its quantizer: "decoder", "linear decoder".
     keeps : tuple of str
         What the collection must keep of its rows, one of these; empty: anything.
     distance_first : bool

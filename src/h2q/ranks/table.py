@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from h2q.errors import InvalidInputError
 from h2q.ranks.keeping import KEEPS_OF_ROWS, Keep
-from h2q.ranks.spec import Queries, RankSpec
+from h2q.ranks.spec import Artifact, Queries, RankSpec
 
 
 def _from(module: str, name: str) -> Any:
@@ -41,9 +41,28 @@ _ROWS: Final = (
         score_is="the inner product of the unit query and the expected row over sqrt(n_bits)",
     ),
     RankSpec(
+        "linear",
+        "the cosine of the real query and the row a linear decoder rebuilds from the code",
+        score=_from("reconstructed", "score"),
+        prepare=_from("reconstructed", "prepare_linear"),
+        needs=("linear decoder",),
+        score_is="the product of the unit query and the rebuilt row, over a power of its length",
+    ),
+    RankSpec(
+        "reconstructed",
+        "the cosine of the real query and the row the quantizer rebuilds from the code",
+        score=_from("reconstructed", "score"),
+        prepare=_from("reconstructed", "prepare"),
+        scorer=_from("reconstructed", "scorer"),
+        suits=_from("reconstructed", "brings_rows_back"),
+        is_default=True,
+        score_is="the product of the unit query and the rebuilt row, over a power of its length",
+    ),
+    RankSpec(
         "calibrated",
         "the cosine estimated from the code and the row's scale",
         score=_from("calibrated", "score"),
+        suits=_from("records", "keeps_rows_of"),
         keeps=("scale", *KEEPS_OF_ROWS),
         score_is="the cosine of the rotated query and the item's row, estimated",
         bytes_kept="k/8 + 2",
@@ -52,6 +71,7 @@ _ROWS: Final = (
         "embedding",
         "the distance of the codes, its ties by that of the kept rows (the paper's)",
         score=_from("cosine", "score"),
+        suits=_from("records", "keeps_rows_of"),
         keeps=KEEPS_OF_ROWS,
         distance_first=True,
         score_is="the cosine of the rotated query and the kept row",
@@ -61,6 +81,7 @@ _ROWS: Final = (
         "cosine",
         "the cosine of the real query and the kept row",
         score=_from("cosine", "score"),
+        suits=_from("records", "keeps_rows_of"),
         keeps=KEEPS_OF_ROWS,
         score_is="the cosine of the rotated query and the kept row",
         bytes_kept="k/8 + k, k/8 + 2k",
@@ -69,6 +90,12 @@ _ROWS: Final = (
 #: Every rank by its name. A new one is a file with its functions and a row above, or, in a program
 #: of one's own, a call of `register_rank`.
 RANKS: Final[dict[str, RankSpec]] = {rank.name: rank for rank in _ROWS}
+
+#: The classes of what a rank may need.
+_MADE_BY: Final[dict[Artifact, str]] = {
+    "decoder": "h2q.CodeDecoder",
+    "linear decoder": "h2q.LinearDecoder",
+}
 
 
 def register_rank(rank: RankSpec) -> None:
@@ -114,11 +141,13 @@ def choose_rank(name: str | None, queries: Queries, keep: Keep) -> RankSpec:
             f"the {rank.name} ranking needs real queries, got packed codes; pass the rows that "
             "were coded (rotated where the collection has no quantizer) or rank='hamming'"
         )
-    if "decoder" in rank.needs and queries.decoder is None:
-        raise InvalidInputError(
-            f"the {rank.name} ranking needs a collection made with a decoder (h2q.CodeDecoder); "
-            "make another with open_collection(..., decoder=...) and add the items"
-        )
+    for need in rank.needs:
+        if not _has(queries.decoder, need):
+            raise InvalidInputError(
+                f"the {rank.name} ranking needs a collection made with a {need} "
+                f"({_MADE_BY[need]}); make another with open_collection(..., decoder=...) and "
+                "add the items"
+            )
     if not rank.suits(queries.quantizer):
         raise InvalidInputError(
             f"the {rank.name} ranking does not suit the quantizer of this collection; leave "
@@ -131,6 +160,12 @@ def choose_rank(name: str | None, queries: Queries, keep: Keep) -> RankSpec:
             f"keep={keep!r}. Make another and add the items with their embeddings"
         )
     return rank
+
+
+def _has(decoder: Any, need: Artifact) -> bool:
+    """Whether a collection's decoder (or None) is the one a rank needs."""
+    linear = hasattr(decoder, "weights_")
+    return decoder is not None and linear == (need == "linear decoder")
 
 
 def as_markdown() -> str:

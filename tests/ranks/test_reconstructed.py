@@ -1,0 +1,146 @@
+"""The full score of rebuilt rows: exact in every batch, proved whole, the default of its kind."""
+
+import numpy as np
+import pytest
+
+import h2q
+from h2q import CodeDecoder, HouseholderQuantizer, LinearDecoder, LocalSearchQuantizer
+from h2q.errors import InvalidInputError
+from h2q.ranks import Queries
+from h2q.ranks.reconstructed import ReconstructionScan, ReconstructionScorer
+
+
+def clustered(n, d=24, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((30, d)) + 0.7
+    return (centres[rng.integers(0, 30, n)] + 0.8 * rng.standard_normal((n, d))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def quantizer():
+    return LocalSearchQuantizer(40, n_iter=3, n_kicks=2, random_state=0).fit(clustered(3000))
+
+
+@pytest.fixture(scope="module")
+def codes(quantizer):
+    return quantizer.transform(clustered(9000, seed=1))
+
+
+def best(scores, k):
+    return [np.lexsort((np.arange(len(row)), -row))[:k].tolist() for row in scores]
+
+
+def asked_of(quantizer, rows):
+    scorer = ReconstructionScorer(quantizer.decoder_)
+    return scorer, scorer.prepare(Queries(quantizer.transform(rows), None, given=rows))
+
+
+def test_a_collection_answers_by_the_full_score(quantizer, codes, tmp_path):
+    queries = clustered(20, seed=2)
+    scorer, asked = asked_of(quantizer, queries)
+    every = scorer.of_all(asked, codes)
+    np.testing.assert_allclose(every, quantizer.decoder_.scores(queries, codes), atol=1e-5)
+    with h2q.open_collection(tmp_path / "c.h2q", quantizer=quantizer) as items:
+        items.add(range(len(codes)), codes)
+        found = items.search(queries, 10)
+        by_name = items.search(queries, 10, rank="reconstructed")
+        assert items.search(queries[:3], 9000).ids == best(every[:3], 9000)
+    assert found.ids == by_name.ids == best(every, 10)
+    for row, ids, scores in zip(every, found.ids, found.scores, strict=True):
+        np.testing.assert_array_equal(scores, row[ids])
+    with h2q.open_collection(tmp_path / "c.h2q") as items:
+        items.delete(found.ids[0][:3])
+        again = items.search(queries[:1], 7)
+        assert again.ids[0] == found.ids[0][3:10]
+
+
+@pytest.mark.parametrize("typical", [0.05, 0.5, 3.0])
+@pytest.mark.parametrize("exponent", [0.0, 0.75, 1.25])
+@pytest.mark.parametrize("shortlist", [5, 80])
+def test_no_code_outside_a_shortlist_scores_above_its_bound(
+    quantizer, codes, typical, exponent, shortlist
+):
+    decoder = LinearDecoder().set(quantizer.mean_, quantizer.weights_)
+    decoder.exponent_, decoder.typical_score_ = exponent, typical
+    scorer = ReconstructionScorer(decoder)
+    rows = clustered(25, seed=3)
+    asked = scorer.prepare(Queries(quantizer.transform(rows), None, given=rows))
+    every = scorer.of_all(asked, codes)
+    positions, bounds = ReconstructionScan(codes, decoder).search(asked, shortlist)
+    for row, inside, bound in zip(every, positions, bounds, strict=True):
+        assert np.delete(row, inside).max() <= bound
+    # With what is typical of this data it is no empty promise.
+    if typical == 0.5 and exponent == 0.75 and shortlist == 80:
+        top = np.sort(every, axis=1)[:, -3]
+        assert np.mean(top > bounds) > 0.5
+
+
+def test_equal_codes_have_equal_scores_in_every_batch(quantizer, codes):
+    scorer, asked = asked_of(quantizer, clustered(7, seed=4))
+    whole = scorer.of_all(asked, codes[:500])
+    for start in range(0, 490, 33):
+        part = scorer.of_all(asked.take(slice(2, 3)), codes[start : min(start + 33, 500)])
+        np.testing.assert_array_equal(part[0], whole[2, start : start + 33])
+    each = scorer.of_each(asked, np.broadcast_to(codes[:50], (7, 50, 5)))
+    np.testing.assert_array_equal(each, whole[:, :50])
+
+
+def test_the_mean_counts(tmp_path):
+    """Rows far from zero: the order is that of the cosine, not of the centred cosine."""
+    rows = clustered(4000) + 3
+    queries = clustered(40, seed=5) + 3
+    true = best(
+        (queries @ rows.T)
+        / np.linalg.norm(rows, axis=1)
+        / np.linalg.norm(queries, axis=1)[:, None],
+        10,
+    )
+    chosen = LocalSearchQuantizer(64, n_iter=4, n_kicks=4, random_state=0).fit(rows)
+    found = {}
+    with h2q.open_collection(tmp_path / "c.h2q", quantizer=chosen) as items:
+        items.add(range(4000), chosen.transform(rows))
+        for rank in ("reconstructed", "asymmetric"):
+            ids = items.search(queries, 10, rank=rank).ids
+            found[rank] = np.mean([len(set(a) & set(b)) for a, b in zip(ids, true, strict=True)])
+    assert found["reconstructed"] > found["asymmetric"] + 1
+
+
+def test_a_linear_decoder_in_a_collection_is_a_rank_by_its_own_name(tmp_path):
+    rows, queries = clustered(5000), clustered(40, seed=6)
+    quantizer = HouseholderQuantizer(16, random_state=0).fit(rows)
+    codes = quantizer.transform(rows)
+    decoder = LinearDecoder(random_state=0).fit(rows, codes)
+    with h2q.open_collection(tmp_path / "c.h2q", quantizer=quantizer, decoder=decoder) as items:
+        items.add(range(5000), codes)
+    with h2q.open_collection(tmp_path / "c.h2q") as items:
+        assert isinstance(items.decoder, LinearDecoder)
+        found = items.search(queries, 10, rank="linear", oversample=100)
+        for row, ids, scores in zip(
+            decoder.scores(queries, codes), found.ids, found.scores, strict=True
+        ):
+            np.testing.assert_allclose(scores, row[ids], atol=1e-5)
+            np.testing.assert_allclose(scores, np.sort(row)[::-1][:10], atol=1e-5)
+        with pytest.raises(InvalidInputError, match=r"needs a collection made with a decoder"):
+            items.search(queries, 10, rank="decoded")
+        with pytest.raises(InvalidInputError, match=r"does not suit the quantizer"):
+            items.search(queries, 10, rank="reconstructed")
+
+
+def test_a_code_decoder_is_no_linear_decoder(tmp_path):
+    rows = clustered(300)
+    quantizer = HouseholderQuantizer(16, random_state=0).fit(rows)
+    decoder = CodeDecoder(random_state=0).fit(quantizer.rotate(rows))
+    with h2q.open_collection(tmp_path / "c.h2q", quantizer=quantizer, decoder=decoder) as items:
+        items.add(range(300), quantizer.transform(rows))
+        with pytest.raises(InvalidInputError, match=r"linear decoder \(h2q.LinearDecoder\)"):
+            items.search(rows[:2], 3, rank="linear")
+        assert len(items.search(rows[:2], 3, rank="decoded").ids[0]) == 3
+
+
+def test_kept_rows_are_refused_where_rotated_rows_are_not_the_rows(quantizer, tmp_path):
+    with pytest.raises(InvalidInputError, match="LocalSearchQuantizer keeps codes alone"):
+        h2q.open_collection(tmp_path / "c.h2q", quantizer=quantizer, keep="int8")
+    with h2q.open_collection(tmp_path / "d.h2q", quantizer=quantizer) as items:
+        items.add([1], quantizer.transform(clustered(1)))
+        with pytest.raises(InvalidInputError, match="does not suit"):
+            items.search(clustered(1), 1, rank="cosine")
