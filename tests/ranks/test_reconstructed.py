@@ -44,13 +44,15 @@ def test_a_collection_answers_by_the_full_score(quantizer, codes, tmp_path):
         items.add(range(len(codes)), codes)
         found = items.search(queries, 10)
         by_name = items.search(queries, 10, rank="reconstructed")
-        assert items.search(queries[:3], 9000).ids == best(every[:3], 9000)
+        # A product of three rows with a matrix may round otherwise than one of twenty.
+        few = scorer.of_all(asked_of(quantizer, queries[:3])[1], codes)
+        assert items.search(queries[:3], 9000).ids == best(few, 9000)
     assert found.ids == by_name.ids == best(every, 10)
     for row, ids, scores in zip(every, found.ids, found.scores, strict=True):
         np.testing.assert_array_equal(scores, row[ids])
     with h2q.open_collection(tmp_path / "c.h2q") as items:
         items.delete(found.ids[0][:3])
-        again = items.search(queries[:1], 7)
+        again = items.search(queries, 7)
         assert again.ids[0] == found.ids[0][3:10]
 
 
