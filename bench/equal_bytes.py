@@ -154,7 +154,7 @@ def lsh(base: np.ndarray, size: int) -> Coded:
 
 
 def lsq(base: np.ndarray, size: int) -> Coded:
-    """Local search quantizer with 4-bit codebooks and a norm of a byte; it learns on 10,000 rows."""
+    """Local search quantizer: 4-bit codebooks, a norm of a byte; it learns on 10,000 rows."""
     kind = faiss.AdditiveQuantizer.ST_norm_lsq2x4
     index = faiss.IndexLocalSearchQuantizerFastScan(
         base.shape[1], 2 * size - 2, 4, faiss.METRIC_L2, kind

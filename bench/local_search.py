@@ -1,0 +1,171 @@
+"""Chosen codes: the price of a scan, of coding and of kicks; and mAP on labelled embeddings.
+
+    python bench/local_search.py scan --rows 500000
+    python bench/local_search.py kicks --data text.npz
+    python bench/local_search.py labels --data cifar10.npz --data caltech101.npz
+
+`scan`: a full search (scan, proof, exact re-scoring) by the rank "reconstructed" against faiss's
+`IndexBinaryFlat` over codes of as many bytes, one thread, in turns. `kicks`: coding time in that
+of the bare product ``rows @ weights``, and the share of the variance lost, for numbers of kicks.
+`labels`: mAP over the whole database of labelled embeddings, chosen codes against a rotation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import faiss
+import numpy as np
+
+from h2q import HouseholderQuantizer, LocalSearchQuantizer
+from h2q.codes import unpack_signs
+from h2q.collections.embedded.proven_scan import ProvenScan
+from h2q.collections.embedded.table import CodeTable
+from h2q.ranks import Queries
+from h2q.ranks.reconstructed import ReconstructionScorer
+
+
+def clustered(n: int, d: int, seed: int) -> np.ndarray:
+    """Rows of a mixture with a falling spectrum, far from zero: made, not measured."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).standard_normal((256, d)) * np.linspace(1.5, 0.3, d)
+    rows = np.empty((n, d), dtype=np.float32)
+    for start in range(0, n, 50_000):
+        part = rows[start : start + 50_000]
+        part[:] = centres[rng.integers(0, 256, len(part))] + 0.3
+        part += rng.standard_normal(part.shape, dtype=np.float32) * np.linspace(1, 0.2, d)
+    return rows
+
+
+def scan(n: int, n_bits: int, n_queries: int, k: int, rounds: int) -> None:
+    """Time a search of all codes."""
+    queries = clustered(n_queries, 384, 2)
+    quantizer = LocalSearchQuantizer(n_bits, n_kicks=2, random_state=0)
+    quantizer.fit(clustered(20_000, 384, 1))
+    codes = np.concatenate(
+        [quantizer.transform(clustered(50_000, 384, 10 + i)) for i in range(-(-n // 50_000))]
+    )[:n]
+    table = CodeTable(codes.shape[1])
+    table.append(np.arange(n, dtype=np.int64), codes, range(n))
+    scorer = ReconstructionScorer(quantizer.decoder_)
+    proven = ProvenScan(table, scorer)
+    asked = Queries(quantizer.transform(queries), quantizer.rotate(queries), given=queries)
+    flat = faiss.IndexBinaryFlat(8 * codes.shape[1])
+    flat.add(codes)
+    proven.nearest(asked, k)
+    ratios = []
+    for _ in range(rounds):
+        start = time.process_time()
+        flat.search(asked.codes, k)
+        middle = time.process_time()
+        proven.nearest(asked, k)
+        ratios.append((time.process_time() - middle) / (middle - start))
+    middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
+    print(
+        f"scan of {n} x {codes.shape[1]} bytes, {n_queries} queries, k={k}: "
+        f"{middle:.2f} of IndexBinaryFlat ({low:.2f} to {high:.2f})"
+    )
+
+
+def kicks(path: Path, n_bits: int, n: int) -> None:
+    """Time coding for several numbers of kicks."""
+    with np.load(path) as data:
+        rows = data["base"][:n].astype(np.float32)
+    fitted = LocalSearchQuantizer(n_bits, random_state=0)
+    start = time.process_time()
+    fitted.fit(rows)
+    print(f"fit of {len(rows)} x {rows.shape[1]}: {time.process_time() - start:.1f} CPU s")
+    for count in (0, 2, 4, 8, 16, 32, 64):
+        quantizer = LocalSearchQuantizer(n_bits, n_kicks=count, random_state=0).fit(rows[:3000])
+        model = fitted._fitted()
+        kicked = np.random.default_rng(0).permuted(np.tile(np.arange(n_bits), (count, 1)), axis=1)[
+            :, :4
+        ]
+        quantizer._model = type(model)(model.decoder, model.start, kicked, model.history)
+        part = rows[:10_000]
+        quantizer.transform(part[:500])
+        times, bare = [], []
+        for _ in range(3):
+            start = time.process_time()
+            part @ model.decoder.weights_
+            middle = time.process_time()
+            quantizer.transform(part)
+            times.append(time.process_time() - middle)
+            bare.append(middle - start)
+        print(
+            f"{count:>3} kicks: {1e6 * min(times) / len(part):6.1f} CPU us a row, "
+            f"{min(times) / min(bare):5.1f} of the bare product, "
+            f"{quantizer.quantization_error(part):.4f} of the variance lost",
+            flush=True,
+        )
+
+
+def labels(path: Path, seeds: int) -> None:
+    """Compare mAP by labels."""
+    with np.load(path) as data:
+        split, classes = data["split"], data["labels"]
+        keys = [key for key in data.files if key not in ("split", "labels")]
+        arrays = {key: data[key].astype(np.float32) for key in keys}
+    train, query, database = (split == name for name in ("train", "query", "database"))
+    asked, held = classes[query][:505], classes[database]
+
+    def precision(scores: np.ndarray) -> float:
+        order = np.argsort(-scores, axis=1, kind="stable")
+        hits = held[order] == asked[:, None]
+        places = np.arange(1, hits.shape[1] + 1)
+        each = (hits * (hits.cumsum(axis=1) / places)).sum(axis=1) / np.maximum(hits.sum(axis=1), 1)
+        return 100 * float(each.mean())
+
+    for key, rows in arrays.items():
+        k = rows.shape[1]
+        base, queries = rows[database], rows[query][:505]
+        unit = base / np.linalg.norm(base, axis=1, keepdims=True)
+        found: dict[str, list[float]] = {"rotation": [], "chosen": [], "chosen 0.3 hamming": []}
+        found["rotation hamming"] = []
+        for seed in range(seeds):
+            plain = HouseholderQuantizer(random_state=seed).fit(rows[train])
+            signs = unpack_signs(plain.transform(base), k)
+            rotated = plain.rotate(queries)
+            found["rotation"].append(precision(rotated @ signs.T))
+            found["rotation hamming"].append(precision(np.sign(rotated) @ signs.T))
+            chosen = LocalSearchQuantizer(k, random_state=seed).fit(rows[train])
+            found["chosen"].append(
+                precision(chosen.decoder_.scores(queries, chosen.transform(base)))
+            )
+            dial = LocalSearchQuantizer(k, gram_shrinkage=0.3, random_state=seed).fit(rows[train])
+            near = (
+                unpack_signs(dial.transform(queries), k) @ unpack_signs(dial.transform(base), k).T
+            )
+            found["chosen 0.3 hamming"].append(precision(near))
+        bound = precision(queries @ unit.T)
+        words = ", ".join(f"{name} {np.mean(v):.2f} ±{np.std(v):.2f}" for name, v in found.items())
+        print(f"{path.stem} {key}: cosine of real rows {bound:.2f}, {words}", flush=True)
+
+
+def main() -> None:
+    """Measure one thing."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("what", choices=["scan", "kicks", "labels"])
+    parser.add_argument("--data", type=Path, action="append", default=[])
+    parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--bits", type=int, default=256)
+    parser.add_argument("--queries", type=int, default=50)
+    parser.add_argument("-k", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seeds", type=int, default=2)
+    options = parser.parse_args()
+    faiss.omp_set_num_threads(1)
+    if options.what == "scan":
+        scan(options.rows, options.bits, options.queries, options.k, options.rounds)
+    for path in options.data:
+        if options.what == "kicks":
+            kicks(path, options.bits, options.rows)
+        elif options.what == "labels":
+            labels(path, options.seeds)
+
+
+if __name__ == "__main__":
+    main()
