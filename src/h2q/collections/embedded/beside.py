@@ -86,11 +86,13 @@ def claim(path: Path, handle: int, mode: str) -> None:
         user, user_of_log = user_of(handle), _user_of_log(path)
         if not user and _has_open(user_of_log, handle):  # it lost its locks (`held_file`)
             user = user_of_log
-        found = lineage.of_log(log)
-        ours = not found.frames or found.continues(lineage.of_file(handle))
+        itself = lineage.of_file(handle)
+        ours = lineage.of_log(log).continues(itself)
         if bool(user) == bool(user_of_log) and (ours or not user):
             break
         time.sleep(_PAUSE_S)
+    if not ours and not user:
+        ours = lineage.of_log(log, exactly=True).continues(itself)
     if user_of_log and not user:
         raise CollectionError(
             f"{path}: has taken the place of a file that {_named(user_of_log)} still has open; end "

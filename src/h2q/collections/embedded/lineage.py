@@ -15,8 +15,10 @@ import os
 import re
 import secrets
 import sqlite3
+import sys
+from array import array
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final, Literal, NamedTuple, Self
 
 _KEY: Final = "lineage"
 _PAGE: Final = 2
@@ -98,27 +100,60 @@ def of_file(handle: int) -> Lineage | None:
     return Lineage.of_page(os.pread(handle, size, (_PAGE - 1) * size))
 
 
-def of_log(path: Path) -> Log:
-    """Read a log as far as SQLite would: empty where there is none, or nothing in it."""
-    frames, chain = 0, list[Lineage]()
+def of_log(path: Path, exactly: bool = False) -> Log:
+    """Read the transactions in a log, as SQLite would: none where there is no log.
+
+    Parameters
+    ----------
+    path : path
+    exactly : bool
+        Whether checksums are computed, too, which takes a second for some 10 MB. Without, what a
+        loss of power has left of a transaction may be taken for a whole one.
+    """
+    nothing = Log(0, [])
     try:
         file = path.open("rb")
     except FileNotFoundError:
-        return Log(frames, chain)
+        return nothing
     with file:
         header = file.read(_LOG_HEADER)
-        size, salts = int.from_bytes(header[8:12]), header[16:24]
-        if int.from_bytes(header[:4]) not in _LOG_MAGIC or not 512 <= size <= 65536:
-            return Log(frames, chain)
+        magic, size, salts = header[:4], int.from_bytes(header[8:12]), header[16:24]
+        if int.from_bytes(magic) not in _LOG_MAGIC or not 512 <= size <= 65536:
+            return nothing
+        order: Literal["little", "big"] = "big" if magic[3] & 1 else "little"
+        sums = _sums(header[:24], (0, 0), order)
+        frames, chain = 0, list[Lineage]()
+        whole, links = 0, 0  # as far as the last transaction that is complete
         while len(frame := file.read(_FRAME_HEADER)) == _FRAME_HEADER and frame[8:16] == salts:
-            frames += 1
-            if int.from_bytes(frame[:4]) != _PAGE:
+            page = b""
+            if exactly or int.from_bytes(frame[:4]) == _PAGE:
+                page = file.read(size)
+            else:
                 file.seek(size, os.SEEK_CUR)
-                continue
-            found = Lineage.of_page(file.read(size))
-            if found is not None and (not chain or chain[-1] != found):
-                chain.append(found)
-    return Log(frames, chain)
+            if exactly:
+                sums = _sums(frame[:8] + page, sums, order)
+                if len(page) < size or frame[16:24] != b"".join(s.to_bytes(4) for s in sums):
+                    break
+            frames += 1
+            if int.from_bytes(frame[:4]) == _PAGE:
+                link = Lineage.of_page(page)
+                if link is not None and (not chain or chain[-1] != link):
+                    chain.append(link)
+            if any(frame[4:8]):  # the end of a transaction
+                whole, links = frames, len(chain)
+    return Log(whole, chain[:links])
+
+
+def _sums(data: bytes, sums: tuple[int, int], order: Literal["little", "big"]) -> tuple[int, int]:
+    """Continue the checksum of a log (https://www.sqlite.org/fileformat2.html#checksum_algorithm)."""
+    first, second = sums
+    words = array("I", data)
+    if order != sys.byteorder:
+        words.byteswap()
+    for even, odd in zip(words[::2], words[1::2], strict=True):
+        first = (first + even + second) & 0xFFFFFFFF
+        second = (second + odd + first) & 0xFFFFFFFF
+    return first, second
 
 
 def _alike(text: str, other: str) -> int:
