@@ -94,7 +94,7 @@ def power(name: str, folder: Path, seed: int, crashes: int) -> int:
         *rng.sample(order, min(len(order), crashes - crashes // 2)),
     }
     looked = 0
-    for moment, change in enumerate(changes):
+    for moment in range(len(changes) + 1):
         if moment in moments:
             for chance in (None, *_chances(rng)):
                 shutil.rmtree(work)
@@ -109,7 +109,8 @@ def power(name: str, folder: Path, seed: int, crashes: int) -> int:
                         f" {'the least' if chance is None else 'some'}), {disk.acknowledged} steps "
                         f"acknowledged, {sorted(p.name for p in work.iterdir())}"
                     )
-        disk.apply(change)
+        if moment < len(changes):
+            disk.apply(changes[moment])
     return looked
 
 
