@@ -12,7 +12,7 @@ import pytest
     [
         ("h2q.indexing", "index_folder", "h2q.ingest"),
         ("h2q.indexing", "load_embeddings", "h2q.rowfiles"),
-        ("h2q.indexing.imports", "import_codes", "h2q.ingest.imports"),
+        ("h2q.indexing.imports", "import_codes", "h2q.ingest"),
         ("h2q.indexing.searching", "Searcher", "h2q.searching"),
         ("h2q.interchange", "read_codes", "h2q.rowfiles"),
         ("h2q.interchange.milvus_bytes", "milvus_rows", "h2q.rowfiles.milvus_bytes"),

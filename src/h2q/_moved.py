@@ -20,7 +20,7 @@ _NOW: Final[dict[str, tuple[str, ...]]] = {
     "h2q.indexing.encoder": ("h2q.ingest",),
     "h2q.indexing.files": ("h2q.ingest",),
     "h2q.indexing.folder": ("h2q.ingest",),
-    "h2q.indexing.imports": ("h2q.ingest.imports",),
+    "h2q.indexing.imports": ("h2q.ingest",),
     "h2q.indexing.rows": ("h2q.ingest",),
     "h2q.indexing.searching": ("h2q.searching",),
     "h2q.indexing.sheets": ("h2q.searching",),

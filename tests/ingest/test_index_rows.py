@@ -119,7 +119,7 @@ def test_a_killed_driver_continues(
     quantizer.save(tmp_path / "q.safetensors")
     items, journal = tmp_path / "items.h2q", tmp_path / "items.h2q.units"
     code = (
-        "import h2q.ingest.units as u, h2q.ingest.by_units as i\n"
+        "import h2q.ingest.units as u, h2q.ingest.rows as i, h2q.ingest.anything\n"
         "i.row_units = lambda shards, size: u.row_units(shards, 10)\n"  # 150 small transactions
         "from h2q.cli import main; main()"
     )
@@ -168,7 +168,7 @@ def test_photos_are_those_of_index_folder(photos: Path, model: bytes, tmp_path: 
             bulk_index_photos(str(tmp_path / "other"), here, model, **options)
         shutil.rmtree(photos)  # now the folder has merely moved
         moved = bulk_index_photos(str(tmp_path / "other"), here, model, **options)
-        assert (moved.updated, moved.added) == (60, 0)
+        assert (moved.renewed, moved.updated, moved.added) == (60, 0, 0)
 
 
 @pytest.mark.parametrize("keep", ["scale", "int8", "float16"])

@@ -59,5 +59,10 @@ Workers = Annotated[
     typer.Option("--workers", "-j", min=1, help="With --ray: most workers; all CPUs by default."),
 ]
 PartFormat = Annotated[
-    str, typer.Option("--format", help='Of part files: "npz", "parquet", or "npy" (without ids).')
+    str | None,
+    typer.Option(
+        "--format",
+        help='"npz" (default), "parquet" or "npy" (without ids); of one file also the others of '
+        "h2q export --list. By default the suffix tells.",
+    ),
 ]

@@ -28,7 +28,7 @@ def embed(
     device: Device = "auto",
     ray: Ray = None,
     workers: Workers = None,
-    form: PartFormat = "npz",
+    form: PartFormat = None,
     json: Json = False,
 ) -> None:
     """Turn photos into real [bold]embeddings[/] with a trained model.
@@ -39,14 +39,15 @@ def embed(
     With --ray, or of a URL, the photos are worked on in units, OUT becomes a folder of part files
     with a manifest.json, and the same command continues after an interruption.
     """
-    from h2q.cli._bulk import is_bulk, print_parts
+    from h2q.cli._parts import print_parts
     from h2q.cli._skipped import end, list_skipped
     from h2q.ingest.embedding import embed_dataset, embed_folder
     from h2q.ingest.encoder import PhotoEncoder, load_hasher
     from h2q.ingest.report import Skipped
     from h2q.rowfiles.embeddings import save_embeddings
+    from h2q.rowfiles.storage import is_url
 
-    if is_bulk(source, ray, photos=True):
+    if ray is not None or is_url(source):
         from h2q.ingest import bulk_embed
         from h2q.ingest.encoder import model_file
 
@@ -81,7 +82,7 @@ def embed(
         embeddings = embed_dataset(
             dataset, hasher, batch_size=batch_size, progress=not _console.is_quiet()
         )
-    save_embeddings(out, embeddings)
+    save_embeddings(out, embeddings, form)
     list_skipped(skipped)
     rows, dimension = embeddings.rows.shape
     if json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,22 +16,28 @@ def encode(
         str,
         typer.Argument(
             metavar="EMB",
-            help="Embeddings, .npy or .npz (`h2q embed`); or many: a folder, a pattern, a URL.",
+            help="Embeddings (.npz of `h2q embed`, .npy, Parquet, .fbin, ...); or many: a folder, "
+            "a pattern, a URL.",
         ),
     ],
     quantizer: Annotated[
         Path, typer.Option("--quantizer", help="The quantizer `h2q fit` wrote, or a model.")
     ],
     out: Annotated[
-        str, typer.Option("--out", "-o", help="Where to write the .npz; of many files, a folder.")
+        str,
+        typer.Option(
+            "--out",
+            "-o",
+            help="The file, .npz unless it is named otherwise; of many files, a folder.",
+        ),
     ],
     split: Annotated[
-        str, typer.Option("--split", help="Rows to encode, where the file has splits.")
-    ] = "all",
+        str | None, typer.Option("--split", help="Rows to encode, where the file has splits.")
+    ] = None,
     key: Key = None,
     ray: Ray = None,
     workers: Workers = None,
-    form: PartFormat = "npz",
+    form: PartFormat = None,
     json: Json = False,
 ) -> None:
     """Turn embeddings into packed binary [bold]codes[/] with a fitted quantizer.
@@ -42,34 +48,23 @@ def encode(
     units, OUT becomes a folder of part files with a manifest.json, and the same command continues
     after an interruption.
     """
-    from h2q.cli._bulk import is_bulk, print_parts
-    from h2q.codes import save_codes
+    from h2q.cli._parts import print_parts
+    from h2q.ingest import bulk_encode, encode_file
     from h2q.ingest.quantizers import load_quantizer
-    from h2q.rowfiles.embeddings import load_embeddings
+    from h2q.rowfiles.storage import is_one_file
 
-    if is_bulk(embeddings, ray):
-        from h2q.ingest import bulk_encode
-
-        if split != "all":
-            raise typer.BadParameter("is for a single file", param_hint="--split")
-        with _console.progress("encoding") as advance:
-            report = bulk_encode(
-                embeddings,
-                load_quantizer(quantizer),
-                out,
-                form=form,
-                key=key,
-                ray=ray,
-                workers=workers,
-                on_progress=advance,
-            )
+    coder = load_quantizer(quantizer)
+    options: dict[str, Any] = {"form": form, "key": key, "split": split}
+    with _console.progress("encoding") as advance:
+        options["on_progress"] = advance
+        if ray is None and is_one_file(embeddings):
+            codes = encode_file(embeddings, coder, out, **options)
+        else:
+            report = bulk_encode(embeddings, coder, out, ray=ray, workers=workers, **options)
+            codes = None
+    if codes is None:
         print_parts(report, "codes", json=json)
-        return
-    given = load_embeddings(embeddings, key=key).part(split)
-    estimator = load_quantizer(quantizer)
-    codes = estimator.transform(given.rows)
-    save_codes(out, codes, estimator.n_bits_, ids=given.ids)  # type: ignore[arg-type]
-    if json:
-        _console.print_json({"out": str(out), "codes": len(codes), "n_bits": estimator.n_bits_})
-        return
-    _console.out().print(f"{len(codes):,} codes of {estimator.n_bits_} bits -> {out}", markup=False)
+    elif json:
+        _console.print_json({"out": str(out), "codes": codes, "n_bits": coder.n_bits_})
+    else:
+        _console.out().print(f"{codes:,} codes of {coder.n_bits_} bits -> {out}", markup=False)

@@ -39,14 +39,13 @@ def fit(
         typer.Option("--objective", help="For h2q: l2, l1, min_entry or bit_variance."),
     ] = None,
     split: Annotated[
-        str, typer.Option("--split", help="Rows to fit on, where the file has splits; or all.")
-    ] = "train",
+        str | None,
+        typer.Option("--split", help="Rows to fit on; train where the file has splits; or all."),
+    ] = None,
     key: Key = None,
     with_error: Annotated[
         bool,
-        typer.Option(
-            "--error/--no-error", help="Of shards: read them again for the quantization error."
-        ),
+        typer.Option("--error/--no-error", help="Read the rows again for the quantization error."),
     ] = True,
     seed: Seed = 0,
     json: Json = False,
@@ -59,34 +58,19 @@ def fit(
     Shards ('shards/*.npy', a folder, s3://...; .npy, .npz, Parquet) are streamed: they may be
     larger than memory together.
     """
-    from h2q.cli._bulk import is_bulk
+    from h2q.ingest import fit_shards
     from h2q.quantization import make_quantizer
-    from h2q.rowfiles.embeddings import load_embeddings
 
     given = {"solver": solver, "objective": objective}
     options = {name: value for name, value in given.items() if value is not None}
     estimator = make_quantizer(quantizer, bits, random_state=seed, **options)
     if not hasattr(estimator, "to_bytes"):
         raise InvalidInputError(f"a {quantizer} cannot be saved; derive it from BaseQuantizer")
-    error: float | None
-    if is_bulk(embeddings):
-        from h2q.ingest import fit_shards
-
-        with _console.progress("reading") as advance:
-            report = fit_shards(
-                embeddings,
-                estimator,
-                key=key,
-                split=split,
-                with_error=with_error,
-                on_progress=advance,
-            )
-        n_rows, dimension, error = report.rows, report.dimension, report.quantization_error
-    else:
-        rows = load_embeddings(embeddings, key=key).part(split).rows
-        estimator.fit(rows)
-        n_rows, dimension = rows.shape
-        error = float(estimator.quantization_error(rows))
+    with _console.progress("reading") as advance:
+        report = fit_shards(
+            embeddings, estimator, key=key, split=split, with_error=with_error, on_progress=advance
+        )
+    n_rows, dimension, error = report.rows, report.dimension, report.quantization_error
     estimator.save(out)
     result = {
         "quantizer": quantizer,

@@ -41,20 +41,17 @@ def import_(
     id are replaced.
     """
     from h2q.collections import open_collection
-    from h2q.ingest.imports import import_codes
-    from h2q.ingest.quantizers import load_quantizer
-    from h2q.rowfiles import read_codes
+    from h2q.ingest import ingest
 
-    stream = read_codes(source, format, n_bits=bits, bit_order=bit_order)
-    coder = None if quantizer is None else load_quantizer(quantizer)
-    with (
-        open_collection(collection, n_bits=stream.n_bits, quantizer=coder) as opened,
-        _console.progress("importing") as advance,
-    ):
-        report = import_codes(stream, opened, on_progress=advance)
-        collection = opened.uri  # without the password an address may hold
+    with _console.progress("importing") as advance:
+        report = ingest(
+            source, collection, quantizer=quantizer, kind="codes", format=format, n_bits=bits,
+            bit_order=bit_order, on_progress=advance,
+        )  # fmt: skip
+    with open_collection(collection, mode="r") as opened:
+        collection, n_bits = opened.uri, opened.n_bits  # without the password it may hold
     if json:
-        _console.print_json({"collection": collection, "n_bits": stream.n_bits, **report.to_dict()})
+        _console.print_json({"collection": collection, "n_bits": n_bits, **report.to_dict()})
         return
     updated = f", {report.updated:,} updated" if report.updated else ""
     _console.out().print(f"{report.added:,} added{updated} -> {collection}", markup=False)

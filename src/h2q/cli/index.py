@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from h2q._addresses import without_password
 from h2q.cli import _console
 from h2q.cli._help import BatchSize, Device, Json, Key, Ray, Workers
-from h2q.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from h2q.collections import Keep
     from h2q.ingest.report import IndexReport
 
 #: The cache of a collection is renewed where it lacks more than this share of the items.
@@ -24,8 +22,8 @@ def index(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder of photos, embeddings (.npz, .npy), or codes (.npz); or many of them: a "
-            "pattern ('shards/*.npy'), Parquet, a folder of parts, a URL (s3://...)."
+            help="A folder of photos; or embeddings or codes, of any format of h2q export --list: "
+            "a file, a folder, a pattern ('shards/*.npy'), a URL (s3://...)."
         ),
     ],
     collection: Annotated[
@@ -45,7 +43,12 @@ def index(
     ] = None,
     bits: Annotated[
         int | None,
-        typer.Option("--bits", "-b", min=1, help="Bits a code of a new collection; 64."),
+        typer.Option(
+            "--bits",
+            "-b",
+            min=1,
+            help="Bits a code of a new collection of photos (64), or of a file that does not say.",
+        ),
     ] = None,
     gps: Annotated[
         bool, typer.Option("--gps", help="Keep where photos were taken, to search by it.")
@@ -72,14 +75,21 @@ def index(
     max_megapixels: Annotated[
         float, typer.Option("--max-megapixels", min=0, help="Skip photos larger than this.")
     ] = 89.0,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", "-f", help="Of a file of rows, if its suffix does not tell."),
+    ] = None,
     key: Key = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Only the rows of this split, of files with some.")
+    ] = None,
     ray: Ray = None,
     workers: Workers = None,
     journal: Annotated[
         Path | None,
         typer.Option(
             "--journal",
-            help="Of shards: the file that records what is done; beside the collection by default.",
+            help="Of rows: the file that records what is done; beside the collection by default.",
         ),
     ] = None,
     batch_size: BatchSize = None,
@@ -102,59 +112,34 @@ def index(
     With --ray the photos, or rows, are read and coded by the workers of a cluster, in units; this
     process stores each unit when it comes back. Killed workers are replaced.
     """
-    from h2q.cli._bulk import index_bulk, is_bulk_index
     from h2q.cli._skipped import end, list_skipped
+    from h2q.ingest import ingest
     from h2q.ranks import check_keep
 
-    kept = None if keep is None else check_keep(keep)
-    path = Path(source)
-    if is_bulk_index(source, ray):
-        if prune:
-            raise typer.BadParameter(
-                "is for a local folder, without --ray: run it afterwards", param_hint="--prune"
-            )
-        report = index_bulk(
+    with _console.progress("indexing") as advance:
+        report = ingest(
             source,
             collection,
             model=model,
-            quantizer=quantizer,
-            keep=kept,
-            prefix=prefix,
-            key=key,
-            journal=journal,
-            ray=ray,
-            workers=workers,
-            batch_size=batch_size or 64,
-            device=device,
-            max_pixels=int(max_megapixels * 1_000_000),
-        )
-    elif path.is_dir():
-        if quantizer is not None:
-            raise typer.BadParameter(
-                "is for embeddings; photos take --model", param_hint="--quantizer"
-            )
-        report = _photos(
-            path,
-            collection,
-            model,
-            device,
-            kept,
-            prefix=prefix,
-            prune=prune,
-            batch_size=batch_size,
-            max_pixels=int(max_megapixels * 1_000_000),
             encoder=encoder,
             n_bits=bits,
             gps=gps,
+            quantizer=quantizer,
+            keep=None if keep is None else check_keep(keep),
+            prune=prune,
+            prefix=prefix,
+            max_pixels=int(max_megapixels * 1_000_000),
+            format=form,
+            key=key,
+            split=split,
+            ray=ray,
+            workers=workers,
+            journal=journal,
+            batch_size=batch_size,
+            device=device,
+            on_progress=advance,
+            on_note=_console.note,
         )
-    elif not path.exists():
-        raise InvalidInputError(f"there is no {source}; give a folder of photos or a .npz file")
-    elif model is not None or prune or prefix:
-        raise typer.BadParameter(
-            f"{source} is a file: --model, --prune and --prefix are for folders"
-        )
-    else:
-        report = _rows(path, collection, quantizer, kept, key)
     if report.added or report.updated:
         _make_fast_to_open(collection)
     list_skipped(report.skipped)
@@ -171,54 +156,6 @@ def index(
     else:
         _console.out().print(_summary(report, collection), markup=False)
     end(report.skipped)
-
-
-def _photos(
-    folder: Path, uri: str, model: Path | None, device: str, keep: Keep | None, **options: Any
-) -> IndexReport:
-    from h2q.ingest.photos import index_photos
-
-    with _console.progress("indexing") as advance:
-        return index_photos(
-            folder,
-            uri,
-            model=model,
-            device=device,
-            keep=keep,
-            on_progress=advance,
-            on_note=_console.note,
-            **options,
-        )
-
-
-def _rows(
-    source: Path, uri: str, quantizer_path: Path | None, keep: Keep | None, key: str | None
-) -> IndexReport:
-    from h2q.codes import load_codes
-    from h2q.collections import open_collection
-    from h2q.ingest.quantizers import load_quantizer
-    from h2q.ingest.rows import index_codes, index_embeddings
-    from h2q.rowfiles.embeddings import is_codes_file, load_embeddings
-
-    quantizer = None if quantizer_path is None else load_quantizer(quantizer_path)
-    if is_codes_file(source):
-        codes = load_codes(source)
-        options: dict[str, Any] = {} if quantizer is None else {"quantizer": quantizer}
-        with (
-            open_collection(uri, n_bits=codes.n_bits, keep=keep, **options) as collection,
-            _console.progress("indexing") as advance,
-        ):
-            return index_codes(codes, collection, on_progress=advance)
-    embeddings = load_embeddings(source, key=key)
-    with open_collection(uri, quantizer=quantizer, keep=keep) as collection:
-        coder = collection.quantizer
-        if coder is None:
-            raise InvalidInputError(
-                f"the collection {collection.uri} keeps no quantizer; give the one that made its "
-                "codes (--quantizer)"
-            )
-        with _console.progress("indexing") as advance:
-            return index_embeddings(embeddings, collection, coder, on_progress=advance)
 
 
 def _make_fast_to_open(uri: str) -> None:

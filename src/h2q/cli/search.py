@@ -132,11 +132,11 @@ def _queries(
     key: str | None,
 ) -> list[Query]:
     """Turn what was named on the command line into queries: one, but of a file of embeddings."""
-    from h2q.searching.searcher import EMBEDDINGS
+    from h2q.rowfiles.registry import SUFFIXES
 
     if not (given or ids or text):
         raise typer.BadParameter("give a QUERY (a photo or an id), --id or --text")
-    if len(given) == 1 and Path(given[0]).suffix.lower() in EMBEDDINGS:
+    if len(given) == 1 and given[0].lower().endswith(SUFFIXES):
         if ids or text or unlike:
             raise typer.BadParameter("a file of embeddings is searched for alone")
         return searcher.file(given[0], key=key)

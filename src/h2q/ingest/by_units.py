@@ -1,23 +1,21 @@
-"""Many photos, embeddings or codes into a collection, by units, here or on a cluster."""
+"""Many photos into a collection, by units, here or on a cluster."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from h2q._typing import StrPath
-from h2q.collections.base import Collection
-from h2q.errors import CompatibilityError, InvalidInputError
+from h2q.collections.base import Collection, Id
 from h2q.images import MAX_PIXELS, image_suffixes
 from h2q.ingest.batches import in_batches
-from h2q.ingest.journal import Journal
-from h2q.ingest.pool import do_units
-from h2q.ingest.report import IndexReport, OnProgress, no_progress
-from h2q.ingest.units import Result, Unit, in_order, photo_units, row_units, total_size
-from h2q.ingest.workers import Task, check_free, is_unchanged, photo_name
-from h2q.rowfiles.shards import Shard, find_shards
+from h2q.ingest.folder import look_through
+from h2q.ingest.photo_files import content_hash, readable, seen_in
+from h2q.ingest.plan import is_gone
+from h2q.ingest.report import IndexReport, OnProgress, Skipped, no_progress
+from h2q.ingest.storing import store_units
+from h2q.ingest.units import Result, Unit, photo_units
+from h2q.ingest.workers import Task, check_free, is_unchanged, photo_name, photo_payload
 from h2q.rowfiles.storage import FoundFile, find_files, is_url
 
 _LOOKED_UP = 1000  # ids asked for at a time
@@ -29,12 +27,14 @@ def bulk_index_photos(
     model: bytes,
     *,
     prefix: str = "",
-    batch_size: int = 64,
+    prune: bool = False,
+    batch_size: int | None = None,
     max_pixels: int = MAX_PIXELS,
+    gps: bool = False,
     device: str = "auto",
     ray: str | None = None,
     workers: int | None = None,
-    unit_size: int = 256,
+    unit_size: int | None = None,
     on_progress: OnProgress = no_progress,
 ) -> IndexReport:
     """Bring the photos of a folder, or of a prefix of an object store, into a collection.
@@ -54,12 +54,16 @@ def bulk_index_photos(
         A model file.
     prefix : str
         Goes before every id with a slash.
-    batch_size, max_pixels, device
+    prune : bool
+        Delete the items, of this source and prefix, whose photos are gone.
+    batch_size, max_pixels, gps, device
         As in `index_folder` and `PhotoEncoder`.
     ray, workers
         As in `do_units`.
-    unit_size : int
-        Photos of a unit: done by one worker and stored in one transaction.
+    unit_size : int, optional
+        Photos of a unit: done by one worker and stored in one transaction. About 256 by default,
+        whole batches: the network then sees the batches that one process would show it, and gives
+        the same codes to the last bit.
     on_progress : callable
         Told how many photos of how many are done.
 
@@ -75,154 +79,101 @@ def bulk_index_photos(
         If the cluster cannot be reached or cannot do the work.
     """
     root, prefix = _root(source), prefix.strip("/")
-    files = find_files(root, image_suffixes())
-    report = IndexReport()
+    files, report = _listed(root)
+    coder = collection.quantizer
+    batch_size = batch_size or 64
+    unit_size = unit_size or batch_size * max(1, 256 // batch_size)
     todo: list[FoundFile] = []
+    moved: set[Id] = set()
     for part in in_batches(files, _LOOKED_UP):
         ids = [photo_name(prefix, file) for file in part]
         for item_id, file, item in zip(ids, part, collection.get(ids), strict=True):
             stored = None if item is None else item.payload
             if is_unchanged(stored, root, file):
                 report.unchanged += 1
-            else:
-                check_free(stored, root, item_id)
+                continue
+            check_free(stored, root, item_id)
+            same = _same_content(stored, file)
+            if same and collection.keep == "codes" and item is not None and stored is not None:
+                payload = photo_payload(root, file, str(stored["sha256"]), seen_in(stored))
+                collection.add([item_id], item.code[None], [payload])
+                report.renewed += 1
+            else:  # a record cannot be read back: of what only moved it is made again
                 todo.append(file)
+                if same:
+                    moved.add(item_id)
     task = Task(
         model=model,
+        quantizer=None if coder is None else coder.to_bytes(),
         want_rows=collection.keep != "codes",
         raw=collection.quantizer is not None,
         prefix=prefix,
         device=device,
         batch_size=batch_size,
         max_pixels=max_pixels,
+        gps=gps,
     )
     units = photo_units(root, todo, unit_size)
-    return _store(units, task, collection, report, ray, workers, on_progress)
 
+    def recount(unit: Unit, result: Result) -> None:
+        again = sum(item_id in moved for item_id in result.ids)
+        report.updated -= again
+        report.renewed += again
 
-def bulk_index_rows(
-    source: str,
-    collection: Collection,
-    *,
-    journal: StrPath,
-    quantizer: Any = None,
-    key: str | None = None,
-    prefix: str = "",
-    ray: str | None = None,
-    workers: int | None = None,
-    unit_size: int | None = None,
-    on_progress: OnProgress = no_progress,
-) -> IndexReport:
-    """Bring shards of embeddings, or of codes, into a collection.
-
-    Parameters
-    ----------
-    source : str
-        File, folder, pattern or URL (`h2q.ingest.find_shards`).
-    collection : Collection
-        Rows without ids are called ``shard:row``; of a single file, ``row``.
-    journal : path
-        Record of the units that are in the collection (`Journal`); a later call passes them over.
-    quantizer : fitted quantizer, optional
-        What codes embeddings; by default the collection's.
-    key : str, optional
-        Array or column that holds the rows.
-    prefix, ray, workers, on_progress
-        As in `bulk_index_photos`.
-    unit_size : int, optional
-        Rows of a unit; 32 MiB of float32, at most 20,000, by default.
-
-    Returns
-    -------
-    IndexReport
-        Of a unit that is passed over, all items count as unchanged.
-
-    Raises
-    ------
-    InvalidInputError
-        If there is no shard, shards differ, a row cannot be coded, or there is no quantizer.
-    CompatibilityError
-        If the codes are not as long as the collection's.
-    FormatError
-        If a shard is damaged.
-    """
-    shards = find_shards(source, key=key)
-    quantizer = collection.quantizer if quantizer is None else quantizer
-    _check_bits(shards, collection, quantizer)
-    prefix = prefix.strip("/")
-    task = Task(
-        quantizer=None if shards[0].kind == "codes" else quantizer.to_bytes(),
-        want_rows=collection.keep != "codes",
-        raw=collection.quantizer is not None,
-        prefix=prefix,
-    )
-    units = row_units(shards, unit_size)
-    coder = "" if task.quantizer is None else hashlib.sha256(task.quantizer).hexdigest()
-    # An address may hold a password.
-    name = hashlib.sha256(collection.uri.encode()).hexdigest()
-    maker = {"collection": name, "n_bits": collection.n_bits, "quantizer": coder}
-    book = Journal(journal, maker, prefix)
-    finished = book.finished(units, collection)
-    report = IndexReport(unchanged=sum(unit.size for unit in units if unit.number in finished))
-    todo = [unit for unit in units if unit.number not in finished]
-
-    def record(unit: Any, result: Result) -> None:
-        book.add(unit, result.ids)
-
-    return _store(todo, task, collection, report, ray, workers, on_progress, record)
-
-
-def _store(
-    units: Sequence[Unit],
-    task: Task,
-    collection: Collection,
-    report: IndexReport,
-    ray: str | None,
-    workers: int | None,
-    on_progress: OnProgress,
-    stored: Callable[[Unit, Result], None] = lambda unit, result: None,
-) -> IndexReport:
-    done, total = 0, total_size(units)
-    on_progress(done, total)
-    results = do_units(units, task, ray=ray, workers=workers)
-    for unit, result in in_order(results, units):
-        if result.error is not None:
-            raise InvalidInputError(result.error)
-        if result.ids:
-            held = sum(item is not None for item in collection.get(result.ids))
-            kept = {"embeddings": result.arrays["rows"]} if task.want_rows else {}
-            collection.add(result.ids, result.arrays["codes"], result.payloads, **kept)
-            report.updated += held
-            report.added += len(result.ids) - held
-        report.skipped.extend(result.skipped)
-        stored(unit, result)  # only now: what is recorded is durable
-        done += unit.size
-        on_progress(done, total)
+    store_units(
+        units, task, collection, report, ray=ray, workers=workers, on_progress=on_progress,
+        stored=recount,
+    )  # fmt: skip
+    gone = _gone(collection, root, prefix, files)
+    if prune:
+        report.removed = collection.delete(gone)
+    else:
+        report.gone = len(gone)
     return report
+
+
+def _listed(root: str) -> tuple[list[FoundFile], IndexReport]:
+    """List the photos below a folder as `index_folder` does, or below a prefix of a store."""
+    if is_url(root):
+        return find_files(root, image_suffixes()), IndexReport()
+    found = look_through(root)
+    report = IndexReport(skipped=list(found.skipped), passed_over=dict(found.passed_over))
+    files = []
+    for each in found.photos:
+        path = str(found.root / each.name)
+        if each.error is not None or readable(path) != path:
+            reason = each.error or "its name is not valid Unicode; rename it"
+            report.skipped.append(Skipped(readable(path), reason))
+            continue
+        files.append(FoundFile(path, each.name, each.size, str(each.mtime_ns)))
+    return files, report
+
+
+def _gone(collection: Collection, root: str, prefix: str, files: Sequence[FoundFile]) -> list[Id]:
+    """Ids of the items that came from `root` under `prefix` and whose photos are gone."""
+    there = {photo_name(prefix, file) for file in files}
+    start = f"{prefix}/" if prefix else ""
+    return [
+        item_id
+        for batch in collection.iterate(where={"folder": root})
+        for item_id, stored in zip(batch.ids, batch.payloads, strict=True)
+        if item_id not in there
+        and item_id == f"{start}{(stored or {}).get('path')}"
+        # A local file that merely cannot be looked at (a locked folder) is not gone.
+        and (is_url(root) or is_gone(Path(root) / str((stored or {})["path"])))
+    ]
+
+
+def _same_content(stored: dict[str, Any] | None, file: FoundFile) -> bool:
+    """Whether a local photo was touched or moved only; of one in a store that is not asked."""
+    if not stored or is_url(file.url) or stored.get("size") != file.size:
+        return False
+    try:
+        return content_hash(Path(file.url)) == stored.get("sha256")
+    except OSError:
+        return False  # who reads it says what is wrong with it
 
 
 def _root(source: str) -> str:
     """Name the folder as payloads do: absolute, or the URL without a slash at its end."""
     return source.rstrip("/") if is_url(source) else str(Path(source).expanduser().resolve())
-
-
-def _check_bits(shards: Sequence[Shard], collection: Collection, quantizer: Any) -> None:
-    if shards[0].kind == "codes":
-        n_bits, what = shards[0].n_bits, f"{shards[0].file.url} holds"
-        if collection.keep != "codes":
-            raise InvalidInputError(
-                f"the collection {collection.uri} keeps rows beside its codes, but "
-                f"{shards[0].file.url} holds codes alone; index the embeddings"
-            )
-    elif quantizer is None:
-        raise InvalidInputError(
-            f"the collection {collection.uri} keeps no quantizer; give the one that made its codes "
-            "(--quantizer)"
-        )
-    else:
-        n_bits, what = int(quantizer.n_bits_), "the quantizer makes"
-    if n_bits != collection.n_bits:
-        raise CompatibilityError(
-            f"{what} codes of {n_bits} bits, the collection {collection.uri} holds codes of "
-            f"{collection.n_bits}"
-        )

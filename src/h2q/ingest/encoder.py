@@ -28,6 +28,10 @@ class Encoder(Protocol):
         """Length of a code."""
 
     @property
+    def dimension(self) -> int:
+        """Columns of a row before rotation."""
+
+    @property
     def on_gpu(self) -> bool:
         """Whether the processors are free to prepare photos, in processes, while it encodes."""
 
@@ -66,7 +70,7 @@ class CodedEncoder:
 
     def __init__(self, encoder: encoders.Encoder, quantizer: Any) -> None:
         self.encoder, self._quantizer = encoder, quantizer
-        self.n_bits = int(quantizer.n_bits_)
+        self.n_bits, self.dimension = int(quantizer.n_bits_), encoder.dimension
         if quantizer.n_features_in_ != encoder.dimension:
             raise CompatibilityError(
                 f"the quantizer takes rows of {quantizer.n_features_in_} numbers, the encoder "
@@ -141,7 +145,7 @@ class PhotoEncoder:
             self.hasher = hasher.eval().to(self.device)
         except (RuntimeError, AssertionError) as error:
             raise InvalidInputError(f"the device {device!r} cannot be used: {error}") from error
-        self.n_bits = hasher.n_bits
+        self.n_bits = self.dimension = hasher.n_bits
         #: Photos a step: enough to fill a GPU.
         self.batch_size = 256 if self.on_gpu else 64
         self._pixels = hasher.preprocessing.pixels()

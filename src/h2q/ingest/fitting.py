@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from h2q.errors import InvalidInputError
 from h2q.ingest.report import OnProgress, no_progress
-from h2q.rowfiles.shards import Shard, find_shards, read_split, row_ranges, shard_rows_at_a_time
+from h2q.rowfiles.shards import (
+    Shard,
+    check_split,
+    find_shards,
+    read_split,
+    row_ranges,
+    shard_rows_at_a_time,
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ def fit_shards(
     quantizer: Any,
     *,
     key: str | None = None,
-    split: str = "train",
+    split: str | None = None,
     with_error: bool = True,
     on_progress: OnProgress = no_progress,
 ) -> FitReport:
@@ -54,8 +61,8 @@ def fit_shards(
     quantizer : quantizer, not yet fitted
     key : str, optional
         Array or column that holds the rows.
-    split : str
-        Which rows, of `.npz` shards that know splits; or "all".
+    split : str, optional
+        Which rows, of shards that know splits; "all", or by default "train" of those.
     with_error : bool
         Read everything a second time for the quantization error.
     on_progress : callable
@@ -73,6 +80,8 @@ def fit_shards(
         raise InvalidInputError(
             f"{shards[0].file.url} holds codes; quantizers learn from embeddings"
         )
+    check_split(shards, split)
+    split = split or "train"
     total = sum(shard.n_rows for shard in shards) * (2 if with_error else 1)
     seen = 0
     for shard, size, rows in _blocks(shards, split):

@@ -2,56 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import stat
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import CodeArray, StrPath
 from h2q.collections.base import Collection
-from h2q.errors import CompatibilityError, ImageError, InvalidInputError
+from h2q.errors import CompatibilityError, InvalidInputError
 from h2q.images import (
     MAX_PIXELS,
     FoundPhoto,
     find_photos,
     is_video,
     not_read,
-    read_photo,
     suffix_of,
 )
 from h2q.ingest.batches import in_batches
 from h2q.ingest.encoder import Encoder
-from h2q.ingest.photo_files import PhotoFile, readable, seen_in
+from h2q.ingest.photo_files import readable, seen_in
+from h2q.ingest.photo_reader import LoadedPhoto, PhotoReader, code_photos
 from h2q.ingest.plan import Known, Plan, known_by_content, make_plan
 from h2q.ingest.read_ahead import read_ahead
 from h2q.ingest.report import IndexReport, OnProgress, Skipped, no_progress
-
-
-@dataclass(frozen=True)
-class LoadedPhoto:
-    """A photo that was read.
-
-    Attributes
-    ----------
-    file : PhotoFile
-    payload : dict
-        What the collection stores with its code.
-    prepared : object
-        The network's input; None where the content is known.
-    known : Known or None
-        The stored item of the same content.
-    """
-
-    file: PhotoFile
-    payload: dict[str, Any]
-    prepared: Any
-    known: Known | None = None
 
 
 def index_folder(
@@ -191,55 +167,6 @@ def look_through(folder: StrPath) -> FoundPhotos:
     return FoundPhotos(root, photos, skipped, dict(films))
 
 
-class PhotoReader:
-    """Reads a photo's file once: its content's hash, its facts, the network's input.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        Its `prepare` is called; from many threads.
-    max_pixels : int
-    gps : bool
-    """
-
-    def __init__(self, encoder: Any, max_pixels: int = MAX_PIXELS, gps: bool = False) -> None:
-        self._encoder, self._max_pixels, self._gps = encoder, max_pixels, gps
-
-    def read(
-        self, file: PhotoFile, known: Mapping[str, Known] | None = None
-    ) -> LoadedPhoto | Skipped:
-        """Read a photo, or say why it cannot be; of known content nothing is decoded."""
-        name = readable(str(file.path))
-        try:
-            status = file.path.stat()
-            if not stat.S_ISREG(status.st_mode):  # a pipe would never end
-                return Skipped(name, "is not a regular file")
-            data = file.path.read_bytes()
-        except OSError as error:
-            return Skipped(name, error.strerror or str(error))
-        digest = hashlib.sha256(data).hexdigest()
-        twin = None if known is None else known.get(digest)
-        if twin is not None and ("gps" in twin.seen or not self._gps):
-            payload = file.payload(status.st_size, status.st_mtime_ns, digest, twin.seen)
-            return LoadedPhoto(file, payload, None, twin)
-        try:
-            photo = read_photo(
-                data,
-                max_pixels=self._max_pixels,
-                name=name,
-                draft_side=self._encoder.draft_side,
-                gps=self._gps,
-            )
-        except ImageError as error:
-            return Skipped(name, str(error).removeprefix(f"{name}: "))
-        payload = file.payload(status.st_size, status.st_mtime_ns, digest, photo.payload())
-        try:
-            return LoadedPhoto(file, payload, self._encoder.prepare(photo.image))
-        except Exception as error:
-            # Whatever it is: one odd picture is not the end of a run over thousands.
-            return Skipped(name, f"cannot be prepared for the network ({error or type(error)})")
-
-
 def _renew(collection: Collection, plan: Plan, report: IndexReport, batch_size: int) -> None:
     """Store new payloads with the codes that are there."""
     for part in in_batches(plan.touched, batch_size):
@@ -351,24 +278,9 @@ class _Encoding:
         rows = [
             by_place[i] if i in by_place else self._rows[digests[i]] for i in range(len(photos))
         ]
-        kept, codes = list(photos), np.empty((0, 0), dtype=np.uint8)
-        if rows:
-            try:
-                return kept, np.stack(rows), self._encoder.code(np.stack(rows))
-            except InvalidInputError:
-                sound = [self._has_code(photo, row) for photo, row in zip(kept, rows, strict=True)]
-                kept = [photo for photo, good in zip(kept, sound, strict=True) if good]
-                rows = [row for row, good in zip(rows, sound, strict=True) if good]
-        if rows:
-            codes = self._encoder.code(np.stack(rows))
-        return kept, np.array(rows, dtype=np.float32), codes
-
-    def _has_code(self, photo: LoadedPhoto, row: NDArray[np.float32]) -> bool:
-        """Whether a row has a direction; one picture without is not the end of a run."""
-        try:
-            self._encoder.code(row[None, :])
-        except InvalidInputError as error:
-            reason = f"the network sees nothing in it ({error})"
-            self._report.skipped.append(Skipped(readable(str(photo.file.path)), reason))
-            return False
-        return True
+        if not rows:
+            return [], np.empty((0, 0), dtype=np.float32), np.empty((0, 0), dtype=np.uint8)
+        names = [readable(str(photo.file.path)) for photo in photos]
+        stacked = np.stack(rows)
+        places, codes = code_photos(self._encoder, stacked, names, self._report.skipped)
+        return [photos[place] for place in places], stacked[places], codes

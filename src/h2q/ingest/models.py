@@ -84,18 +84,35 @@ def kept_encoder(
             f"the collection {collection.uri} keeps no model and no encoder, so it cannot encode "
             "photos; give the model (--model), or query with embeddings or codes"
         )
+    try:
+        return encoder_of(data, collection.quantizer, name=encoder, device=device)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"the collection {collection.uri}: {error}") from error
+
+
+def encoder_of(
+    data: bytes, quantizer: Any, *, name: str | None = None, device: str = "auto"
+) -> Encoder:
+    """Load what a collection keeps of the model or the encoder of its photos.
+
+    Parameters
+    ----------
+    data : bytes
+        What `Collection.model_bytes` gives.
+    quantizer : fitted quantizer or None
+        The collection's.
+    name : str, optional
+        Where the encoder is now, if not where it was.
+    device : str
+    """
     if metadata_of(data).get("kind") == KIND:
-        quantizer = collection.quantizer
         if quantizer is None:
             raise InvalidInputError(
-                f"the collection {collection.uri} keeps an encoder but no quantizer; index the "
-                "photos again into a new collection"
+                "it keeps an encoder but no quantizer; index the photos again into a new collection"
             )
-        return CodedEncoder(encoders.load_kept(data, name=encoder, device=device), quantizer)
-    if encoder is not None:
-        raise InvalidInputError(
-            f"the collection {collection.uri} keeps a trained model; leave --encoder out"
-        )
+        return CodedEncoder(encoders.load_kept(data, name=name, device=device), quantizer)
+    if name is not None:
+        raise InvalidInputError("it keeps a trained model; leave --encoder out")
     learning: Any = require("h2q.learning", "train")
     return PhotoEncoder(learning.Hasher.from_bytes(data), device)
 

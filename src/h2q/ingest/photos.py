@@ -16,9 +16,10 @@ from h2q.errors import CollectionError, InvalidInputError
 from h2q.images import MAX_PIXELS
 from h2q.ingest.batches import in_batches
 from h2q.ingest.encoder import CodedEncoder
-from h2q.ingest.folder import FoundPhotos, LoadedPhoto, PhotoReader, index_folder, look_through
+from h2q.ingest.folder import FoundPhotos, index_folder, look_through
 from h2q.ingest.models import collection_and_encoder, exists
 from h2q.ingest.photo_files import PhotoFile, readable
+from h2q.ingest.photo_reader import LoadedPhoto, PhotoReader
 from h2q.ingest.read_ahead import read_ahead
 from h2q.ingest.report import IndexReport, OnProgress, no_progress
 

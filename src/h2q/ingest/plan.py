@@ -122,7 +122,7 @@ def make_plan(collection: Collection, root: Path, prefix: str, found: Sequence[F
         str(item_id)
         for item_id, stored in held.items()
         # Another prefix is not ours.
-        if item_id == photo_id(prefix, str(stored.get("path"))) and _is_gone(photo_path(stored))
+        if item_id == photo_id(prefix, str(stored.get("path"))) and is_gone(photo_path(stored))
     ]
     return plan
 
@@ -141,7 +141,7 @@ def known_by_content(collection: Collection, files: Sequence[PhotoFile]) -> dict
     return known
 
 
-def _is_gone(path: Path | None) -> bool:
+def is_gone(path: Path | None) -> bool:
     """Whether a file is no more; one that merely cannot be looked at (a locked folder) is not."""
     if path is None:
         return False

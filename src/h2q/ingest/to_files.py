@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from h2q._typing import StrPath
+from h2q.collections.base import Batch
 from h2q.errors import InvalidInputError
 from h2q.images import MAX_PIXELS, image_suffixes
 from h2q.ingest.parts import (
@@ -22,8 +24,16 @@ from h2q.ingest.parts import (
 from h2q.ingest.pool import do_units
 from h2q.ingest.report import OnProgress, Skipped, no_progress
 from h2q.ingest.units import Unit, in_order, photo_units, row_units, total_size
-from h2q.ingest.workers import Task
-from h2q.rowfiles.shards import MANIFEST, find_shards
+from h2q.ingest.workers import Task, code_rows
+from h2q.rowfiles import CodeStream, Shard, find_shards, write_codes
+from h2q.rowfiles.shards import (
+    MANIFEST,
+    SUFFIXES,
+    check_split,
+    read_split,
+    row_ranges,
+    shard_rows_at_a_time,
+)
 from h2q.rowfiles.storage import find_files, is_url, join
 
 
@@ -57,7 +67,7 @@ def bulk_embed(
     model: bytes,
     out: str,
     *,
-    form: str = "npz",
+    form: str | None = None,
     batch_size: int = 64,
     max_pixels: int = MAX_PIXELS,
     device: str = "auto",
@@ -112,8 +122,9 @@ def bulk_encode(
     quantizer: Any,
     out: str,
     *,
-    form: str = "npz",
+    form: str | None = None,
     key: str | None = None,
+    split: str | None = None,
     ray: str | None = None,
     workers: int | None = None,
     unit_size: int | None = None,
@@ -128,8 +139,8 @@ def bulk_encode(
     quantizer : fitted quantizer
     out, form, ray, workers, on_progress
         As in `bulk_embed`.
-    key, unit_size
-        As in `bulk_index_rows`.
+    key, split, unit_size
+        As in `index_rows`.
 
     Raises
     ------
@@ -138,16 +149,78 @@ def bulk_encode(
     FormatError
         If a shard is damaged.
     """
+    shards = _embeddings(source, key, split)
+    data = quantizer.to_bytes()
+    units = row_units(shards, unit_size)
+    maker = data if split in (None, "all") else data + split.encode()
+    parts = _form(out, form, maker, int(quantizer.n_bits_))
+    return _write(units, Task(quantizer=data, split=split), parts, ray, workers, on_progress)
+
+
+def encode_file(
+    source: str,
+    quantizer: Any,
+    out: StrPath,
+    *,
+    form: str | None = None,
+    key: str | None = None,
+    split: str | None = None,
+    on_progress: OnProgress = no_progress,
+) -> int:
+    """Turn a file of embeddings into a file of packed codes; return how many.
+
+    Parameters
+    ----------
+    source : str
+        File or URL.
+    quantizer : fitted quantizer
+    out : path
+    form : str, optional
+        One of `h2q.rowfiles.FORMATS`; by default by the suffix of `out`, or else "npz".
+    key, split, on_progress
+        As in `index_rows`.
+
+    Raises
+    ------
+    InvalidInputError
+        If it holds no embeddings, or a row cannot be coded.
+    FormatError
+        If it is damaged.
+    """
+    (shard,) = _embeddings(source, key, split)
+    written = 0
+
+    def batches(size: int) -> Iterator[Batch]:
+        nonlocal written
+        written = 0
+        task = Task(quantizer=b"")
+        for start, stop in row_ranges(shard, shard_rows_at_a_time([shard])):
+            rows = read_split(shard, start, stop, split)
+            if len(rows):
+                try:
+                    done = code_rows(task, quantizer, rows, "embeddings")
+                except InvalidInputError as error:
+                    raise InvalidInputError(f"{source}, from row {start} on: {error}") from error
+                payloads = done.payloads or [None] * len(rows)
+                yield Batch(list(done.ids), done.arrays["codes"], payloads)
+                written += len(rows)
+
+    stream = CodeStream(int(quantizer.n_bits_), shard.n_rows, batches)
+    known = form or (None if str(out).lower().endswith((*SUFFIXES, ".csv")) else "npz")
+    write_codes(stream.with_progress(on_progress), out, known)
+    return written
+
+
+def _embeddings(source: str, key: str | None, split: str | None) -> list[Shard]:
     shards = find_shards(source, key=key)
     if shards[0].kind == "codes":
         raise InvalidInputError(f"{shards[0].file.url} holds codes already; give embeddings")
-    data = quantizer.to_bytes()
-    units = row_units(shards, unit_size)
-    parts = _form(out, form, data, int(quantizer.n_bits_))
-    return _write(units, Task(quantizer=data), parts, ray, workers, on_progress)
+    check_split(shards, split)
+    return shards
 
 
-def _form(out: str, suffix: str, maker: bytes, n_bits: int | None) -> PartFormat:
+def _form(out: str, form: str | None, maker: bytes, n_bits: int | None) -> PartFormat:
+    suffix = form or "npz"
     if suffix not in FORMATS:
         raise InvalidInputError(f"unknown format {suffix!r}; one of {', '.join(FORMATS)}")
     if not is_url(out):

@@ -10,17 +10,21 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from h2q.codes import pack
-from h2q.errors import H2QError, ImageError, InvalidInputError
-from h2q.images import MAX_PIXELS, read_photo
+from h2q._typing import CodeArray
+from h2q.codes import code_width
+from h2q.errors import H2QError, InvalidInputError
+from h2q.images import MAX_PIXELS
 from h2q.ingest.batches import in_batches
 from h2q.ingest.parts import PartFormat, write_part
 from h2q.ingest.photo_files import photo_path, seen_in
+from h2q.ingest.photo_reader import PhotoReader, code_photos
 from h2q.ingest.read_ahead import read_ahead
 from h2q.ingest.report import Skipped
 from h2q.ingest.units import PhotoUnit, Result, RowUnit, Unit
+from h2q.quantization.arrays import to_numpy
 from h2q.quantization.serialization import from_bytes
-from h2q.rowfiles.shards import read_shard
+from h2q.rowfiles.rows import Kind, Rows
+from h2q.rowfiles.shards import read_split
 from h2q.rowfiles.storage import FoundFile, is_shared, is_url, read_bytes
 
 
@@ -48,6 +52,8 @@ class Task:
         they are rotated.
     prefix : str
         Goes before every id.
+    split : str or None
+        Only rows of this split.
     device : str
         Where the network runs.
     batch_size : int
@@ -66,6 +72,7 @@ class Task:
     want_rows: bool = False
     raw: bool = False
     prefix: str = ""
+    split: str | None = None
     device: str = "auto"
     batch_size: int = 64
     max_pixels: int = MAX_PIXELS
@@ -104,52 +111,59 @@ class _RowWorker:
     def __call__(self, unit: Unit) -> Result:
         if not isinstance(unit, RowUnit):
             raise TypeError("photos need a model")
-        rows = read_shard(unit.shard, unit.start, unit.stop)
-        arrays: dict[str, NDArray[Any]] = {}
-        if self._task.want_codes:
-            coded = unit.shard.kind == "codes"
-            arrays["codes"] = rows.values if coded else self._quantizer.transform(rows.values)
-        if self._task.want_rows and unit.shard.kind == "embeddings":
-            values = rows.values if self._task.raw else self._quantizer.rotate(rows.values)
-            arrays["rows"] = np.asarray(values, dtype=np.float32)
-        payloads = [rows.payload(place) for place in range(len(rows))]
-        ids: Any = rows.ids
-        if self._task.prefix:
-            ids = [f"{self._task.prefix}/{each}" for each in ids]
-        known = any(payload is not None for payload in payloads)
-        return Result(unit.number, ids, arrays, payloads if known else None)
+        rows = read_split(unit.shard, unit.start, unit.stop, self._task.split)
+        return code_rows(self._task, self._quantizer, rows, unit.shard.kind, unit.number)
+
+
+def code_rows(task: Task, quantizer: Any, rows: Rows, kind: Kind, number: int = 0) -> Result:
+    """Code rows of embeddings, or pass codes on, as a collection takes them."""
+    arrays: dict[str, NDArray[Any]] = {}
+    values = rows.values
+    if task.want_codes:
+        none = kind == "codes" or not len(rows)
+        arrays["codes"] = values if none else to_numpy(quantizer.transform(values))
+    if task.want_rows and kind == "embeddings" and len(rows):
+        kept = values if task.raw else quantizer.rotate(values)
+        arrays["rows"] = np.asarray(to_numpy(kept), dtype=np.float32)
+    payloads = rows.all_payloads()
+    ids: Any = list(rows.ids or [])
+    if task.prefix:
+        ids = [f"{task.prefix}/{each}" for each in ids]
+    known = any(payload is not None for payload in payloads)
+    return Result(number, ids, arrays, payloads if known else None)
 
 
 class _PhotoWorker:
     def __init__(self, task: Task) -> None:
-        from h2q.ingest.encoder import PhotoEncoder
-        from h2q.learning import Hasher
+        from h2q.ingest.models import encoder_of
 
         if task.model is None:
             raise TypeError("photos need a model")
         self._task = task
-        self._encoder = PhotoEncoder(Hasher.from_bytes(task.model), task.device)
+        quantizer = None if task.quantizer is None else from_bytes(task.quantizer)
+        self._encoder = encoder_of(task.model, quantizer, device=task.device)
 
     def __call__(self, unit: Unit) -> Result:
         if not isinstance(unit, PhotoUnit):
             raise TypeError("rows need a quantizer, not a model")
         task, encoder = self._task, self._encoder
 
-        def load(file: FoundFile) -> tuple[dict[str, Any], str, Any] | Skipped:
+        reader = PhotoReader(encoder, task.max_pixels, task.gps)
+
+        def load(file: FoundFile) -> tuple[FoundFile, dict[str, Any], Any] | Skipped:
             try:
                 data = read_bytes(file.url)
-                photo = read_photo(data, max_pixels=task.max_pixels, name=file.url, gps=task.gps)
-                prepared = encoder.prepare(photo.image)
-            except ImageError as error:
-                return Skipped(file.url, str(error).removeprefix(f"{file.url}: "))
             except (OSError, H2QError) as error:
                 return Skipped(file.url, getattr(error, "strerror", None) or str(error))
+            looked = reader.look(data, file.url)
+            if isinstance(looked, Skipped):
+                return looked
             digest = hashlib.sha256(data).hexdigest()
-            payload = photo_payload(unit.root, file, digest, photo.payload())
-            return payload, photo_name(task.prefix, file), prepared
+            return file, photo_payload(unit.root, file, digest, looked[0]), looked[1]
 
         result = Result(unit.number, payloads=[], labels=[])
         blocks: list[NDArray[np.float32]] = []
+        coded: list[CodeArray] = []
         ids: list[str] = []
         payloads: list[dict[str, Any] | None] = []
         for part in in_batches(
@@ -157,22 +171,27 @@ class _PhotoWorker:
         ):
             result.skipped.extend(each for each in part if isinstance(each, Skipped))
             good = [each for each in part if not isinstance(each, Skipped)]
-            if good:
-                blocks.append(encoder.embed([prepared for _, _, prepared in good]))
-            for payload, item_id, _ in good:
-                ids.append(item_id)
-                payloads.append(payload)
-        n_columns = encoder.hasher.n_bits
-        rows = np.concatenate(blocks) if blocks else np.zeros((0, n_columns), np.float32)
+            if not good:
+                continue
+            rows = encoder.embed([prepared for _, _, prepared in good])
+            places = list(range(len(good)))
+            if task.want_codes:
+                names = [file.url for file, _, _ in good]
+                places, codes = code_photos(encoder, rows, names, result.skipped)
+                coded.append(codes)
+            blocks.append(rows[places])
+            ids += [photo_name(task.prefix, good[place][0]) for place in places]
+            payloads += [good[place][1] for place in places]
         arrays: dict[str, NDArray[Any]] = {}
-        rotated = encoder.rotate(rows) if task.want_codes or not task.raw else rows
         if task.want_codes:
-            arrays["codes"] = pack(rotated)
+            none = np.zeros((0, code_width(encoder.n_bits)), np.uint8)
+            arrays["codes"] = np.concatenate([none, *coded])
         if task.want_rows:
-            arrays["rows"] = rows if task.raw else rotated
+            whole = np.concatenate([np.zeros((0, encoder.dimension), np.float32), *blocks])
+            arrays["rows"] = whole if task.raw or not len(whole) else encoder.rotate(whole)
         labels = [str(p["label"]) for p in payloads if p is not None and "label" in p]
-        whole = labels if len(labels) == len(ids) else None
-        return Result(unit.number, ids, arrays, payloads, whole, result.skipped)
+        named = labels if len(labels) == len(ids) else None
+        return Result(unit.number, ids, arrays, payloads, named, result.skipped)
 
 
 def photo_name(prefix: str, file: FoundFile) -> str:

@@ -255,6 +255,7 @@ class TableReader:
             if self.kind == "codes":
                 payloads = list(self._payloads(records, start))
         if self._split is not None:
+            payloads = payloads and [_without_split(payload) for payload in payloads]
             split = np.asarray(records.column("split").to_pylist(), dtype=np.str_)
         read = self._codes if self.kind == "codes" else self._embeddings
         return Rows(read(records.column(self.column), start), ids, payloads, labels, split)
@@ -311,6 +312,10 @@ def _label_values(column: Any) -> Any:
     if hasattr(column.type, "list_size") and not column.null_count:
         return np.asarray(column.to_pylist())
     return column.to_pylist()
+
+
+def _without_split(payload: dict[str, Any] | None) -> dict[str, Any] | None:
+    return {key: value for key, value in (payload or {}).items() if key != "split"} or None
 
 
 def _payload(text: str | None, name: str) -> dict[str, Any] | None:

@@ -14,12 +14,16 @@ from h2q._files import written_whole
 from h2q._typing import FloatArray, StrPath
 from h2q.collections.base import Id
 from h2q.errors import H2QError, InvalidInputError
+from h2q.rowfiles.bigann import save_rows
 from h2q.rowfiles.ids import ids_as_array, row_names
+from h2q.rowfiles.labels import read_labels
+from h2q.rowfiles.parquet import parquet_bytes
 from h2q.rowfiles.registry import open_rows
-from h2q.rowfiles.rows import USUAL_KEYS, RowFile
+from h2q.rowfiles.rows import USUAL_KEYS, RowFile, Rows
 
 _FORMAT: Final = "h2q-embeddings"
 _FORMAT_VERSION: Final = 1
+_WRITTEN: Final = ("npz", "parquet", "npy", "fbin")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,15 +73,48 @@ class Embeddings:
         )
 
 
-def save_embeddings(path: StrPath, embeddings: Embeddings) -> Path:
-    """Write an `.npz` file, whole or not at all.
+def save_embeddings(path: StrPath, embeddings: Embeddings, format: str | None = None) -> Path:
+    """Write a file of embeddings, whole or not at all.
 
-    Its keys (`features`, `ids`, and where known `labels`, `classes`, `split`) are those
-    `h2q.datasets.load_dataset` reads, so a labelled file is a data set too.
+    Parameters
+    ----------
+    path : path
+    embeddings : Embeddings
+    format : {"npz", "parquet", "npy", "fbin"}, optional
+        By default by the suffix, or else "npz", whose keys (`features`, `ids`, and where known
+        `labels`, `classes`, `split`) are those `h2q.datasets.load_dataset` reads: a labelled file
+        is a data set too. "npy" and "fbin" hold the rows alone.
+
+    Raises
+    ------
+    InvalidInputError
+        For another format.
     """
+    path = Path(path)
+    suffix = path.suffix.lower().removeprefix(".")
+    chosen = format or (suffix if suffix in _WRITTEN else "npz")
+    if chosen not in _WRITTEN:
+        raise InvalidInputError(f"embeddings are written as {', '.join(_WRITTEN)}, not {chosen!r}")
+    if chosen == "fbin":
+        return save_rows(path, embeddings.rows)
     with written_whole(path) as file:
-        write_embeddings(file, embeddings)
-    return Path(path)
+        if chosen == "npz":
+            write_embeddings(file, embeddings)
+        elif chosen == "npy":
+            np.save(file, embeddings.rows, allow_pickle=False)
+        else:
+            file.write(parquet_bytes(_as_rows(embeddings), None))
+    return path
+
+
+def _as_rows(embeddings: Embeddings) -> Rows:
+    labels, splits = embeddings.labels, embeddings.split
+    return Rows(
+        np.asarray(embeddings.rows),
+        list(embeddings.ids),
+        None if splits is None else [{"split": split} for split in splits.tolist()],
+        None if labels is None else read_labels(labels, "the embeddings", names=embeddings.classes),
+    )
 
 
 def write_embeddings(file: BinaryIO, embeddings: Embeddings) -> None:

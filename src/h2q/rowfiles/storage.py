@@ -70,6 +70,11 @@ def is_folder(source: str) -> bool:
     return bool(_asked(source, store.isdir, path))
 
 
+def is_one_file(source: str) -> bool:
+    """Whether `source` is a file of this machine, and no folder, pattern or URL."""
+    return not is_url(source) and Path(source).is_file()
+
+
 def find_files(source: str, suffixes: Iterable[str]) -> list[FoundFile]:
     """List the files that `source` means, sorted by name.
 

@@ -22,7 +22,8 @@ from h2q.images import read_photo
 from h2q.ingest.encoder import CodedEncoder, Encoder, PhotoEncoder, load_hasher
 from h2q.ingest.models import kept_encoder
 from h2q.ingest.photo_files import photo_path
-from h2q.rowfiles.embeddings import load_embeddings
+from h2q.rowfiles import open_rows
+from h2q.rowfiles.registry import SUFFIXES
 
 #: Neighbours where nothing else is said.
 DEFAULT_K: Final = 10
@@ -32,8 +33,6 @@ _AGAINST: Final = 0.5
 _NEAR: Final = 1 / 16
 #: Hits looked through at most for distinct ones.
 _LOOKED_THROUGH: Final = 100_000
-#: Suffixes of files of embeddings, each row of which is a query.
-EMBEDDINGS: Final = (".npy", ".npz", ".fbin", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ class Searcher(Closing):
         return Query(name, self._row(image, name))
 
     def file(self, path: StrPath, *, key: str | None = None) -> list[Query]:
-        """Make queries of a photo, or of each row of a file of embeddings.
+        """Make queries of a photo, or of each row of a file of embeddings or codes.
 
         Raises
         ------
@@ -165,13 +164,15 @@ class Searcher(Closing):
             raise InvalidInputError(
                 f"there is no query {path}; give a photo, a file of embeddings or the id of an item"
             )
-        if path.suffix.lower() not in EMBEDDINGS:
+        if not path.name.lower().endswith(SUFFIXES):
+            if key is not None:
+                raise InvalidInputError(f"{path} is a photo; leave the key out (--key)")
             return [Query(str(path), self._row(path, str(path)), (path,))]
-        embeddings = load_embeddings(path, key=key)
-        name = path.name
+        file = open_rows(path, key=key)
+        rows = file.read(0, file.count)
         return [
-            Query(f"{name}[{item_id}]", row)
-            for item_id, row in zip(embeddings.ids, embeddings.rows, strict=True)
+            Query(f"{path.name}[{item_id}]", row)
+            for item_id, row in zip(rows.ids or [], rows.values, strict=True)
         ]
 
     def stored_item(self, item_id: Id) -> list[Query]:

@@ -65,7 +65,7 @@ def test_second_run_reads_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     index_folder(photos, collection, encoder)
-    monkeypatch.setattr("h2q.ingest.folder.read_photo", None)  # any call would fail
+    monkeypatch.setattr("h2q.ingest.photo_reader.read_photo", None)  # any call would fail
     monkeypatch.setattr("h2q.ingest.plan.content_hash", None)
     assert counts(index_folder(photos, collection, encoder)) == (0, 0, 0, 12, 0, 0)
 

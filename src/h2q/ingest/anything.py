@@ -1,0 +1,310 @@
+"""One way into a collection: photos, embeddings or codes, here, in a store or over a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from h2q._typing import StrPath
+from h2q.codes import CodeFile
+from h2q.collections import open_collection
+from h2q.collections.base import Collection, Keep
+from h2q.errors import InvalidInputError
+from h2q.images import MAX_PIXELS, image_suffixes
+from h2q.ingest.by_units import bulk_index_photos
+from h2q.ingest.folder import index_folder
+from h2q.ingest.models import collection_and_encoder, exists, kept_encoder
+from h2q.ingest.photos import index_photos
+from h2q.ingest.quantizers import load_quantizer
+from h2q.ingest.report import IndexReport, OnProgress, no_progress
+from h2q.ingest.rows import (
+    default_journal,
+    import_codes,
+    index_codes,
+    index_embeddings,
+    index_rows,
+)
+from h2q.rowfiles import CodeStream, Embeddings, Shard, find_shards
+from h2q.rowfiles.registry import FORMATS
+from h2q.rowfiles.rows import Kind
+from h2q.rowfiles.shards import MANIFEST, SUFFIXES
+from h2q.rowfiles.storage import find_files, is_folder, is_pattern, is_url
+
+#: What can be brought into a collection.
+What = Literal["photos", "rows"]
+
+
+def ingest(
+    source: StrPath | Embeddings | CodeFile | CodeStream,
+    collection: str | Path | Collection,
+    *,
+    model: StrPath | None = None,
+    encoder: str | None = None,
+    quantizer: Any = None,
+    keep: Keep | None = None,
+    n_bits: int | None = None,
+    bit_order: str | None = None,
+    format: str | None = None,
+    kind: Kind | None = None,
+    key: str | None = None,
+    split: str | None = None,
+    prefix: str = "",
+    prune: bool = False,
+    journal: StrPath | None = None,
+    ray: str | None = None,
+    workers: int | None = None,
+    batch_size: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    gps: bool = False,
+    device: str = "auto",
+    on_progress: OnProgress = no_progress,
+    on_note: Callable[[str], None] = lambda text: None,
+) -> IndexReport:
+    """Bring photos, embeddings or codes into a collection, whichever `source` holds.
+
+    Interrupted, it keeps what is done, and the same call continues. The same source gives the same
+    collection, whether read here or by the workers of a cluster.
+
+    Parameters
+    ----------
+    source : path, URL, Embeddings, CodeFile or CodeStream
+        A folder (or prefix of a store) of photos; a file, folder, pattern or URL of rows
+        (`h2q.rowfiles.FORMATS`); or rows in memory.
+    collection : str, path or Collection
+        Made where it is absent, and `model`, `quantizer` or the codes say how long its codes are.
+    model : path, optional
+        For photos: a model file or run folder; a collection keeps its own.
+    encoder : str, optional
+        For photos without a model (`h2q.encoders`).
+    quantizer : fitted quantizer or path, optional
+        For embeddings: what codes them; a collection keeps its own.
+    keep : str, optional
+        What a new collection keeps of each real row, as `h2q.open_collection` takes it.
+    n_bits : int, optional
+        Of photos: the length of a code of a new collection. Of files of codes that do not say it:
+        theirs.
+    bit_order, format, kind, key : optional
+        What files of rows do not say of themselves, as `h2q.rowfiles.open_rows` takes it.
+    split : str, optional
+        Of files that know splits: only the rows of this one.
+    prefix : str
+        Goes before every id with a slash, to keep several sources apart.
+    prune : bool
+        Of photos: delete the items of this folder and prefix whose files are gone.
+    journal : path, optional
+        Of files of rows: the record of what is done. By default beside the collection, where there
+        is more than one unit of work.
+    ray : str, optional
+        Address of a Ray cluster whose workers read and code; this process stores.
+    workers : int, optional
+        Most workers at a time.
+    batch_size, max_pixels, gps, device
+        Of photos: as in `index_photos`.
+    on_progress : callable
+        Told how many items of how many are done.
+    on_note : callable
+        Told in words what was decided for a new collection of photos.
+
+    Returns
+    -------
+    IndexReport
+
+    Raises
+    ------
+    InvalidInputError
+        If the source is absent, empty or mixed, an option does not apply to it, or something is
+        missing that a new collection needs.
+    CompatibilityError
+        If its codes are not those the collection holds.
+    FormatError
+        If a file is damaged.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, h2q
+    >>> folder = tempfile.mkdtemp()
+    >>> rows = np.random.default_rng(0).standard_normal((300, 32))
+    >>> np.save(f"{folder}/rows.npy", rows)
+    >>> quantizer = h2q.HouseholderQuantizer(16, random_state=0).fit(rows)
+    >>> ingest(f"{folder}/rows.npy", f"{folder}/items.h2q", quantizer=quantizer).added
+    300
+    """
+    of_photos = {"model": model, "encoder": encoder, "prune": prune, "gps": gps}
+    of_files = {"key": key, "split": split, "journal": journal, "bit_order": bit_order,
+                "format": format, "kind": kind}  # fmt: skip
+    loaded = quantizer if quantizer is None or hasattr(quantizer, "to_bytes") else None
+    if quantizer is not None and loaded is None:
+        loaded = load_quantizer(quantizer)
+    if isinstance(source, Embeddings | CodeFile | CodeStream):
+        _refuse(
+            "rows in memory",
+            {**of_photos, **of_files, "n_bits": n_bits, "ray": ray, "prefix": prefix},
+        )
+        return _memory(source, collection, loaded, keep, on_progress)
+    text = str(source)
+    if holds(text, rows=loaded is not None or format is not None or kind is not None) == "rows":
+        _refuse(f"{text} holds rows: a file of rows", of_photos)
+        shards = find_shards(
+            text, key=key, kind=kind, format=format, n_bits=n_bits, bit_order=bit_order
+        )
+        options: dict[str, Any] = {
+            "quantizer": loaded, "split": split, "prefix": prefix, "ray": ray, "workers": workers,
+            "on_progress": on_progress,
+        }  # fmt: skip
+        with _opened(collection, loaded, keep, shards[0].n_bits) as opened:
+            if journal is None and _many_units(shards):
+                journal = default_journal(opened.uri)
+            return index_rows(shards, opened, journal=journal, **options)
+    _refuse(f"{text} holds photos: a folder of photos", of_files)
+    if loaded is not None:
+        raise InvalidInputError("a quantizer is for embeddings, a model for photos; give one")
+    return _photos(
+        text, collection, model, encoder, n_bits, keep, device, {"ray": ray, "workers": workers},
+        on_note,
+        {
+            "prefix": prefix, "prune": prune, "gps": gps, "batch_size": batch_size,
+            "max_pixels": max_pixels, "on_progress": on_progress,
+        },
+    )  # fmt: skip
+
+
+def holds(source: str, *, rows: bool = False) -> What:
+    """Say whether a source holds photos or rows; of a folder with both, photos.
+
+    Parameters
+    ----------
+    source : str
+    rows : bool
+        Whether the caller said something that is for rows only.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such source.
+    """
+    if not is_folder(source):
+        if not is_url(source) and not is_pattern(source) and not Path(source).exists():
+            raise InvalidInputError(
+                f"there is no {source}; give a folder of photos, or a file of rows"
+            )
+        if rows or source.lower().endswith(tuple(s for f in FORMATS.values() for s in f.suffixes)):
+            return "rows"
+        if not is_pattern(source):
+            raise InvalidInputError(
+                f"{source}: neither a folder of photos nor a file of rows ({', '.join(SUFFIXES)})"
+            )
+        return "rows"
+    if rows:
+        return "rows"
+    seen: What = "photos"  # where there is nothing, the reader of photos says what it looked for
+    for name in _names(source):
+        if name == MANIFEST:
+            return "rows"
+        if name.lower().endswith(tuple(image_suffixes())):
+            return "photos"
+        if name.lower().endswith(SUFFIXES):
+            seen = "rows"
+    return seen
+
+
+def _names(folder: str) -> Iterator[str]:
+    """Names below a folder; of a local one only as many as are looked at."""
+    if not is_url(folder):
+        yield from (path.name for path in Path(folder).glob(MANIFEST))
+        yield from (name for _, _, names in os.walk(folder) for name in names)
+        return
+    wanted = {*image_suffixes(), *(f".{suffix.rpartition('.')[2]}" for suffix in SUFFIXES), ".json"}
+    with contextlib.suppress(InvalidInputError):
+        listed = [file.name for file in find_files(folder, wanted)]
+        yield from sorted(listed, key=lambda name: name != MANIFEST)
+
+
+def _refuse(what: str, options: dict[str, Any]) -> None:
+    for name, value in options.items():
+        if value not in (None, False, ""):
+            raise InvalidInputError(f"{what} takes no {name} (--{name.replace('_', '-')})")
+
+
+def _many_units(shards: list[Shard]) -> bool:
+    from h2q.ingest.units import row_units
+
+    return len(row_units(shards)) > 1
+
+
+@contextlib.contextmanager
+def _opened(
+    collection: str | Path | Collection, quantizer: Any, keep: Keep | None, n_bits: int | None
+) -> Iterator[Collection]:
+    if not isinstance(collection, str | Path):
+        yield collection
+        return
+    made_with = {"quantizer": quantizer, "n_bits": n_bits}
+    given = {name: value for name, value in made_with.items() if value is not None}
+    with open_collection(str(collection), keep=keep, **given) as opened:
+        yield opened
+
+
+def _memory(
+    source: Embeddings | CodeFile | CodeStream,
+    collection: str | Path | Collection,
+    quantizer: Any,
+    keep: Keep | None,
+    on_progress: OnProgress,
+) -> IndexReport:
+    n_bits = None if isinstance(source, Embeddings) else source.n_bits
+    with _opened(collection, quantizer, keep, n_bits) as opened:
+        if isinstance(source, Embeddings):
+            return index_embeddings(source, opened, quantizer, on_progress=on_progress)
+        if isinstance(source, CodeFile):
+            return index_codes(source, opened, on_progress=on_progress)
+        return import_codes(source, opened, on_progress=on_progress)
+
+
+def _photos(
+    source: str,
+    collection: str | Path | Collection,
+    model: StrPath | None,
+    encoder: str | None,
+    n_bits: int | None,
+    keep: Keep | None,
+    device: str,
+    cluster: dict[str, Any],
+    on_note: Callable[[str], None],
+    options: dict[str, Any],
+) -> IndexReport:
+    local = cluster["ray"] is None and not is_url(source)
+    if not isinstance(collection, str | Path):
+        if local:
+            coder = kept_encoder(collection, encoder=encoder, device=device)
+            return index_folder(source, collection, coder, **options)
+        return bulk_index_photos(
+            source, collection, _kept(collection), device=device, **cluster, **options
+        )
+    uri = str(collection)
+    if local or (not is_url(source) and model is None and not exists(uri)):
+        # Of a new collection the rotation is fitted here; on a cluster the rest is left to it.
+        return index_photos(
+            source, uri, encoder=encoder, model=model, n_bits=n_bits, keep=keep, device=device,
+            on_note=on_note, **options,
+        )  # fmt: skip
+    if model is None and not exists(uri):
+        raise InvalidInputError(
+            f"there is no collection {uri} yet; give --model to make it of photos in a store, or "
+            "index a folder of some of them first"
+        )
+    find_files(source, image_suffixes())  # a mistyped folder should leave nothing behind
+    with collection_and_encoder(uri, model=model, encoder=encoder, device="cpu", keep=keep) as (
+        opened,
+        _,
+    ):
+        return bulk_index_photos(source, opened, _kept(opened), device=device, **cluster, **options)
+
+
+def _kept(collection: Collection) -> bytes:
+    data = collection.model_bytes()
+    if data is None:
+        raise InvalidInputError(f"the collection {collection.uri} keeps no model; give --model")
+    return data

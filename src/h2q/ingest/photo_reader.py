@@ -1,0 +1,135 @@
+"""A photo read once: the hash of its content, its facts, the network's input; and its code."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h2q._typing import CodeArray
+from h2q.codes import code_width
+from h2q.errors import ImageError, InvalidInputError
+from h2q.images import MAX_PIXELS, read_photo
+from h2q.ingest.encoder import Encoder
+from h2q.ingest.photo_files import PhotoFile, readable
+from h2q.ingest.plan import Known
+from h2q.ingest.report import Skipped
+
+
+@dataclass(frozen=True)
+class LoadedPhoto:
+    """A photo that was read.
+
+    Attributes
+    ----------
+    file : PhotoFile
+    payload : dict
+        What the collection stores with its code.
+    prepared : object
+        The network's input; None where the content is known.
+    known : Known or None
+        The stored item of the same content.
+    """
+
+    file: PhotoFile
+    payload: dict[str, Any]
+    prepared: Any
+    known: Known | None = None
+
+
+class PhotoReader:
+    """Reads a photo's file once: its content's hash, its facts, the network's input.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Its `prepare` is called; from many threads.
+    max_pixels : int
+    gps : bool
+    """
+
+    def __init__(self, encoder: Any, max_pixels: int = MAX_PIXELS, gps: bool = False) -> None:
+        self._encoder, self._max_pixels, self._gps = encoder, max_pixels, gps
+
+    def read(
+        self, file: PhotoFile, known: Mapping[str, Known] | None = None
+    ) -> LoadedPhoto | Skipped:
+        """Read a photo, or say why it cannot be; of known content nothing is decoded."""
+        name = readable(str(file.path))
+        try:
+            status = file.path.stat()
+            if not stat.S_ISREG(status.st_mode):  # a pipe would never end
+                return Skipped(name, "is not a regular file")
+            data = file.path.read_bytes()
+        except OSError as error:
+            return Skipped(name, error.strerror or str(error))
+        digest = hashlib.sha256(data).hexdigest()
+        twin = None if known is None else known.get(digest)
+        if twin is not None and ("gps" in twin.seen or not self._gps):
+            payload = file.payload(status.st_size, status.st_mtime_ns, digest, twin.seen)
+            return LoadedPhoto(file, payload, None, twin)
+        looked = self.look(data, name)
+        if isinstance(looked, Skipped):
+            return looked
+        seen, prepared = looked
+        payload = file.payload(status.st_size, status.st_mtime_ns, digest, seen)
+        return LoadedPhoto(file, payload, prepared)
+
+    def look(self, data: bytes, name: str) -> tuple[dict[str, Any], Any] | Skipped:
+        """Return what a photo's content shows and the network's input, or why there is none."""
+        try:
+            photo = read_photo(
+                data,
+                max_pixels=self._max_pixels,
+                name=name,
+                draft_side=self._encoder.draft_side,
+                gps=self._gps,
+            )
+        except ImageError as error:
+            return Skipped(name, str(error).removeprefix(f"{name}: "))
+        try:
+            return photo.payload(), self._encoder.prepare(photo.image)
+        except Exception as error:
+            # Whatever it is: one odd picture is not the end of a run over thousands.
+            return Skipped(name, f"cannot be prepared for the network ({error or type(error)})")
+
+
+def code_photos(
+    encoder: Encoder, rows: NDArray[np.float32], names: Sequence[str], skipped: list[Skipped]
+) -> tuple[list[int], CodeArray]:
+    """Code rows of photos; one without a direction is skipped, and is not the end of a run.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    rows : ndarray of shape (n, d)
+        Before rotation.
+    names : sequence of n str
+    skipped : list of Skipped
+        Added to.
+
+    Returns
+    -------
+    places : list of int
+        Rows that have a code.
+    codes : ndarray of shape (len(places), width), uint8
+    """
+    try:
+        return list(range(len(rows))), encoder.code(rows)
+    except InvalidInputError:
+        places = []
+        for place, name in enumerate(names):
+            try:
+                encoder.code(rows[place : place + 1])
+            except InvalidInputError as error:
+                skipped.append(Skipped(name, f"the network sees nothing in it ({error})"))
+            else:
+                places.append(place)
+    if not places:
+        return [], np.empty((0, code_width(encoder.n_bits)), dtype=np.uint8)
+    return places, encoder.code(rows[places])

@@ -1,0 +1,90 @@
+"""What was coded into a collection: checked, counted and stored in one place, whoever coded it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from h2q._typing import CodeArray
+from h2q.collections.base import Collection, Id
+from h2q.errors import CompatibilityError, InvalidInputError
+from h2q.ingest.pool import do_units
+from h2q.ingest.report import IndexReport, OnProgress
+from h2q.ingest.units import Result, Unit, in_order, total_size
+from h2q.ingest.workers import Task
+
+
+def check_bits(collection: Collection, n_bits: int | None, what: str) -> None:
+    """Raise `CompatibilityError` unless codes are as long as the collection's.
+
+    Parameters
+    ----------
+    collection : Collection
+    n_bits : int or None
+        Length of the codes that are to be stored.
+    what : str
+        What makes or holds them, for the message: "the quantizer makes".
+    """
+    if n_bits != collection.n_bits:
+        raise CompatibilityError(
+            f"{what} codes of {n_bits} bits, the collection {collection.uri} holds codes of "
+            f"{collection.n_bits}"
+        )
+
+
+def store(
+    collection: Collection,
+    report: IndexReport,
+    ids: Sequence[Id],
+    codes: CodeArray,
+    payloads: Sequence[dict[str, Any] | None] | None = None,
+    rows: Any = None,
+) -> None:
+    """Add items and count them: an id that was held, or comes twice, is an update."""
+    if not ids:
+        return
+    each = list(dict.fromkeys(ids))
+    held = sum(item is not None for item in collection.get(each))
+    collection.add(ids, codes, payloads, **({} if rows is None else {"embeddings": rows}))
+    report.added += len(each) - held
+    report.updated += len(ids) - len(each) + held
+
+
+def store_units(
+    units: Sequence[Unit],
+    task: Task,
+    collection: Collection,
+    report: IndexReport,
+    *,
+    ray: str | None = None,
+    workers: int | None = None,
+    on_progress: OnProgress,
+    stored: Callable[[Unit, Result], None] = lambda unit, result: None,
+) -> IndexReport:
+    """Have units done, here or on a cluster, and store each when it comes, in their order.
+
+    Parameters
+    ----------
+    units, task, ray, workers
+        As `do_units` takes them.
+    collection : Collection
+    report : IndexReport
+        Counted on.
+    on_progress : callable
+        Told how many items of how many are done.
+    stored : callable
+        Told each unit and its result when they are durable.
+    """
+    done, total = 0, total_size(units)
+    on_progress(done, total)
+    for unit, result in in_order(do_units(units, task, ray=ray, workers=workers), units):
+        if result.error is not None:
+            raise InvalidInputError(result.error)
+        if result.ids:
+            rows = result.arrays["rows"] if task.want_rows else None
+            store(collection, report, result.ids, result.arrays["codes"], result.payloads, rows)
+        report.skipped.extend(result.skipped)
+        stored(unit, result)  # only now: what is recorded is durable
+        done += unit.size
+        on_progress(done, total)
+    return report
