@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from h2q import open_collection
 from h2q._typing import CodeArray, StrPath
 from h2q.codes import hamming_distances
+from h2q.collections import open_collection
 from h2q.collections.base import Collection, Id, Where
 from h2q.duplicates.candidates import Candidate, by_code, by_hash, by_turned_hash
 from h2q.duplicates.groups import find_groups

@@ -2,8 +2,8 @@
 
 `ingest` is the one way in: it sees whether a source holds photos, embeddings or codes, and whether
 it lies here or in a store. Below it, `index_photos` and `index_folder` compare a folder with a
-collection and encode what is new or changed; `index_rows`, `index_embeddings` and `index_codes` store
-rows made elsewhere.
+collection and encode what is new or changed; `index_rows`, `index_embeddings` and `index_codes`
+store rows made elsewhere.
 
 Millions of photos or rows go by units, in this process or on a Ray cluster: the driver lists the
 inputs and cuts them into numbered units; workers read, embed and code; the driver alone writes, in

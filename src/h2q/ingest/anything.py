@@ -30,7 +30,7 @@ from h2q.ingest.rows import (
 from h2q.rowfiles import CodeStream, Embeddings, Shard, find_shards
 from h2q.rowfiles.registry import FORMATS
 from h2q.rowfiles.rows import Kind
-from h2q.rowfiles.shards import MANIFEST, SUFFIXES
+from h2q.rowfiles.shards import MANIFEST, SUFFIXES, check_split
 from h2q.rowfiles.storage import find_files, is_folder, is_pattern, is_url
 
 #: What can be brought into a collection.
@@ -150,6 +150,7 @@ def ingest(
         shards = find_shards(
             text, key=key, kind=kind, format=format, n_bits=n_bits, bit_order=bit_order
         )
+        check_split(shards, split)  # before a collection is made
         options: dict[str, Any] = {
             "quantizer": loaded, "split": split, "prefix": prefix, "ray": ray, "workers": workers,
             "on_progress": on_progress,

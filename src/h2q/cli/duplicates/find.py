@@ -58,7 +58,7 @@ def find(
     turned or cropped, or nearly the same. [bold]related[/]: the codes are near, no more is known;
     all that can be said where the photos are not at hand. Nothing is moved or deleted.
     """
-    from h2q import open_collection
+    from h2q.collections import open_collection
     from h2q.duplicates import find_duplicates
     from h2q.duplicates.moving import make_move_plan
     from h2q.reports.duplicates import duplicates_page, write_group_table

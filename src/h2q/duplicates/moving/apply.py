@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from h2q import open_collection
 from h2q._typing import StrPath
+from h2q.collections import open_collection
 from h2q.collections.base import Collection
 from h2q.duplicates.moving.files import (
     ChangedError,
