@@ -74,6 +74,8 @@ def load_cases(folder: Path, pattern: str, n_queries: int | None) -> list[Case]:
     cases = []
     for path in sorted(folder.glob("embeddings_*.npz")):
         with np.load(path, allow_pickle=False) as file:
+            if not {"labels", "split"} <= set(file.files):
+                continue  # unlabelled rows
             labels, split = file["labels"], file["split"]
             for key in sorted(set(file.files) - {"labels", "split"}):
                 name = f"{path.stem.removeprefix('embeddings_')}/{key}"
