@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from h2q.codes import code_width, pack, unpack_signs
-from h2q.collections.embedded import proven_scan
-from h2q.collections.embedded.proven_scan import ProvenScan
+from h2q.collections.embedded import scans
+from h2q.collections.embedded.scans import ProvenScan
 from h2q.collections.embedded.table import CodeTable
 from h2q.ranks import Queries
 from h2q.ranks.fast_scan import FastScan
@@ -20,17 +20,19 @@ from tests.collections.brute_collection import exact_rows
 
 
 class AsymmetricScan(ProvenScan):
+    """The scan of a rank, of the table that is current."""
+
     def __init__(self, table: CodeTable) -> None:
-        super().__init__(table, SignScorer())
+        super().__init__(SignScorer())
+        self.table = table
 
     def nearest(self, rows, k):
-        return super().nearest(Queries(pack(rows), rows), k)
+        return super().nearest(self.table, Queries(pack(rows), rows), k)
 
 
 def table_of(codes: np.ndarray) -> CodeTable:
-    table = CodeTable(codes.shape[1])
-    table.append(np.arange(len(codes), dtype=np.int64), codes, range(len(codes)))
-    return table
+    empty = CodeTable(codes.shape[1])
+    return empty.with_added(np.arange(len(codes), dtype=np.int64), codes, range(len(codes)))
 
 
 def check_exact(table: CodeTable, rows: np.ndarray, n_bits: int, k: int) -> None:
@@ -48,7 +50,7 @@ def test_exact_at_the_size_of_a_fast_scan(n_bits):
     rng = np.random.default_rng(n_bits)
     codes = pack(rng.integers(0, 2, (30_000, n_bits)))
     table = table_of(codes)
-    table.remove(rng.choice(30_000, 3000, replace=False))
+    table = table.without(rng.choice(30_000, 3000, replace=False))
     assert table.dead == 3000
     for k in (1, 10, 200):
         check_exact(table, exact_rows(rng, 20, n_bits), n_bits, k)
@@ -62,9 +64,9 @@ def test_the_fast_scan_answers_nearly_all_queries_itself(monkeypatch):
     rows = rng.standard_normal((200, 64)).astype(np.float32)
     scan.nearest(rows[:1], 10)
     full = []
-    original = ProvenScan._scored_from
+    original = scans._Search._scored_from
     monkeypatch.setattr(
-        ProvenScan,
+        scans._Search,
         "_scored_from",
         lambda self, tables, start: full.append(start == 0) or original(self, tables, start),
     )
@@ -94,7 +96,7 @@ def test_exact_for_any_query(n_bits, seed, k, kind):
     elif kind == "clustered":  # many equal codes
         bits = bits[rng.integers(0, 5, 6000)]
     table = table_of(pack(bits))
-    table.remove(rng.integers(0, 6000, 500))
+    table = table.without(rng.integers(0, 6000, 500))
     check_exact(table, rows, n_bits, k)
 
 
@@ -129,9 +131,10 @@ def test_scores_do_not_depend_on_the_batch():
 
 
 def test_follows_a_table_as_it_grows_and_shrinks(monkeypatch):
-    monkeypatch.setattr(proven_scan, "_LEAST_SCANNED", 100)
+    monkeypatch.setattr(scans, "_LEAST_SCANNED", 100)
     rng = np.random.default_rng(0)
     table = CodeTable(4)
+    first = table.lineage
     scan = AsymmetricScan(table)
     rows = exact_rows(rng, 4, 32)
     last = 0
@@ -139,15 +142,15 @@ def test_follows_a_table_as_it_grows_and_shrinks(monkeypatch):
         n = int(rng.integers(1, 120))
         rows_added = np.arange(last, last + n)
         codes = rng.integers(0, 256, (n, 4), dtype=np.uint8)
-        table.append(rows_added, codes, rows_added.tolist())
+        table = scan.table = table.with_added(rows_added, codes, rows_added.tolist())
         last += n
-        table.remove(rng.integers(0, last, int(rng.integers(0, 100))))
+        table = scan.table = table.without(rng.integers(0, last, int(rng.integers(0, 100))))
         scores = rows.astype(float) @ unpack_signs(table.codes, 32).T.astype(float)
         scores[:, ~table.alive] = -np.inf
         for query, hits in enumerate(scan.nearest(rows, 10)):
             order = np.argsort(-scores[query], kind="stable")[: min(10, len(table))]
             assert np.array_equal(hits.positions, order)
-    assert table.epoch > 0
+    assert table.lineage is not first
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -175,17 +178,19 @@ def test_codes_that_repeat_are_scored_once_each(n_bits, k, distinct, monkeypatch
     rng = np.random.default_rng(n_bits)
     few = pack(rng.integers(0, 2, (distinct, n_bits)))
     table = table_of(few[rng.integers(0, distinct, 40_000)])
-    table.remove(rng.choice(40_000, 2000, replace=False))
+    table = table.without(rng.choice(40_000, 2000, replace=False))
     rows = exact_rows(rng, 6, n_bits)
     rows[0] = 1  # many distinct codes tie, too
     scan = AsymmetricScan(table)
     scan.nearest(rows, k)
     # Added after the scan was built, and too few to build it anew.
-    table.append(np.arange(40_000, 40_100), few[:100], range(40_000, 40_100))
+    table = scan.table = table.with_added(
+        np.arange(40_000, 40_100), few[:100], range(40_000, 40_100)
+    )
     whole = []
-    original = ProvenScan._scored_from
+    original = scans._Search._scored_from
     monkeypatch.setattr(
-        ProvenScan,
+        scans._Search,
         "_scored_from",
         lambda self, tables, start: whole.append(start == 0) or original(self, tables, start),
     )
@@ -206,7 +211,7 @@ def test_codes_removed_whole_are_passed_over():
     scan = AsymmetricScan(table)
     rows = exact_rows(rng, 5, 16)
     best = scan.nearest(rows, 1)[0].positions[0]
-    table.remove(np.flatnonzero(which == which[best]))
+    table = scan.table = table.without(np.flatnonzero(which == which[best]))
     assert table.dead == 200
     check_exact(table, rows, 16, 300)
     assert which[scan.nearest(rows, 1)[0].positions[0]] != which[best]

@@ -17,10 +17,9 @@ from h2q.codes import pack
 from h2q.collections.embedded import (
     EmbeddedCollection,
     code_cache,
+    indexes,
     items,
-    proven_scan,
-    radius_index,
-    row_index,
+    scans,
 )
 from tests.collections.brute_collection import DictModel, exact_rows, same_content
 
@@ -129,12 +128,12 @@ class TestLikeADict(CollectionMachine.TestCase):
         # So that few items are enough for the FastScan, for the cache and the index (at any
         # radius), and few removals for a cut of their log.
         wanted = [
-            (proven_scan, "_LEAST_SCANNED", 10),
+            (scans, "_LEAST_SCANNED", 10),
             (items, "_LEAST_LOG", 15),
             (code_cache, "LEAST_CACHED", 4),
-            (row_index, "LEAST_INDEXED", 4),
-            (radius_index, "_LOOK_UP", 0.0),
-            (radius_index, "_CANDIDATE", 0.0),
+            (indexes, "LEAST_INDEXED", 4),
+            (indexes, "_LOOK_UP", 0.0),
+            (indexes, "_CANDIDATE", 0.0),
         ]
         self._before = [(module, name, vars(module)[name]) for module, name, _ in wanted]
         for module, name, value in wanted:

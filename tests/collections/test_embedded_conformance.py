@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from h2q.collections import Collection, open_collection
-from h2q.collections.embedded import proven_scan
+from h2q.collections.embedded import scans
 from tests.collections.conformance import CollectionConformance
 
 
@@ -26,5 +26,5 @@ class TestEmbeddedWithFastScan(TestEmbedded):
 
     @pytest.fixture(autouse=True)
     def _always_fast_scan(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(proven_scan, "_LEAST_SCANNED", 40)
-        monkeypatch.setattr(proven_scan, "_LONGEST_SHARE", 2.0)
+        monkeypatch.setattr(scans, "_LEAST_SCANNED", 40)
+        monkeypatch.setattr(scans, "_LONGEST_SHARE", 2.0)

@@ -10,7 +10,7 @@ import pytest
 
 from h2q import open_collection
 from h2q.codes import pack
-from h2q.collections.embedded import record_mirror
+from h2q.collections.embedded import mirror
 from h2q.collections.embedded.collection import EmbeddedCollection
 from h2q.errors import FormatError
 
@@ -71,7 +71,7 @@ def test_a_longer_shortlist_finds_what_a_full_scan_does(tmp_path, rank):
 
 
 def test_records_follow_every_change_and_every_reader(tmp_path, monkeypatch):
-    monkeypatch.setattr(record_mirror, "_LEAST_DROPPED", 20)
+    monkeypatch.setattr(mirror, "_LEAST_DROPPED", 20)
     rng = np.random.default_rng(0)
     path = tmp_path / "c.h2q"
     rows = clustered(40)

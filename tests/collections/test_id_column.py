@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from h2q.collections.embedded.id_column import IdColumn
+from h2q.collections.embedded.table import IdColumn
 
 IDS = (
     st.integers(-(2**63), 2**63 - 1) | st.text(max_size=6) | st.sampled_from(["", "a\0b", "1", "ü"])
@@ -19,7 +19,7 @@ IDS = (
 def test_ids_come_back_as_given(blocks, data):
     column = IdColumn()
     for block in blocks:
-        column.append(block)
+        column = column.extended(block)
     ids = [item_id for block in blocks for item_id in block]
     assert len(column) == len(ids)
     positions = data.draw(st.lists(st.integers(0, len(ids) - 1))) if ids else []
@@ -36,10 +36,10 @@ def test_ids_come_back_as_given(blocks, data):
 @pytest.mark.parametrize("ids", [list(range(5)), ["a", "bc", ""], [1, "1", -1, "x"]])
 def test_arrays_hold_all_there_is(ids):
     column = IdColumn()
-    column.append(ids)
+    column = column.extended(ids)
     for array in column.arrays():
         array.flags.writeable = False
     again = IdColumn(column.arrays())
-    again.append(["later", 7])
+    again = again.extended(["later", 7])
     assert again.at(np.arange(len(ids) + 2)) == [*ids, "later", 7]
     assert column.at(np.arange(len(ids))) == ids

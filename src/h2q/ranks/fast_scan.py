@@ -99,7 +99,8 @@ def _table_error(groups: NDArray[np.float32]) -> NDArray[np.float64]:
     that the widest spans 255 steps and all together 65,535, and rounds each entry to a step.
     """
     spans = 2.0 * np.abs(groups).sum(axis=3, dtype=np.float64).reshape(len(groups), -1)
-    step = np.maximum(spans.max(axis=1) / 255, spans.sum(axis=1) / 65535)
+    total = spans.sum(axis=1)
+    step = np.maximum(spans.max(axis=1) / 255, total / 65535)
     rounding = 0.5 * step * spans.shape[1]
-    error: NDArray[np.float64] = 1.02 * rounding + 1e-5 * spans.sum(axis=1)  # float32 sums
+    error: NDArray[np.float64] = 1.02 * rounding + 1e-5 * total  # float32 sums
     return error

@@ -53,6 +53,8 @@ class Queries:
 
     def take(self, numbers: Any) -> Self:
         """Return some of the queries: by a slice or an array of numbers."""
+        if isinstance(numbers, slice) and not numbers.start and (numbers.stop or 0) >= len(self):
+            return self
         return type(self)(
             self.codes[numbers],
             None if self.rows is None else self.rows[numbers],

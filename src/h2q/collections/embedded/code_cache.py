@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q.collections.embedded.derived_file import DerivedFile
-from h2q.collections.embedded.id_column import IdArrays, IdColumn
 from h2q.collections.embedded.items import State
-from h2q.collections.embedded.table import CodeTable, TableArrays
+from h2q.collections.embedded.table import CodeTable, IdArrays, IdColumn, TableArrays
 
 #: Smaller collections load in some tenths of a second without it.
 LEAST_CACHED: Final = 250_000

@@ -2,61 +2,107 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Final
 
 from h2q._typing import CodeArray, StrPath
 from h2q.codes import code_width
 from h2q.collections.artifacts import ArtifactFacts, Source
 from h2q.collections.base import Batch, Collection, Item, NewItems, OnProgress
 from h2q.collections.conditions import Node
-from h2q.collections.embedded import artifacts, backup, beside, checking, items, schema, searching
-from h2q.collections.embedded.connection import Mode
+from h2q.collections.embedded import (
+    artifacts,
+    backup,
+    beside,
+    checking,
+    held_file,
+    items,
+    schema,
+)
+from h2q.collections.embedded.connection import Connection, connect, reading, writing
+from h2q.collections.embedded.faults import reported
 from h2q.collections.embedded.held_file import Guard
-from h2q.collections.embedded.record_mirror import RecordMirror
-from h2q.collections.embedded.session import Session
-from h2q.collections.filters import compile_node
+from h2q.collections.embedded.indexes import RowIndex
+from h2q.collections.embedded.mirror import Mirror
+from h2q.collections.embedded.searching import View
+from h2q.collections.filters import Condition, compile_node
 from h2q.collections.index_spec import IndexSpec
 from h2q.collections.inputs import Id
 from h2q.collections.neighbours import Neighbours
-from h2q.collections.request import Facts
+from h2q.collections.request import Facts, Mode
 from h2q.collections.shortlists import Asked, Shortlist
+from h2q.errors import CollectionError
 from h2q.ranks import Queries, RankSpec, check_keep
 from h2q.ranks.records import record_width
 
+#: Of the items: the files beside the collection are written anew after a search, or when it is
+#: closed, once more than this share is not in them.
+_LAG_SEARCHING: Final = 1 / 4
+_LAG_CLOSING: Final = 1 / 16
+#: Connections that read, kept for the next call; and the memory each may use.
+_MOST_IDLE: Final = 4
+_READING_CACHE_KIB: Final = 8 << 10
 
-class EmbeddedCollection(Session):
+#: Opens the file of a collection again: a connection and what guards it.
+Reopen = Callable[[], tuple[Connection, Guard]]
+
+
+class EmbeddedCollection(Collection):
     """A collection kept in one SQLite file; open it with `h2q.open_collection`.
 
     SQLite, in WAL mode, is the truth. The codes are mirrored in memory when first searched and
     brought up to date at each call, so other processes may write and read the file meanwhile: each
     call sees all that was committed before it. One writer at a time; another waits.
 
+    Any number of threads may use one object. Their searches run side by side: each has a view of
+    one moment that never changes, and what is written meanwhile makes the next one. A process that
+    is forked off opens the file anew at its first call.
+
     Ranks that scan all codes ("hamming", "asymmetric") and "embedding" are exact; the others order
     the shortlist of the highest asymmetric scores. With index="ivf" or "hnsw", "hamming" finds most
     of the nearest, and the others order its `oversample * k` (10 by default) nearest.
 
-    A thread-safe object: calls from several threads are done one after another.
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        Of the file, for all that writes (with mode="r", for everything).
+    path : path
+        As it was given; what lies beside the file goes by `guard.path`.
+    mode : {"a", "r"}
+    meta : mapping
+        What the file states.
+    spec : IndexSpec
+        The index that finds items.
+    kept : mapping
+        The artifacts.
+    guard : Guard
+        Of the file; released with the collection.
+    reopen : callable
+    learner : quantizer, optional
     """
 
     engine_title = "a collection in a file"
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         path: Path,
         mode: Mode,
         meta: Mapping[str, str],
         spec: IndexSpec,
         kept: Mapping[str, ArtifactFacts],
         guard: Guard,
+        reopen: Reopen,
         learner: Any = None,
     ) -> None:
         n_bits, keep = int(meta["n_bits"]), check_keep(meta["keep"])
-        Session.__init__(self, connection, path, mode, n_bits, spec, guard)
         facts = Facts(
             "embedded",
             schema.version_of(keep),
@@ -67,9 +113,37 @@ class EmbeddedCollection(Session):
             meta.get("created_by", "unknown"),
             meta["bit_order"],
         )
-        Collection.__init__(self, str(path), mode, facts, learner)
+        super().__init__(str(path), mode, facts, learner)
         self._width = code_width(n_bits)
-        self._records = RecordMirror(record_width(keep, n_bits))
+        self._record_width = record_width(keep, n_bits)
+        self._path, self._file = path, guard.path
+        self._reopen = reopen
+        self._closed = False
+        self._begin(connection, guard)
+        _OPEN.add(self)
+
+    def _begin(self, connection: Connection, guard: Guard) -> None:
+        self._connection, self._guard = connection, guard
+        spec = self._facts.index
+        # An index is only made where it can be kept for the next time.
+        index = None if spec.kind == "flat" else RowIndex(spec, may_build=self._mode == "a")
+        self._mirror = Mirror(self._file, self._width, self._record_width, index)
+        self._renew_locks()
+        #: All connections that only read, and those of them that nobody uses now.
+        self._readers: list[Connection] = []
+        self._idle: list[Connection] = []
+        self._watching: Connection | None = None
+        self._forked = False
+        # An object that nobody closed gives its file back all the same.
+        self._end = weakref.finalize(self, _give_back, self._readers, guard)
+
+    def _renew_locks(self) -> None:
+        #: Of the connection that writes.
+        self._lock = threading.RLock()
+        #: Of the mirror, and of the connection that watches the file for it.
+        self._watch_lock = threading.RLock() if self._mode == "a" else self._lock
+        self._idle_lock = threading.Lock()
+        self._guard_lock = threading.Lock()
 
     # Writing
 
@@ -100,28 +174,53 @@ class EmbeddedCollection(Session):
         oversample: int | None,
     ) -> Neighbours:
         compiled = None if condition is None else compile_node(condition)
-        with self._view(compiled, alone=not rank.needs_records) as view:
-            return searching.neighbours(
-                view,
-                queries,
-                rank,
-                k,
-                oversample=oversample,
-                records_of=partial(self._records.of, self._connection),
-                keep=self.keep,
-                n_bits=self.n_bits,
+        with reported(self._path):
+            view = self._view(compiled, rank.needs_records)
+            found = view.search(
+                queries, rank, k, oversample=oversample, keep=self.keep, n_bits=self.n_bits
             )
+            self._save_if_due()
+        return found
 
     def _nearest(self, asked: Asked) -> Iterable[Shortlist]:
-        raise NotImplementedError  # `_search` does it all
+        compiled = None if asked.condition is None else compile_node(asked.condition)
+        with reported(self._path):
+            view = self._view(compiled, asked.with_records)
+            hits = view.nearest(asked.codes, asked.size)
+        for hit in hits:
+            records = None
+            if view.records is not None:
+                records = view.records.of(view.table.rows[hit.positions])
+            ids, codes = view.table.ids_at(hit.positions), view.table.codes[hit.positions]
+            yield Shortlist(ids, codes, records, hit.positions, hit.values)
 
     def _within(self, codes: CodeArray, radius: int, condition: Node | None) -> Iterable[Shortlist]:
         compiled = None if condition is None else compile_node(condition)
-        with self._view(compiled) as view:
-            return [
-                Shortlist(view.table.ids_at(hit.positions), None, None, hit.positions, hit.values)
-                for hit in view.within(codes, radius)
-            ]
+        with reported(self._path):
+            view = self._view(compiled)
+            hits = view.within(codes, radius)
+            self._save_if_due()
+        return [
+            Shortlist(view.table.ids_at(hit.positions), None, None, hit.positions, hit.values)
+            for hit in hits
+        ]
+
+    def _view(self, condition: Condition | None, with_records: bool = False) -> View:
+        """Return the newest state, to be searched without any lock."""
+        self._check()
+        with self._watch_lock:
+            version = _data_version(self._watch())
+            view = self._mirror.unchanged(version, condition, with_records)
+        if view is not None:
+            return view
+        with self._borrowed() as connection, ExitStack() as snapshot:
+            with self._watch_lock:
+                version = _data_version(self._watch())
+                snapshot.enter_context(reading(connection))
+                view = self._mirror.whole(connection, version, with_records)
+            if condition is not None:
+                view = self._mirror.matching(connection, condition, view)
+        return view
 
     # Reading
 
@@ -166,5 +265,210 @@ class EmbeddedCollection(Session):
     def check(self) -> None:
         """Read the whole file and raise `FormatError` where it is damaged."""
         with self._snapshot() as connection:
-            record_bytes = record_width(self.keep, self.n_bits)
-            checking.check(connection, self._path, self._width, record_bytes)
+            checking.check(connection, self._path, self._width, self._record_width)
+
+    def compact(self) -> None:
+        """Give the space of deleted items back to the disk. Needs as much free space meanwhile."""
+        self._check_writable()
+        with self._transaction() as connection:
+            items.forget_removals(connection)
+        with self._lock, reported(self._path):
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._guard.check()
+
+    def optimize(self, share: float = 0.0) -> None:
+        """Build the index where there is one, and write the files that open the collection fast.
+
+        The first search of an object that may write does the same; after adding many items this
+        spares it, and those who open the collection with mode="r", the wait. Small collections
+        need no such files, and with mode="r" none is written.
+
+        Parameters
+        ----------
+        share : float
+            Only what lacks more than this share of the items is written anew.
+        """
+        with reported(self._path):
+            self._view(None).prepare()
+            if self._mode == "a":
+                with self._lock:
+                    due = self._mirror.due(share)
+                    if due:
+                        self._mirror.save(self._connection, due, self._watch_lock)
+
+    def _save_if_due(self) -> None:
+        """Write the files beside the collection, unless a writer or another search is at it."""
+        if self._mode != "a":
+            return
+        due = self._mirror.due(_LAG_SEARCHING)
+        if due and self._lock.acquire(blocking=False):
+            try:
+                self._mirror.save(self._connection, due, self._watch_lock)
+            finally:
+                self._lock.release()
+
+    # Opening and closing
+
+    def close(self) -> None:
+        """Release the file. Closing twice is harmless.
+
+        Where it was searched and much was written since, the files that open it fast are renewed.
+        """
+        with self._lock:
+            if not (self._closed or self._forked) and self._mode == "a" and self._mirror.loaded:
+                self._save_before_closing()
+            self._release()
+
+    def _save_before_closing(self) -> None:
+        try:
+            self._view(None)
+            due = self._mirror.due(_LAG_CLOSING)
+            if due:
+                self._mirror.save(self._connection, due, self._watch_lock)
+        except (
+            sqlite3.Error,
+            CollectionError,
+        ):  # a damaged or a full disk: whoever reads on is told
+            return
+
+    def _release(self) -> None:
+        with self._lock, self._watch_lock, self._idle_lock:
+            self._closed = True
+            self._end()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._release()
+
+    def _check(self) -> None:
+        """Raise where the collection is closed, or its file is not the one that was opened."""
+        if self._forked:
+            self._open_again()
+        with self._guard_lock:
+            self._guard.check()
+
+    def _open_again(self) -> None:
+        """In a process that was forked off: SQLite's connections are of no use there."""
+        with self._lock:
+            if not self._forked:
+                return
+            if self._closed:
+                raise CollectionError(f"{self._path}: the collection is closed; open it again")
+            self._begin(*self._reopen())
+
+    # Connections
+
+    def _watch(self) -> Connection:
+        """Return the connection that watches the file; under the lock of the mirror."""
+        if self._mode == "r":
+            return self._connection
+        if self._watching is None:
+            self._watching = self._connected()
+        return self._watching
+
+    def _connected(self) -> Connection:
+        connection = connect(self._file, "r")
+        connection.execute(f"PRAGMA cache_size = -{_READING_CACHE_KIB}")
+        with self._idle_lock:
+            if self._closed:
+                connection.close()
+                raise CollectionError(f"{self._path}: the collection is closed; open it again")
+            self._readers.append(connection)
+        with self._guard_lock:
+            self._guard.check()  # it is the file of the others
+        return connection
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Connection]:
+        """Give a connection that only reads, to this thread alone."""
+        if self._mode == "r":  # a file that is not written, or that nobody else may open
+            with self._lock:
+                yield self._connection
+            return
+        with self._idle_lock:
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            connection = self._connected()
+        try:
+            yield connection
+        finally:
+            with self._idle_lock:
+                if self._closed or len(self._idle) >= _MOST_IDLE:
+                    connection.close()
+                    if connection in self._readers:
+                        self._readers.remove(connection)
+                else:
+                    self._idle.append(connection)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        with reported(self._path):
+            self._check()
+            with self._borrowed() as connection, reading(connection):
+                yield connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with reported(self._path):
+            self._check()
+            with self._lock, writing(self._connection):
+                yield self._connection
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA data_version").fetchone()[0]
+    return version
+
+
+def _give_back(readers: list[Connection], guard: Guard) -> None:
+    """Close the connections that read, and then the one that writes: it holds the file's handle."""
+    for connection in readers:
+        connection.close()
+    readers.clear()
+    guard.release()
+
+
+# Forking. A forked process must use no connection of SQLite that it inherits, nor close it; locks
+# that other threads held are held for ever there. While a process forks, no thread of ours is
+# inside of SQLite, as far as waiting a moment helps.
+
+_OPEN: weakref.WeakSet[EmbeddedCollection] = weakref.WeakSet()
+_INHERITED: list[object] = []
+_PATIENCE_S: Final = 1.0
+_taken: list[threading.RLock] = []
+
+
+def _before_fork() -> None:
+    for collection in list(_OPEN):
+        for lock in {
+            id(each): each for each in (collection._lock, collection._watch_lock)
+        }.values():
+            if lock.acquire(timeout=_PATIENCE_S):
+                _taken.append(lock)
+
+
+def _after_fork() -> None:
+    while _taken:
+        _taken.pop().release()
+
+
+def _in_child() -> None:
+    _taken.clear()
+    held_file.forget_locks()
+    for collection in list(_OPEN):
+        collection._end.detach()
+        _INHERITED.append((collection._connection, collection._readers, collection._guard))
+        collection._forked = True
+        collection._renew_locks()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)

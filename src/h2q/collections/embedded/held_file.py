@@ -26,6 +26,7 @@ _held: dict[tuple[int, int], HeldFile] = {}
 #: A checkpoint of another process may be seen half done.
 _TRIES: Final = 25
 _PAUSE_S: Final = 0.02
+_TOKENS_KEPT: Final = 65_536
 #: Of a file: which it is, and when it was last changed.
 _Stamp = tuple[int, int, int, int]
 
@@ -40,8 +41,9 @@ class HeldFile:
     handle : int
     identity : str or None
         Of the collection in it.
-    tokens : set of str
-        That of the file when it was opened, and those that this process put into it.
+    tokens : dict of str
+        That of the file when it was opened, and those that this process put into it; the latest
+        ones, more than a log that is not cut back yet has room for.
     """
 
     def __init__(self, path: Path, handle: int) -> None:
@@ -49,7 +51,7 @@ class HeldFile:
         self.handle = handle
         found = lineage.of_file(handle)
         self.identity = None if found is None else found.identity
-        self.tokens: set[str] = set() if found is None else {found.token}
+        self.tokens: dict[str, None] = {} if found is None else {found.token: None}
         self.key = _key(os.fstat(handle))
         self._place = _place(path)
         self._uses = 1
@@ -101,6 +103,12 @@ class HeldFile:
             if not self._uses:
                 _held.pop(self.key, None)
                 os.close(self.handle)
+
+
+def forget_locks() -> None:
+    """Make the locks of this module anew: in a forked process, where nobody releases them."""
+    global _lock
+    _lock = threading.Lock()
 
 
 def check_free(path: Path) -> None:
@@ -187,7 +195,10 @@ class Guard:
 
     def wrote(self, token: str) -> None:
         """Take note of a transaction of the connection."""
-        self._held.tokens.add(token)
+        tokens = self._held.tokens
+        tokens[token] = None
+        if len(tokens) > _TOKENS_KEPT:
+            del tokens[next(iter(tokens))]
 
     def release(self) -> None:
         """Close the connection, and with it what nobody else uses. Twice is harmless."""

@@ -6,8 +6,8 @@ import sqlite3
 from pathlib import Path
 
 from h2q.collections.embedded.derived_file import DerivedFile
+from h2q.collections.embedded.indexes import RowIndex
 from h2q.collections.embedded.items import State
-from h2q.collections.embedded.row_index import RowIndex
 from h2q.collections.embedded.table import CodeTable
 
 
@@ -45,6 +45,7 @@ class IndexCache:
 
     def save(self, token: str, state: State, table: CodeTable) -> None:
         """Write the index, if that is possible."""
-        written = self._file.write(token, state, self.index.arrays(), self.index.facts())
+        arrays, facts = self.index.stored()
+        written = self._file.write(token, state, arrays, facts)
         self._tried = len(self.index)
         self._saved = self._tried if written else 0

@@ -153,12 +153,15 @@ def read_removals(connection: sqlite3.Connection, after: int) -> NDArray[np.int6
     return _row_numbers(cursor.fetchall())
 
 
-def read_rows_where(connection: sqlite3.Connection, condition: Condition) -> NDArray[np.int64]:
-    """Rows whose payload meets a condition, ascending."""
+def read_rows_where(
+    connection: sqlite3.Connection, condition: Condition, after: int = 0
+) -> NDArray[np.int64]:
+    """Rows after row `after` whose payload meets a condition, ascending."""
     condition.prepare(connection)
     cursor = connection.execute(
-        f"SELECT row FROM items WHERE {condition.sql} ORDER BY row",  # noqa: S608 (no user text)
-        condition.parameters,
+        f"SELECT row FROM items WHERE row > ? AND {condition.sql} "  # noqa: S608 (no user text)
+        "ORDER BY row",
+        (after, *condition.parameters),
     )
     return _row_numbers(cursor.fetchall())
 

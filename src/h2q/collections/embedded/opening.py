@@ -49,7 +49,17 @@ def open_embedded(path: Path, request: OpenRequest) -> EmbeddedCollection:
         except BaseException:
             guard.release()
             raise
-    return EmbeddedCollection(connection, given, mode, meta, spec, kept, guard, request.learner)
+    return EmbeddedCollection(
+        connection,
+        given,
+        mode,
+        meta,
+        spec,
+        kept,
+        guard,
+        lambda: _connected(path, mode),
+        request.learner,
+    )
 
 
 def _connected(path: Path, mode: Mode) -> tuple[Connection, Guard]:
