@@ -128,7 +128,7 @@ class Grid:
     quantizations: tuple[str, ...] = POST_HOC
     bits: tuple[int, ...] = (16, 32, 48, 64)
     seeds: tuple[int, ...] = (0, 1, 2)
-    weights: tuple[float, ...] = (0.01, 0.1, 1.0)
+    weights: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0)
     top: int = TOP
     epochs: int = 20
     batch_size: int = 128
