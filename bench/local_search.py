@@ -22,7 +22,7 @@ import numpy as np
 
 from h2q import HouseholderQuantizer, LocalSearchQuantizer
 from h2q.codes import unpack_signs
-from h2q.collections.embedded.proven_scan import ProvenScan
+from h2q.collections.embedded.scans import ProvenScan
 from h2q.collections.embedded.table import CodeTable
 from h2q.ranks import Queries
 from h2q.ranks.reconstructed import ReconstructionScorer
@@ -48,20 +48,19 @@ def scan(n: int, n_bits: int, n_queries: int, k: int, rounds: int) -> None:
     codes = np.concatenate(
         [quantizer.transform(clustered(50_000, 384, 10 + i)) for i in range(-(-n // 50_000))]
     )[:n]
-    table = CodeTable(codes.shape[1])
-    table.append(np.arange(n, dtype=np.int64), codes, range(n))
+    table = CodeTable(codes.shape[1]).with_added(np.arange(n, dtype=np.int64), codes, range(n))
     scorer = ReconstructionScorer(quantizer.decoder_)
-    proven = ProvenScan(table, scorer)
+    proven = ProvenScan(scorer)
     asked = Queries(quantizer.transform(queries), quantizer.rotate(queries), given=queries)
     flat = faiss.IndexBinaryFlat(8 * codes.shape[1])
     flat.add(codes)
-    proven.nearest(asked, k)
+    proven.nearest(table, asked, k)
     ratios = []
     for _ in range(rounds):
         start = time.process_time()
         flat.search(asked.codes, k)
         middle = time.process_time()
-        proven.nearest(asked, k)
+        proven.nearest(table, asked, k)
         ratios.append((time.process_time() - middle) / (middle - start))
     middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
     print(

@@ -11,7 +11,7 @@ import numpy as np
 
 from h2q import open_collection
 from h2q.codes import pack
-from h2q.collections.embedded import backup, code_cache, row_index
+from h2q.collections.embedded import backup, code_cache, indexes
 from h2q.errors import FormatError
 from h2q.rowfiles import read_codes, stream_of_collection, write_codes
 from tests.collections.brute_collection import DictModel, exact_rows, same_content
@@ -19,7 +19,7 @@ from tests.collections.brute_collection import DictModel, exact_rows, same_conte
 N_BITS: Final = 24
 #: The files beside the collection are made for these few items, too.
 code_cache.LEAST_CACHED = 100
-row_index.LEAST_INDEXED = 100
+indexes.LEAST_INDEXED = 100
 backup._PAGES = 5
 
 #: A file's name, and what it holds; None where it is not there.
