@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from h2q import duplicates
     from h2q._load import load
     from h2q.collections import open_collection
+    from h2q.photos import open_photos
     from h2q.quantization import (
         CodeDecoder,
         HouseholderQuantizer,
@@ -35,6 +36,7 @@ _HOME = {
     "SignQuantizer": "h2q.quantization",
     "load": "h2q._load",
     "open_collection": "h2q.collections",
+    "open_photos": "h2q.photos",
 }
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "duplicates",
     "load",
     "open_collection",
+    "open_photos",
 ]
 
 

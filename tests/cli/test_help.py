@@ -57,7 +57,7 @@ def test_no_arguments_show_the_help(h2q: Callable[..., Any]) -> None:
         ["nonsense"],
         ["search"],
         ["search", "c.h2q"],
-        ["search", "c.h2q", "q.png", "--id", "x"],
+        ["search", "c.h2q", "--not", "q.png"],
         ["search", "c.h2q", "q.png", "-k", "0"],
         ["search", "c.h2q", "q.png", "--rank", "best"],
         ["search", "c.h2q", "q.png", "--where", "label"],

@@ -24,6 +24,7 @@ from h2q.cli.fit import fit
 from h2q.cli.import_ import import_
 from h2q.cli.index import index
 from h2q.cli.info import info
+from h2q.cli.items import delete, get, list_
 from h2q.cli.paper import paper
 from h2q.cli.search import search
 from h2q.cli.serve import serve
@@ -86,6 +87,15 @@ _add(
     "h2q search photos.h2q cat.jpg -k 10 --out neighbours.png",
     "h2q search photos.h2q --id cats/17.jpg --where label=cats --json",
     "h2q search photos.h2q cat.jpg --radius 6",
+    "h2q search photos.h2q one.jpg two.jpg --not dog.jpg --distinct --out found.html",
+)
+_add(list_, _PHOTOS, "h2q list photos.h2q --where 'taken>=2024-06'", name="list")
+_add(get, _PHOTOS, "h2q get photos.h2q cats/17.jpg --json")
+_add(
+    delete,
+    _PHOTOS,
+    "h2q delete photos.h2q cats/17.jpg",
+    "h2q delete photos.h2q --where label=cats",
 )
 app.add_typer(duplicates, rich_help_panel=_PHOTOS)
 _add(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+#: Seconds until the first line of progress in a log, and between lines at most.
+_FIRST_LINE = 10.0
+_LONGEST_PAUSE = 60.0
 _WIDE = 160  # columns where the output is a pipe or a file, so that no row is broken
 _quiet = False
 
@@ -64,6 +68,12 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=_plain) + "\n")
 
 
+def print_line(text: str) -> None:
+    """Print a line as it is; what a terminal cannot write is escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     """Lay out rows: text to the left, numbers to the right."""
     grid = Table(box=None, padding=(0, 2, 0, 0))
@@ -85,10 +95,17 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = 
 
 @contextmanager
 def progress(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr while something long runs; nothing where stderr is no terminal.
+    """Show on stderr how far something long is: a bar, or a line now and then without a terminal.
 
     Yields a function that is told how many items are done, and of how many.
     """
+    console = err()
+    if _quiet:
+        yield lambda done, total: None
+        return
+    if not console.is_terminal:
+        yield _Lines(description)
+        return
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -98,7 +115,6 @@ def progress(description: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn,
     )
 
-    console = err()
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -106,12 +122,39 @@ def progress(description: str) -> Iterator[Callable[[int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
-        disable=_quiet or not console.is_terminal,
         transient=True,
     )
     with bar:
         task = bar.add_task(description, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class _Lines:
+    """Progress for a log: a line after ten seconds, and then ever more rarely, up to a minute."""
+
+    def __init__(self, description: str) -> None:
+        self._description, self._began = description, time.monotonic()
+        self._pause, self._next = _FIRST_LINE, self._began + _FIRST_LINE
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        passed = now - self._began
+        left = ""
+        if 0 < done < total:
+            left = f", about {_span(passed / done * (total - done))} to go"
+        note(f"{self._description}: {done:,} of {total:,} after {_span(passed)}{left}")
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        self._next = now + self._pause
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def _cell(value: Any) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import typer
 
 from h2q.cli import _console
 from h2q.cli._exit import Exit
+from h2q.images import suffix_of
 from h2q.ingest.report import Skipped
 
 _SHOWN = 20
+_OF_ONE_KIND = 5
 
 
 def list_skipped(skipped: Sequence[Skipped]) -> None:
@@ -18,6 +21,12 @@ def list_skipped(skipped: Sequence[Skipped]) -> None:
     if not skipped:
         return
     _console.warn(f"skipped {len(skipped)} that could not be read:")
+    # Many of one kind (a folder of RAW beside JPEG) are counted, not listed.
+    kinds = Counter((suffix_of(each.path), each.reason) for each in skipped)
+    many = {kind: n for kind, n in kinds.items() if n > _OF_ONE_KIND}
+    for (suffix, reason), n in many.items():
+        _console.err().print(f"  {n:,} {suffix or 'files'}: {reason}", markup=False, soft_wrap=True)
+    skipped = [e for e in skipped if (suffix_of(e.path), e.reason) not in many]
     for each in skipped[:_SHOWN]:
         _console.err().print(f"  {each.path}: {each.reason}", markup=False, soft_wrap=True)
     if len(skipped) > _SHOWN:

@@ -45,7 +45,9 @@ def _parse(text: str) -> dict[str, Any]:
     readings = _readings(value)
     if operator in ("=", "!="):
         return {key: {_OPERATORS[operator]: readings}}
-    return {key: {_OPERATORS[operator]: readings[-1]}}
+    # 2024 is a number, and the beginning of a date: taken>=2024.
+    either = [{key: {_OPERATORS[operator]: reading}} for reading in reversed(readings)]
+    return either[0] if len(either) == 1 else {"$or": either}
 
 
 def _readings(value: str) -> list[Any]:

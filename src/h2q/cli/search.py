@@ -93,6 +93,8 @@ def search(
     from h2q.ranks import rank_names
     from h2q.searching.searcher import Searcher
 
+    if not (query or item_id or text):
+        raise typer.BadParameter("give a QUERY (a photo or an id), --id or --text")
     if rank is not None and rank not in rank_names():
         raise typer.BadParameter(f"is one of {', '.join(rank_names())}", param_hint="--rank")
     if radius is not None and rank not in (None, "hamming"):
@@ -134,8 +136,6 @@ def _queries(
     """Turn what was named on the command line into queries: one, but of a file of embeddings."""
     from h2q.rowfiles.registry import SUFFIXES
 
-    if not (given or ids or text):
-        raise typer.BadParameter("give a QUERY (a photo or an id), --id or --text")
     if len(given) == 1 and given[0].lower().endswith(SUFFIXES):
         if ids or text or unlike:
             raise typer.BadParameter("a file of embeddings is searched for alone")

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
+
+from h2q.images._fonts import draw_text, text_width, wrapped
 
 _INK: Final = (32, 33, 36)
 _QUIET: Final = (112, 117, 122)
 _PAPER: Final = (255, 255, 255)
-_EMPTY: Final = (236, 238, 240)
+_EMPTY: Final = (241, 243, 244)
 _QUERY: Final = (26, 115, 232)
-_LINE: Final = 16  # pixels a line of caption
+_GOOD: Final = (24, 128, 56)
+_BAD: Final = (197, 34, 31)
+_TEXT: Final = 13  # pixels of the letters
+_LINE: Final = 18  # from one line of a caption to the next
+_TITLE: Final = 17
+_MOST_LINES: Final = 5  # of one line of a caption that is too long
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,7 @@ class Tile:
     image : PIL.Image.Image or None
         None (a file that has vanished, say) leaves a grey field.
     caption : str
-        Lines are kept; a line too long for the tile is shortened in the middle.
+        Lines are kept; one too long for the tile is broken. The first is dark, the others grey.
     good : bool or None
         Frame in green (True) or red (False), as where relevance is known.
     """
@@ -44,6 +52,9 @@ def contact_sheet(
     title: str = "",
 ) -> Image.Image:
     """Draw a query, on the left, beside its neighbours, best first.
+
+    Names are readable in any script where the extra `photos` is installed, and never cut so that
+    two look alike: a long one is broken into lines.
 
     Parameters
     ----------
@@ -64,61 +75,101 @@ def contact_sheet(
         Mode "RGB".
     """
     columns = max(1, min(columns, len(neighbours)))
-    rows = max(1, -(-len(neighbours) // columns))
-    everything = [*neighbours, *([query] if query else [])]
-    lines = max((tile.caption.count("\n") + 1 for tile in everything if tile.caption), default=0)
-    gap, head = max(8, size // 16), (_LINE + 12 if title else 0)
-    cell_w, cell_h = size + gap, size + lines * _LINE + gap + 4
-    left = cell_w + 2 * gap if query else 0
-    sheet = Image.new(
-        "RGB", (gap + left + columns * cell_w, gap + head + rows * cell_h), color=_PAPER
-    )
+    tiles = [*neighbours, *([query] if query else [])]
+    captions = _distinct([_broken(tile.caption, size) for tile in tiles])
+    gap, head = max(10, size // 12), (_TITLE + 16 if title else 0)
+    shown = captions[: len(neighbours)]
+    rows = [shown[i : i + columns] for i in range(0, len(shown), columns)]
+    # Each row is as high as its longest caption; the query's own may reach below the first.
+    heights = [size + 6 + _LINE * max(map(len, row), default=0) + gap for row in rows]
+    tall = size + 6 + _LINE * len(captions[-1]) + gap if query else 0
+    left = size + 2 * gap if query else 0
+    height = max(sum(heights), tall) + gap + head
+    across = columns if neighbours else 0
+    width = gap + left + max(across * (size + gap), 0 if query else size + gap)
+    sheet = Image.new("RGB", (width, height), color=_PAPER)
     draw = ImageDraw.Draw(sheet)
     if title:
-        draw.text((gap, gap), _fit(draw, title, sheet.width - 2 * gap), fill=_INK, font=_font())
+        fitted = wrapped(title, width - 2 * gap, _TITLE)[0]
+        draw_text(draw, (gap, gap - 2), fitted, _TITLE, _INK)
+    top = gap + head
     if query:
-        _draw_tile(sheet, query, gap, gap + head, size, _QUERY)
-        middle = left - gap // 2
-        draw.line([(middle, gap + head), (middle, sheet.height - gap)], fill=_EMPTY, width=2)
-    for place, tile in enumerate(neighbours):
-        row, column = divmod(place, columns)
-        frame = {True: (24, 128, 56), False: (197, 34, 31), None: None}[tile.good]
-        x, y = gap + left + column * cell_w, gap + head + row * cell_h
-        _draw_tile(sheet, tile, x, y, size, frame)
+        _draw_tile(sheet, query, captions[-1], gap, top, size, _QUERY)
+        line = left + gap // 2 - gap // 2
+        draw.line([(line, top), (line, height - gap)], fill=_EMPTY, width=2)
+    for number, (row, high) in enumerate(zip(rows, heights, strict=True)):
+        for column, caption in enumerate(row):
+            tile = neighbours[number * columns + column]
+            frame = {True: _GOOD, False: _BAD, None: None}[tile.good]
+            x = gap + left + column * (size + gap)
+            _draw_tile(sheet, tile, caption, x, top, size, frame)
+        top += high
     return sheet
 
 
+def _broken(caption: str, width: int) -> list[tuple[str, bool]]:
+    """Lines of a caption that fit, and whether each belongs to its first line."""
+    lines: list[tuple[str, bool]] = []
+    for number, line in enumerate(caption.splitlines()):
+        parts = wrapped(line, width, _TEXT)
+        if len(parts) > _MOST_LINES:  # the ends of a path say more than its middle
+            parts = [*parts[:2], "…", *parts[-2:]]
+        lines.extend((part, number == 0) for part in parts)
+    return lines
+
+
+def _distinct(captions: list[list[tuple[str, bool]]]) -> list[list[tuple[str, bool]]]:
+    """Tell apart, by a number, captions that look alike because they were shortened."""
+    shortened = [
+        tuple(lines) for lines in captions if ("…", True) in lines or ("…", False) in lines
+    ]
+    alike = {lines for lines, n in Counter(shortened).items() if n > 1}
+    seen: Counter[tuple[tuple[str, bool], ...]] = Counter()
+    found = []
+    for lines in captions:
+        key = tuple(lines)
+        if key in alike:
+            seen[key] += 1
+            mark = [(f"… ({seen[key]})", first) if text == "…" else (text, first)
+                    for text, first in lines]  # fmt: skip
+            found.append(mark)
+        else:
+            found.append(lines)
+    return found
+
+
 def _draw_tile(
-    sheet: Image.Image, tile: Tile, x: int, y: int, size: int, frame: tuple[int, int, int] | None
+    sheet: Image.Image,
+    tile: Tile,
+    caption: Sequence[tuple[str, bool]],
+    x: int,
+    y: int,
+    size: int,
+    frame: tuple[int, int, int] | None,
 ) -> None:
     draw = ImageDraw.Draw(sheet)
     draw.rectangle([x, y, x + size - 1, y + size - 1], fill=_EMPTY)
     if tile.image is None:
-        draw.text((x + size // 2, y + size // 2), "no picture", _QUIET, _font(), anchor="mm")
+        text = "no picture"
+        place = (x + (size - text_width(text, _TEXT)) / 2, y + (size - _TEXT) / 2)
+        draw_text(draw, place, text, _TEXT, _QUIET)
     else:
-        # Small pictures (digits, icons) grow without blur; large ones shrink smoothly.
-        grow = max(tile.image.size) * 2 < size
-        method = Image.Resampling.NEAREST if grow else Image.Resampling.LANCZOS
-        fitted = ImageOps.contain(tile.image.convert("RGB"), (size, size), method)
+        fitted = _fitted(tile.image.convert("RGB"), size)
         sheet.paste(fitted, (x + (size - fitted.width) // 2, y + (size - fitted.height) // 2))
     if frame:
-        draw.rectangle([x, y, x + size - 1, y + size - 1], outline=frame, width=3)
-    for number, line in enumerate(tile.caption.splitlines()):
-        colour = _INK if number == 0 else _QUIET
-        text = _fit(draw, line, size)
-        draw.text((x, y + size + 3 + number * _LINE), text, fill=colour, font=_font())
+        draw.rectangle([x - 2, y - 2, x + size + 1, y + size + 1], outline=frame, width=3)
+    for number, (text, first) in enumerate(caption):
+        below = y + size + 6 + number * _LINE
+        draw_text(draw, (x, below), text, _TEXT, _INK if first else _QUIET)
 
 
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=12)
-
-
-def _fit(draw: ImageDraw.ImageDraw, text: str, width: int) -> str:
-    """Shorten in the middle: the ends of a path say more than its middle."""
-    if draw.textlength(text, font=_font()) <= width:
-        return text
-    for keep in range(len(text) - 1, 1, -1):
-        shorter = f"{text[: keep // 2]}…{text[len(text) - (keep - keep // 2) :]}"
-        if draw.textlength(shorter, font=_font()) <= width:
-            return shorter
-    return "…"
+def _fitted(image: Image.Image, size: int) -> Image.Image:
+    """Bring a picture of any shape into a square; of the thinnest at least a line is seen."""
+    # Small pictures (digits, icons) grow without blur; large ones shrink smoothly.
+    grow = max(image.size) * 2 < size
+    method = Image.Resampling.NEAREST if grow else Image.Resampling.LANCZOS
+    scale = size / max(image.size)
+    if min(image.size) * scale < 1:
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        return image.resize((width, height), method)
+    return ImageOps.contain(image, (size, size), method)

@@ -183,7 +183,7 @@ class Searcher(Closing):
         InvalidInputError
             If it holds no such item.
         """
-        for item in self.collection.get(_readings(item_id)):
+        for item in self.collection.get(readings_of(item_id)):
             if item is not None:
                 path = photo_path(item.payload)
                 paths = () if path is None else (path,)
@@ -221,7 +221,7 @@ class Searcher(Closing):
                 raise InvalidInputError(f"{wanted}: {len(found)} rows; give one query at a time")
             return found[0]
         item_id: Id = wanted if isinstance(wanted, int) else str(wanted)
-        if any(item is not None for item in self.collection.get(_readings(item_id))):
+        if any(item is not None for item in self.collection.get(readings_of(item_id))):
             return self.stored_item(item_id)[0]
         raise InvalidInputError(
             f"{wanted}: neither a photo nor the id of an item of {self.collection.uri}"
@@ -402,7 +402,7 @@ class Searcher(Closing):
         return unrotated
 
 
-def _readings(item_id: Id) -> list[Id]:
+def readings_of(item_id: Id) -> list[Id]:
     """Ids that a text may mean: a command line cannot tell 7 from "7"."""
     if isinstance(item_id, str) and item_id.lstrip("-").isdecimal():
         return [item_id, int(item_id)]

@@ -1,24 +1,44 @@
-"""The result of a search as a contact sheet."""
+"""The result of a search to look at: a contact sheet, or a page."""
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 from pathlib import Path
 from typing import Final
 
 from PIL import Image
 
-from h2q._files import written_whole
+from h2q._files import write_whole, written_whole
 from h2q._typing import StrPath
 from h2q.errors import ImageError, InvalidInputError
-from h2q.images import Tile, contact_sheet, image_formats, read_image
-from h2q.ingest.photo_files import photo_path
+from h2q.images import Tile, contact_sheet, image_formats, read_photo
 from h2q.searching.searcher import Hit, Result
 
 #: Neighbours drawn at most; a search by radius can find thousands.
 MAX_TILES: Final = 100
+_THUMBNAIL: Final = 360  # pixels of the longer side, in a page
+
+_STYLE: Final = """
+:root{color-scheme:light dark;font:15px/1.4 system-ui,-apple-system,"Segoe UI","Noto Sans",
+"Noto Sans CJK SC",sans-serif}
+body{margin:2rem auto;max-width:82rem;padding:0 1rem}
+h1{font-size:1.3rem;font-weight:600;overflow-wrap:anywhere}
+.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:1.2rem}
+figure{margin:0}
+.frame{aspect-ratio:1;display:grid;place-items:center;border-radius:.4rem;overflow:hidden;
+background:color-mix(in srgb,currentColor 6%,transparent)}
+.frame img{max-width:100%;max-height:100%;object-fit:contain}
+.query .frame{outline:3px solid #1a73e8}
+figcaption{padding:.4rem .1rem;overflow-wrap:anywhere}
+.facts{opacity:.65;font-size:.87rem;font-variant-numeric:tabular-nums}
+section+section{border-top:1px solid color-mix(in srgb,currentColor 15%,transparent);
+margin-top:1.5rem;padding-top:1.5rem}
+""".strip()
 
 
-def result_sheet(result: Result, *, columns: int = 5, size: int = 160) -> Image.Image:
+def result_sheet(result: Result, *, columns: int = 5, size: int = 200) -> Image.Image:
     """Draw the query beside its neighbours; a photo that cannot be read leaves a grey field.
 
     No more than the first `MAX_TILES` neighbours are drawn.
@@ -28,27 +48,62 @@ def result_sheet(result: Result, *, columns: int = 5, size: int = 160) -> Image.
     InvalidInputError
         If no neighbour came from a photo.
     """
-    if result.hits and all(photo_path(hit.payload) is None for hit in result.hits):
-        raise InvalidInputError(
-            "the neighbours did not come from photos (h2q index FOLDER): there is nothing to draw"
-        )
+    _check_photos(result)
     tiles = [
-        Tile(_picture(photo_path(hit.payload)), f"{place}. {_measure(hit)}\n{hit.id}")
+        Tile(_picture(hit.path, 2 * size), f"{hit.id}\n{place} · {_measure(hit)}")
         for place, hit in enumerate(result.hits[:MAX_TILES], start=1)
     ]
-    query = Tile(_picture(result.path), f"query\n{Path(result.query).name}")
-    return contact_sheet(tiles, query=query, columns=columns, size=size)
+    names = "\n".join(path.name for path in result.paths) or result.query
+    query = Tile(_picture(result.path, 2 * size), f"{names}\nquery") if result.path else None
+    title = "" if query else f"Neighbours of {result.query}"
+    return contact_sheet(tiles, query=query, columns=columns, size=size, title=title)
+
+
+def result_page(result: Result) -> str:
+    """Lay the query and its neighbours out as a page that needs nothing beside it.
+
+    Raises
+    ------
+    InvalidInputError
+        If no neighbour came from a photo.
+    """
+    _check_photos(result)
+    queries = [_figure(path, path.name, "query") for path in result.paths[:MAX_TILES]]
+    shown = [
+        _figure(hit.path, str(hit.id), " · ".join([f"{place}", _measure(hit), *_facts(hit)]))
+        for place, hit in enumerate(result.hits[:MAX_TILES], start=1)
+    ]
+    title = f"Neighbours of {html.escape(result.query)}"
+    asked = f'<section class="grid query">{"".join(queries)}</section>' if queries else ""
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<style>{_STYLE}</style><h1>{title}</h1>{asked}"
+        f'<section class="grid">{"".join(shown)}</section></html>\n'
+    )
 
 
 def draw_sheet(result: Result, out: StrPath) -> None:
-    """Write the contact sheet of a result to a picture file, whole or not at all."""
+    """Write a result as a picture or, named .html, as a page; whole or not at all."""
     out = Path(out)
+    if out.suffix.lower() in (".html", ".htm"):
+        write_whole(out, result_page(result).encode("utf-8", "replace"))
+        return
     kind = Image.registered_extensions().get(out.suffix.lower())
     if kind not in image_formats() or kind not in Image.SAVE:
-        raise InvalidInputError(f"{out}: a contact sheet is a picture; name it .png, .jpg or .webp")
+        raise InvalidInputError(
+            f"{out}: a contact sheet is a picture or a page; name it .png, .jpg, .webp or .html"
+        )
     sheet = result_sheet(result)
     with written_whole(out) as file:
         sheet.save(file, kind)
+
+
+def _check_photos(result: Result) -> None:
+    if result.hits and all(hit.path is None for hit in result.hits):
+        raise InvalidInputError(
+            "the neighbours did not come from photos (h2q index FOLDER): there is nothing to draw"
+        )
 
 
 def _measure(hit: Hit) -> str:
@@ -56,10 +111,34 @@ def _measure(hit: Hit) -> str:
     return bits if hit.score is None else f"{bits}, score {hit.score:.1f}"
 
 
-def _picture(path: Path | None) -> Image.Image | None:
+def _facts(hit: Hit) -> list[str]:
+    payload = hit.payload or {}
+    facts = [str(payload["taken"])[:10]] if "taken" in payload else []
+    if "width" in payload and "height" in payload:
+        facts.append(f"{payload['width']}\u00a0×\u00a0{payload['height']}")
+    return facts
+
+
+def _figure(path: Path | None, name: str, facts: str) -> str:
+    image = _picture(path, _THUMBNAIL)
+    shown = "no picture"
+    if image is not None:
+        image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+        data = io.BytesIO()
+        image.save(data, "JPEG", quality=82)
+        url = f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
+        shown = f'<img src="{url}" alt="{html.escape(name)}" loading="lazy">'
+    where = html.escape("" if path is None else str(path).encode("utf-8", "replace").decode())
+    return (
+        f'<figure title="{where}"><div class="frame">{shown}</div><figcaption>{html.escape(name)}'
+        f'<div class="facts">{html.escape(facts)}</div></figcaption></figure>'
+    )
+
+
+def _picture(path: Path | None, side: int) -> Image.Image | None:
     if path is None:
         return None
     try:
-        return read_image(path)
+        return read_photo(path, draft_side=side).image
     except ImageError:  # moved or damaged since it was indexed: the sheet shows an empty field
         return None

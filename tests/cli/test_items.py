@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from h2q import open_collection
+from h2q.cli import _console
+from h2q.cli._where import parse_where
+from tests.cli.conftest import Run
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Path:
+    uri = tmp_path / "c.h2q"
+    with open_collection(uri, n_bits=16) as opened:
+        codes = np.arange(12, dtype=np.uint8).reshape(6, 2)
+        taken = [f"20{20 + i}-0{1 + i}-05T10:00:00" for i in range(5)]
+        payloads = [{"taken": each, "label": "写真 🐈"} for each in taken] + [None]
+        opened.add(["a", "b", "c", "d", "e é", 7], codes, payloads)
+    return uri
+
+
+def test_list(h2q: Run, collection: Path) -> None:
+    assert h2q("list", collection).out.splitlines() == ["a", "b", "c", "d", "e é", "7"]
+    assert h2q("list", collection, "-n", 2).out.splitlines() == ["a", "b"]
+    found = h2q("list", collection, "--where", "taken>=2023-02", "--json").out.splitlines()
+    assert [json.loads(line)["id"] for line in found] == ["d", "e é"]
+    assert json.loads(found[0])["payload"]["label"] == "写真 🐈"
+
+
+def test_a_year_is_a_number_and_the_beginning_of_a_date(h2q: Run, collection: Path) -> None:
+    assert h2q("list", collection, "-w", "taken>=2023").out.splitlines() == ["d", "e é"]
+    assert h2q("list", collection, "-w", "taken<2021").out.splitlines() == ["a"]
+    with open_collection(collection) as opened:
+        opened.add(["n"], np.zeros((1, 2), np.uint8), [{"taken": 2030}])
+        assert opened.count(parse_where(["taken>=2024"])) == 2
+
+
+def test_get(h2q: Run, collection: Path) -> None:
+    (item,) = json.loads(h2q("get", collection, "b", "--json").out)
+    assert item["id"] == "b"
+    assert item["code"] == "0203"
+    assert json.loads(h2q("get", collection, "7", "--json").out)[0]["id"] == 7
+    assert "写真 🐈" in h2q("get", collection, "a").out
+    missing = h2q("get", collection, "none")
+    assert missing.code == 1
+    assert "holds no item 'none'" in missing.err
+
+
+def test_delete(h2q: Run, collection: Path) -> None:
+    assert h2q("delete", collection, "a", "7").out.startswith("2 deleted")
+    assert h2q("delete", collection, "none", "b").code == 1  # nothing is deleted then
+    assert h2q("list", collection).out.splitlines() == ["b", "c", "d", "e é"]
+    done = h2q("delete", collection, "-w", "taken<2022-09", "--json")
+    assert json.loads(done.out)["deleted"] == 2
+    assert h2q("delete", collection).code == 2
+    assert h2q("delete", collection, "d", "-w", "label=x").code == 2
+
+
+def test_progress_without_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(_console.time, "monotonic", lambda: now[0])
+    with _console.progress("indexing") as advance:
+        for done in range(0, 10_001, 10):
+            now[0] = done / 10
+            advance(done, 10_000)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "indexing: 100 of 10,000 after 10 s, about 16 min 30 s to go"
+    assert 10 < len(lines) < 25
+    _console.set_quiet(True)
+    try:
+        now[0] = 0.0
+        with _console.progress("indexing") as advance:
+            now[0] = 500.0
+            advance(1, 2)
+    finally:
+        _console.set_quiet(False)
+    assert capsys.readouterr().err == ""
