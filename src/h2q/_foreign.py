@@ -27,6 +27,9 @@ _OF_THE_MACHINE: Final = frozenset(
     }
 )  # fmt: skip
 _LONGEST: Final = 400
+#: A file may unpack to this many times its size, or to this many bytes.
+RATIO: Final = 200
+ALWAYS: Final = 64 << 20
 
 
 @contextmanager
@@ -109,6 +112,28 @@ def size_of(path: Path) -> int:
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         raise FormatError(f"{path}: not a regular file; give the path of a file")
     return status.st_size
+
+
+def check_share(name: object, size: int, claimed: int, remedy: str) -> None:
+    """Refuse a file that would unpack to far more than its size.
+
+    Parameters
+    ----------
+    name : object
+        The file.
+    size, claimed : int
+        Bytes it has, and bytes its content would take.
+    remedy : str
+        What to do about it, where the file is to be trusted.
+
+    Raises
+    ------
+    FormatError
+    """
+    if claimed > max(ALWAYS, RATIO * size):
+        raise FormatError(
+            f"{name}: {size:,} bytes that would unpack to {claimed:,}; if you trust it, {remedy}"
+        )
 
 
 def shortened(text: str) -> str:

@@ -16,16 +16,13 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from h2q._foreign import reading, size_of
+from h2q._foreign import check_share, reading, size_of
 from h2q._typing import StrPath
 from h2q.errors import FormatError
 
 _MAGIC: Final = b"\x93NUMPY"
 #: What numpy writes; the others pack zeros a million times tighter.
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-#: An archive may unpack to this many times its size, or to this many bytes.
-_RATIO: Final = 200
-_ALWAYS: Final = 64 << 20
 _MOST_MEMBERS: Final = 10_000
 _HEADERS: Final = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -197,11 +194,7 @@ def check_members(archive: zipfile.ZipFile, name: object, size: int) -> dict[str
         if entry.compress_type == zipfile.ZIP_STORED and entry.file_size != entry.compress_size:
             raise FormatError(f"{name}: {entry.filename} contradicts itself; the file is damaged")
     unpacked = sum(entry.file_size for entry in entries)
-    if unpacked > max(_ALWAYS, _RATIO * size):
-        raise FormatError(
-            f"{name}: {size:,} bytes that would unpack to {unpacked:,}; if you trust it, save it "
-            "unpacked with numpy.savez"
-        )
+    check_share(name, size, unpacked, "save it unpacked with numpy.savez")
     return {entry.filename.removesuffix(".npy"): entry for entry in entries}
 
 

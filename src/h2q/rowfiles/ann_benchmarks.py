@@ -7,6 +7,7 @@ order of bits. Distances are the share of the bits that differ, as ann-benchmark
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._files import write_whole
+from h2q._foreign import ALWAYS, RATIO, check_share, reading, size_of
 from h2q._lazy import require
 from h2q._typing import Array, CodeArray, RandomState, StrPath
 from h2q.codes import check_codes, code_width, pack, unpack
@@ -26,6 +28,8 @@ from h2q.rowfiles.rows import Hints, RowFile, Rows, check_embeddings, check_stat
 from h2q.rowfiles.stream import CodeStream
 
 _BLOCK: Final = 10_000
+#: Texts read at a time.
+_TEXTS: Final = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,11 +145,24 @@ def read(path: Path, hints: Hints) -> RowFile:
             ids = None
             if has_ids:
                 column = file["h2q_ids"]
-                values = (column if kind == "int" else column.asstr())[start:stop]
+                values = column[start:stop] if kind == "int" else _texts(column, start, stop, path)
                 ids = ids_from_column(values, kind, name)  # type: ignore[arg-type]
             return Rows(packed, ids)
 
     return RowFile(name, "codes", count, code_width(n_bits), n_bits, codes)
+
+
+def _texts(column: Any, start: int, stop: int, path: Path) -> list[str]:
+    """Read texts a few at a time: many may be the same megabyte of the file."""
+    texts: list[str] = []
+    left = max(ALWAYS, RATIO * size_of(path))
+    for first in range(start, stop, _TEXTS):
+        found = column.asstr()[first : min(first + _TEXTS, stop)].tolist()
+        left -= sum(map(len, found))
+        if left < 0:
+            raise FormatError(f"{path}: its ids are far longer than the file")
+        texts += found
+    return texts
 
 
 def _bits(values: Any, name: str) -> CodeArray:
@@ -206,17 +223,36 @@ def _opened(path: Path, *, real: bool = False) -> Iterator[Any]:
         if not path.exists():
             raise
         raise FormatError(f"{path}: not an HDF5 file, or a truncated one ({error})") from error
-    with file:
+    with file, reading(path, "a data set of ann-benchmarks"):
+        size = size_of(path)
+        for name in ("train", "test", "neighbors", "distances", "h2q_ids"):
+            if name in file:
+                _check_plain(file, name, path, size)
         train = file.get("train")
         if getattr(train, "ndim", 0) != 2 or train.dtype.kind not in ("biuf" if real else "biu"):
             raise FormatError(
                 f"{path}: not a Hamming data set of ann-benchmarks: there is no two-dimensional "
                 "'train' of bits"
             )
-        try:
-            yield file
-        except OSError as error:  # a block of a damaged file
-            raise FormatError(f"{path}: damaged ({error})") from error
+        yield file
+
+
+def _check_plain(file: Any, name: str, path: Path, size: int) -> None:
+    """Refuse a data set whose numbers are not in the file, or are far more than its size.
+
+    HDF5 has links to other files, data sets put together of others, raw data in any file of this
+    machine, and values that fill what was never written.
+    """
+    h5py = require("h5py", "interchange")
+    link, data = file.get(name, getlink=True), file[name]
+    if not isinstance(link, h5py.HardLink) or not isinstance(data, h5py.Dataset):
+        raise FormatError(f"{path}: {name!r} is a link or a group, not a data set of this file")
+    if data.is_virtual or data.external:
+        raise FormatError(f"{path}: {name!r} takes its numbers from other files")
+    width = max(1, data.dtype.itemsize)
+    chunk = math.prod(data.chunks or (0,)) * width
+    claimed = max(math.prod(data.shape) * width, chunk, *data.shape)
+    check_share(path, size, claimed, f"write {name!r} without compression")
 
 
 def _seed(random_state: RandomState) -> Any:

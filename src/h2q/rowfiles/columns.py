@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._foreign import parse_json
 from h2q._lazy import require
 from h2q.codes import BIT_ORDER, code_width
 from h2q.collections.base import Batch
@@ -180,6 +181,11 @@ class TableReader:
                 raise InvalidInputError(
                     f"{name}: the column {self.column} holds {kind}, not lists of numbers"
                 )
+            types = require("pyarrow", "bulk").types
+            if not types.is_floating(kind.value_type) and not types.is_integer(kind.value_type):
+                raise InvalidInputError(
+                    f"{name}: the column {self.column} holds {kind}, not lists of numbers"
+                )
             self.dtype = str(kind.value_type)
             self.width = getattr(kind, "list_size", 0)  # of lists of any length, not known yet
         own_kind: Any = facts.get("h2q.id_kind") if self._own else None
@@ -192,6 +198,17 @@ class TableReader:
     def has_split(self) -> bool:
         """Whether it says of each row to which split it belongs."""
         return self._split is not None
+
+    @property
+    def texts(self) -> list[str]:
+        """Columns of texts or bytes that are read."""
+        types = require("pyarrow", "bulk").types
+        kinds = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+        return [
+            name
+            for name in self.columns
+            if any(is_kind(self._schema.field(name).type) for is_kind in kinds)
+        ]
 
     @property
     def columns(self) -> list[str]:
@@ -242,26 +259,27 @@ class TableReader:
         """Read one record batch, which begins at row `start` of the file."""
         ids = labels = split = None
         if self._ids is not None:
-            values = records.column(self._ids).to_pylist()
+            values = _listed(records.column(self._ids), self.name)
             ids = ids_from_column(values, self._id_kind, self.name, start=start)
         payloads = None
         if self._own:
-            payloads = [_payload(text, self.name) for text in records.column("payload").to_pylist()]
+            texts = _listed(records.column("payload"), self.name)
+            payloads = [_payload(text, self.name) for text in texts]
             labels = None if self.kind == "codes" else labels_of_payloads(payloads)
         else:
             if self._labels is not None:
                 found = records.column(self._labels)
-                labels = read_labels(_label_values(found), self.name, start=start)
+                labels = read_labels(_label_values(found, self.name), self.name, start=start)
             if self.kind == "codes":
                 payloads = list(self._payloads(records, start))
         if self._split is not None:
             payloads = payloads and [_without_split(payload) for payload in payloads]
-            split = np.asarray(records.column("split").to_pylist(), dtype=np.str_)
+            split = np.asarray(_listed(records.column("split"), self.name), dtype=np.str_)
         read = self._codes if self.kind == "codes" else self._embeddings
         return Rows(read(records.column(self.column), start), ids, payloads, labels, split)
 
     def _codes(self, column: Any, start: int) -> NDArray[Any]:
-        cells = column.to_pylist()
+        cells = _listed(column, self.name)
         if None in cells:
             raise FormatError(f"{self.name}: row {start + cells.index(None)} has no code (null)")
         try:
@@ -293,7 +311,7 @@ class TableReader:
     def _payloads(self, records: Any, start: int) -> Iterator[dict[str, Any] | None]:
         apart = {self.column, self._ids, self._labels}
         names = [name for name in records.schema.names if name not in apart]
-        columns = [records.column(name).to_pylist() for name in names]
+        columns = [_listed(records.column(name), self.name) for name in names]
         for row in range(records.num_rows):
             values = {
                 name: _plain(column[row], f"{self.name}: row {start + row}: the column {name!r}")
@@ -307,11 +325,45 @@ def _is_list(kind: Any) -> bool:
     return bool(types.is_fixed_size_list(kind) or types.is_list(kind) or types.is_large_list(kind))
 
 
-def _label_values(column: Any) -> Any:
+def _listed(column: Any, name: str) -> list[Any]:
+    """Return the values of a column; those of a dictionary are made once and shared.
+
+    Raises
+    ------
+    InvalidInputError
+        For types in which a few bytes stand for any number of values.
+    """
+    types = require("pyarrow", "bulk").types
+    kind = column.type
+    if types.is_dictionary(kind):
+        values = _listed(column.dictionary, name)
+        places = column.indices.to_pylist()
+        return [None if place is None else values[place] for place in places]
+    if not types.is_null(kind) and not _takes_bytes(kind):
+        raise InvalidInputError(f"{name}: a column of {kind} is not read; cast it to a plain type")
+    found: list[Any] = column.to_pylist()
+    return found
+
+
+def _takes_bytes(kind: Any) -> bool:
+    """Whether each value of a type takes bytes of its own in the file."""
+    types = require("pyarrow", "bulk").types
+    if types.is_nested(kind):
+        inner = [kind.field(i).type for i in range(kind.num_fields)]
+        plain = _is_list(kind) or types.is_struct(kind) or types.is_map(kind)
+        return plain and bool(inner) and all(_takes_bytes(each) for each in inner)
+    several = (types.is_null, types.is_dictionary, types.is_run_end_encoded,
+               types.is_string_view, types.is_binary_view)  # fmt: skip
+    if types.is_fixed_size_binary(kind):
+        return bool(kind.byte_width)
+    return not any(is_kind(kind) for is_kind in several)
+
+
+def _label_values(column: Any, name: str) -> Any:
     """Return lists of one length as a matrix, where the type says that they are one."""
     if hasattr(column.type, "list_size") and not column.null_count:
-        return np.asarray(column.to_pylist())
-    return column.to_pylist()
+        return np.asarray(_listed(column, name))
+    return _listed(column, name)
 
 
 def _without_split(payload: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -319,12 +371,9 @@ def _without_split(payload: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _payload(text: str | None, name: str) -> dict[str, Any] | None:
-    try:
-        found = None if text is None else json.loads(text)
-        if not isinstance(found, dict | None):
-            raise ValueError(f"no object: {text!r:.80}")
-    except ValueError as error:
-        raise FormatError(f"{name}: a payload cannot be read ({error})") from error
+    found = None if text is None else parse_json(text, name, "a table with payloads of JSON")
+    if not isinstance(found, dict | None):
+        raise FormatError(f"{name}: a payload is no object: {text!r:.80}")
     return found
 
 

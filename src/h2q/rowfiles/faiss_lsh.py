@@ -20,6 +20,8 @@ from h2q.collections.base import Quantizer
 from h2q.errors import FormatError, InvalidInputError
 from h2q.rowfiles.bits import reverse_bits
 from h2q.rowfiles.code_file import keep_all, numbered_file, numbers_of
+from h2q.rowfiles.faiss_binary import limit_vectors
+from h2q.rowfiles.index_process import Index, read_index
 from h2q.rowfiles.rows import Hints, RowFile, reason_of, refuse_key
 from h2q.rowfiles.sidecar import read_sidecar, written_with_items
 from h2q.rowfiles.stream import CodeStream
@@ -87,10 +89,17 @@ def linear_transform(quantizer: Any) -> Any:
 
 def read(path: Path, hints: Hints) -> RowFile:
     """Read the codes and ids of an `IndexLSH`, behind transforms and with ids or without."""
-    import faiss
-
     refuse_key(hints, str(path), "a faiss index")
     sidecar = read_sidecar(str(path), _KIND)
+    numbers, codes, n_bits = read_index(path, "faiss_lsh", "a faiss index")
+    return numbered_file(str(path), numbers, codes, sidecar, hints, n_bits=n_bits, bit_order="lsb")
+
+
+def contents(path: Path) -> Index:
+    """Read an index in this process, which a damaged one may end."""
+    import faiss
+
+    limit_vectors(path)
     try:
         found: Any = faiss.read_index(str(path))
     except RuntimeError as error:
@@ -109,9 +118,7 @@ def read(path: Path, hints: Hints) -> RowFile:
     codes = faiss.vector_to_array(inner.codes).reshape(inner.ntotal, inner.code_size)
     if numbers is None:
         numbers = np.arange(len(codes))
-    return numbered_file(
-        str(path), numbers, codes, sidecar, hints, n_bits=int(inner.nbits), bit_order="lsb"
-    )
+    return Index(numbers, codes, int(inner.nbits))
 
 
 def _float64(array: Any) -> np.ndarray[Any, np.dtype[np.float64]]:

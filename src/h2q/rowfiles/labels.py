@@ -18,6 +18,8 @@ from h2q.errors import InvalidInputError
 #: Of one row: nothing, a name, a class number, or several.
 Label: TypeAlias = str | int | list[str] | list[int] | None
 UNLABELLED: Final = -1
+#: Columns of multi-hot labels that are taken whatever the number of rows.
+_ALWAYS_CLASSES: Final = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,10 @@ class Labels:
         width = self.n_classes if classes is None else len(classes)
         if width is None:
             width = 1 + max((int(each) for part in parts for each in part), default=-1)
+        if width > max(_ALWAYS_CLASSES, 10 * len(parts)):
+            raise InvalidInputError(
+                f"{len(parts):,} rows with labels up to {width - 1:,}; number the classes from 0"
+            )
         hot = np.zeros((len(parts), width), dtype=np.uint8)
         for row, part in enumerate(parts):
             hot[row, part] = 1
@@ -138,8 +144,9 @@ def read_labels(
         rows = [_one(each, f"{name}: row {start + row}") for row, each in enumerate(listed)]
         rows = _without_multi_hot(rows)
     if classes is not None or known is not None:
+        held = None if classes is None else frozenset(classes)
         for row, label in enumerate(rows):
-            _check_known(label, classes, known, f"{name}: row {start + row}")
+            _check_known(label, held, known, f"{name}: row {start + row}")
     return Labels(rows, classes, known)
 
 
@@ -259,7 +266,9 @@ def _without_multi_hot(rows: list[Label]) -> list[Label]:
     return rows
 
 
-def _check_known(label: Label, classes: list[str] | None, known: int | None, where: str) -> None:
+def _check_known(
+    label: Label, classes: frozenset[str] | None, known: int | None, where: str
+) -> None:
     for each in label if isinstance(label, list) else [label]:
         if isinstance(each, int) and known is not None and each >= known:
             raise InvalidInputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Final
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from h2q._npz import ArrayHeader, map_array, read_header
 from h2q._typing import CodeArray
 from h2q.codes import code_width
 from h2q.errors import FormatError
@@ -22,53 +22,11 @@ from h2q.rowfiles.stream import CodeStream
 _KIND: Final = "npy"
 
 
-@dataclass(frozen=True)
-class ArrayHeader:
-    """What the header of a `.npy` file says.
-
-    Attributes
-    ----------
-    shape : tuple of int
-    dtype : numpy dtype
-    by_columns : bool
-        Stored column after column, so a range of rows is not in one piece.
-    offset : int
-        Bytes before the data.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    by_columns: bool
-    offset: int
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one row."""
-        return self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
-
-
-def read_header(file: IO[bytes], name: str) -> ArrayHeader:
-    """Read the header of a `.npy` file that is open at its start.
-
-    Raises
-    ------
-    FormatError
-        If it is none, or holds pickled objects.
-    """
-    try:
-        version = npy.read_magic(file)
-        read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
-        shape, by_columns, dtype = read(file)
-    except (ValueError, KeyError, EOFError) as error:
-        raise FormatError(f"{name}: not a .npy file, or a damaged one ({error})") from error
-    if dtype.hasobject:
-        raise FormatError(f"{name}: holds pickled objects, which are never read")
-    return ArrayHeader(shape, dtype, by_columns, file.tell())
-
-
-def read_rows(file: IO[bytes], name: str, start: int, stop: int) -> NDArray[Any]:
-    """Read rows `start` to `stop` of a `.npy` file that is open at its start."""
-    header = read_header(file, name)
+def read_rows(file: IO[bytes], name: str, size: int, start: int, stop: int) -> NDArray[Any]:
+    """Read rows `start` to `stop` of a `.npy` file of `size` bytes that is open at its start."""
+    header = read_header(file, name, size)
+    if not header.shape:
+        raise FormatError(f"{name}: a single value, where rows are needed")
     n = header.shape[0]
     start, stop = min(start, n), min(stop, n)
     if header.by_columns and len(header.shape) > 1:
@@ -106,16 +64,14 @@ def read(name: str, hints: Hints) -> RowFile:
     """Open it: bytes with a sidecar or a stated length are codes, anything else embeddings."""
     refuse_key(hints, name, "a .npy file")
     with open_file(name) as file:
-        header = read_header(file, name)
-        size = file.seek(0, 2) - header.offset
+        size = file.seek(0, 2)
+        file.seek(0)
+        header = read_header(file, name, size)
     count = header.shape[0] if header.shape else 0
-    if size < header.row_bytes * count:
-        missing = header.row_bytes * count - size
-        raise FormatError(f"{name}: truncated: {missing} bytes are missing")
 
     def rows(start: int, stop: int) -> NDArray[Any]:
         with open_file(name) as file:
-            return read_rows(file, name, start, stop)
+            return read_rows(file, name, size, start, stop)
 
     sidecar = read_sidecar(name, _KIND)
     coded = sidecar is not None or hints.n_bits is not None
@@ -130,7 +86,7 @@ def read(name: str, hints: Hints) -> RowFile:
     return RowFile(
         name, "embeddings", count, header.shape[1], None, lambda a, b: Rows(rows(a, b)),
         dtype=str(header.dtype),
-        mapped=None if is_url(name) else lambda: np.load(name, mmap_mode="r", allow_pickle=False),
+        mapped=None if is_url(name) else lambda: map_array(name),
     )  # fmt: skip
 
 

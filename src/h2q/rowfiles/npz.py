@@ -11,12 +11,14 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._foreign import reading
+from h2q._npz import ArrayHeader, check_members, read_array, read_header
 from h2q.codes import BIT_ORDER, code_width, save_codes
 from h2q.errors import FormatError, InvalidInputError
 from h2q.rowfiles.bits import to_msb
 from h2q.rowfiles.ids import read_ids
 from h2q.rowfiles.labels import read_labels
-from h2q.rowfiles.npy import ArrayHeader, read_header, read_rows
+from h2q.rowfiles.npy import read_rows
 from h2q.rowfiles.rows import (
     USUAL_KEYS,
     Hints,
@@ -50,45 +52,41 @@ class Archive:
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file, self._name = file, name
-        try:
+        with reading(name, "a .npz file"):
+            size = file.seek(0, 2)
             self._zip = zipfile.ZipFile(file)
-        except zipfile.BadZipFile as error:
-            raise FormatError(f"{name}: not a .npz file, or a damaged one ({error})") from error
-        self.names = tuple(entry.removesuffix(".npy") for entry in self._zip.namelist())
+            self._members = check_members(self._zip, name, size)
+        self.names = tuple(self._members)
 
     def header(self, array: str) -> ArrayHeader:
         """Return the header of an array."""
-        with self._open(array) as member:
-            return read_header(member, f"{self._name}: {array}")
+        with self._open(array) as (member, size):
+            return read_header(member, f"{self._name}: {array}", size)
 
     def rows(self, array: str, start: int, stop: int) -> NDArray[Any]:
         """Read rows of an array. In a compressed archive what comes before them is read too."""
-        with self._open(array) as member:
-            return read_rows(member, f"{self._name}: {array}", start, stop)
+        with self._open(array) as (member, size):
+            return read_rows(member, f"{self._name}: {array}", size, start, stop)
 
     def all(self, array: str) -> NDArray[Any]:
         """Read a whole array, which may have no dimension at all."""
-        with self._open(array) as member:
-            return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+        with self._open(array) as (member, size):
+            return read_array(member, f"{self._name}: {array}", size)
 
     @contextmanager
     def _open(self, array: str) -> Iterator[Any]:
-        try:
-            entry = self._zip.getinfo(f"{array}.npy")
+        with reading(f"{self._name}: {array}", "an array"):
+            entry = self._members[array]
             if entry.compress_type != zipfile.ZIP_STORED:
                 with self._zip.open(entry) as member:
-                    yield member
+                    yield member, entry.file_size
                 return
             # Stored as it is: searched in place, where zipfile would read all that comes before.
             self._file.seek(entry.header_offset)
             head = self._file.read(_ZIP_HEADER)
             lengths = int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
             start = entry.header_offset + _ZIP_HEADER + lengths
-            yield _Window(self._file, start, entry.file_size)
-        except (FormatError, InvalidInputError):
-            raise
-        except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-            raise FormatError(f"{self._name}: {array}: damaged ({error})") from error
+            yield _Window(self._file, start, entry.file_size), entry.file_size
 
 
 class _Window:

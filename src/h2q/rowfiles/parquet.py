@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from h2q._files import written_whole
+from h2q._foreign import check_share, reading
 from h2q._lazy import require
 from h2q.collections.base import Batch
 from h2q.errors import FormatError, InvalidInputError
@@ -59,12 +60,25 @@ def read_parquet(name: str, hints: Hints) -> RowFile:
 
     @contextmanager
     def opened() -> Iterator[Any]:
-        with _faults(name, "Parquet"), open_file(name) as raw, pq.ParquetFile(raw) as file:
+        with (
+            reading(name, "a Parquet file"),
+            open_file(name) as raw,
+            pq.ParquetFile(raw, read_dictionary=repeated, schema_depth_limit=64) as file,
+        ):
             yield file
 
+    repeated: list[str] = []
     with opened() as file:
         reader = TableReader(file.schema_arrow, name, hints)
-        sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        groups_of = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+        sizes = [group.num_rows for group in groups_of]
+        unpacked = sum(group.total_byte_size for group in groups_of)
+    size = _size(name)
+    if min(sizes, default=0) < 0:
+        raise FormatError(f"{name}: damaged: a group of {min(sizes)} rows")
+    check_share(name, size, unpacked, "write it without compression")
+    # A text that many rows share is kept once, however long it is.
+    repeated += reader.texts
 
     def read(start: int, stop: int) -> Iterator[tuple[int, Any]]:
         ends = np.cumsum(sizes)
@@ -75,7 +89,7 @@ def read_parquet(name: str, hints: Hints) -> RowFile:
                 yield at, batch
                 at += len(batch)
 
-    return _table_file(name, reader, sum(sizes), read)
+    return _table_file(name, reader, sum(sizes), read, size)
 
 
 def read_arrow(name: str, hints: Hints) -> RowFile:
@@ -84,7 +98,7 @@ def read_arrow(name: str, hints: Hints) -> RowFile:
 
     @contextmanager
     def opened() -> Iterator[Any]:
-        with _faults(name, "Arrow"), ExitStack() as stack:
+        with reading(name, "an Arrow file"), ExitStack() as stack:
             source = open_file(name) if is_url(name) else pa.memory_map(name)
             yield ipc.open_file(stack.enter_context(source))
 
@@ -97,13 +111,20 @@ def read_arrow(name: str, hints: Hints) -> RowFile:
         with opened() as file:
             for number, size in enumerate(sizes):
                 if at + size > start and at < stop:
-                    yield at, file.get_batch(number).select(reader.columns)
+                    batch = file.get_batch(number).select(reader.columns)
+                    batch.validate(full=True)  # its lengths and places are whatever the file says
+                    yield at, batch
                 at += size
 
-    return _table_file(name, reader, sum(sizes), read)
+    return _table_file(name, reader, sum(sizes), read, _size(name))
 
 
-def _table_file(name: str, reader: TableReader, count: int, read: Any) -> RowFile:
+def _size(name: str) -> int:
+    with open_file(name) as file:
+        return file.seek(0, 2)
+
+
+def _table_file(name: str, reader: TableReader, count: int, read: Any, size: int) -> RowFile:
     pa = require("pyarrow", "bulk")
 
     def rows(start: int, stop: int) -> Rows:
@@ -127,19 +148,11 @@ def _table_file(name: str, reader: TableReader, count: int, read: Any) -> RowFil
     width = reader.width
     if reader.kind == "embeddings" and not width and count:
         first = next(iter(read(0, 1)))[1].column(reader.column)
-        width = 0 if first[0].as_py() is None else len(first[0])
+        width = len(first[0]) if first[0].is_valid else 0
+    # What it stands for, which a few bytes may repeat a billion times.
+    claimed = count * width * (1 if reader.kind == "codes" else 4)
+    check_share(name, size, max(claimed, count), "write its rows as they are, without dictionaries")
     opened = RowFile(name, reader.kind, count, width, reader.n_bits, rows, reader.column)
     if reader.kind == "codes":
         return opened
     return replace(opened, dtype=reader.dtype, has_split=reader.has_split)
-
-
-@contextmanager
-def _faults(name: str, what: str) -> Iterator[None]:
-    pa: Any = require("pyarrow", "bulk")
-    try:
-        yield
-    except (FormatError, InvalidInputError, FileNotFoundError):
-        raise
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise FormatError(f"{name}: not a {what} file, or a damaged one ({error})") from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from h2q._foreign import naming, reading
 from h2q._typing import StrPath
 from h2q.errors import FormatError, H2QError, InvalidInputError
 from h2q.rowfiles.rows import Hints, Kind, RowFile, held_in_memory, reason_of
@@ -63,12 +64,13 @@ class Format:
 
     def open(self, url: str, hints: Hints) -> RowFile:
         """Open a file or an object of a store for reading."""
-        read = getattr(self._load(), self.read_name)
+        read, what = getattr(self._load(), self.read_name), f"a file of {self.name}"
         if self.beside is None:
-            opened: RowFile = read(url, hints)
-            return opened
-        with on_this_machine(url, *self.beside) as path:
-            opened = read(path, hints)
+            with reading(url, what), naming(url):
+                opened: RowFile = read(url, hints)
+            return opened.guarded(what)
+        with on_this_machine(url, *self.beside) as path, reading(url, what), naming(url):
+            opened = read(path, hints).guarded(what)
             # A copy goes when this block ends: what is read later is read now.
             return opened if not is_url(url) else held_in_memory(opened, url)
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._foreign import naming, reading
 from h2q.collections.base import Id
 from h2q.errors import FormatError, InvalidInputError
 from h2q.rowfiles.ids import row_names
@@ -136,6 +137,20 @@ class RowFile:
     has_split: bool = False
     classes: list[str] | None = None
     mapped: Callable[[], NDArray[Any]] | None = None
+
+    def guarded(self, what: str) -> RowFile:
+        """Return the same file, whose every fault is an error of ours that names it."""
+        reader, mapped = self.reader, self.mapped
+
+        def read(start: int, stop: int) -> Rows:
+            with reading(self.name, what), naming(self.name):
+                return reader(start, stop)
+
+        def map_all() -> NDArray[Any]:
+            with reading(self.name, what):
+                return mapped() if mapped is not None else reader(0, self.count).values
+
+        return replace(self, reader=read, mapped=None if mapped is None else map_all)
 
     def read(self, start: int, stop: int, *, base: str | None = None) -> Rows:
         """Read rows `start` to `stop`; those without ids are named by their place after `base`."""

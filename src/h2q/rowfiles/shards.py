@@ -9,7 +9,8 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Final
 
-from h2q.errors import FormatError, InvalidInputError
+from h2q._foreign import reading
+from h2q.errors import InvalidInputError
 from h2q.rowfiles.registry import FORMATS, format_of, open_rows
 from h2q.rowfiles.rows import Kind, RowFile, Rows, rows_at_a_time
 from h2q.rowfiles.storage import (
@@ -164,13 +165,11 @@ def shard_rows_at_a_time(shards: Sequence[Shard]) -> int:
 
 
 def _parts(url: str) -> list[str]:
-    try:
+    with reading(url, "a manifest of h2q"):
         manifest = json.loads(read_bytes(url))
         if manifest["format"] != "h2q-parts":
             raise ValueError(f"format {manifest['format']!r}")
         return [str(part["name"]) for part in manifest["parts"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{url}: not a manifest of h2q, or a damaged one ({error})") from error
 
 
 def _what(shard: Shard) -> str:

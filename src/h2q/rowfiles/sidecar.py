@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from h2q._files import written_together
-from h2q.codes import BIT_ORDER
+from h2q._foreign import parse_json, reading
+from h2q.codes import BIT_ORDER, code_width
 from h2q.collections.base import Batch, Id
 from h2q.errors import FormatError
 from h2q.rowfiles.ranged import Ranged
@@ -64,6 +65,10 @@ class Sidecar:
     id_kind: str = "int"
 
 
+#: A value of the right type for each field.
+_EXAMPLE: Final = asdict(Sidecar("", 1, "", 0, 0))
+
+
 def sidecar_path(path: Path) -> Path:
     """`NAME.json`."""
     return path.with_name(f"{path.name}.json")
@@ -91,10 +96,7 @@ def read_sidecar(name: str, kind: str) -> Sidecar | None:
                 "belong together: the export was interrupted or a file not copied; export again"
             )
         return None
-    try:
-        fields = json.loads(read_bytes(beside))
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{beside}: cannot be read ({error})") from error
+    fields = parse_json(read_bytes(beside), beside)
     if not isinstance(fields, dict) or fields.pop("format", None) != _FORMAT:
         return None  # a file of somebody else, who also puts a .json there
     version = fields.pop("format_version", None)
@@ -102,10 +104,12 @@ def read_sidecar(name: str, kind: str) -> Sidecar | None:
         raise FormatError(
             f"{beside}: format version {version}, this h2q reads {_VERSION}; upgrade h2q"
         )
-    try:
+    with reading(beside, "a description of a file of codes", "export again"):
         sidecar = Sidecar(**fields)
-    except TypeError as error:
-        raise FormatError(f"{beside}: lacks something ({error}); export again") from error
+        for field, value in asdict(sidecar).items():
+            if type(value) is not type(_EXAMPLE[field]):
+                raise ValueError(f"{field} is {value!r:.40}")
+        code_width(sidecar.n_bits)
     if sidecar.kind != kind:
         raise FormatError(f"{beside}: belongs to a file of {sidecar.kind}, not of {kind}")
     size = file_size(name)
@@ -220,7 +224,7 @@ def _lines(name: str) -> Iterator[tuple[Id, dict[str, Any] | None]]:
         with open_file(beside) as file:
             for line in file:
                 yield _item(json.loads(line))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FormatError(
             f"{beside}: the ids and payloads of {name} cannot be read ({error}); "
             "copy the two together"

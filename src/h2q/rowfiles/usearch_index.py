@@ -12,6 +12,7 @@ from h2q._typing import CodeArray
 from h2q.codes import code_width
 from h2q.errors import FormatError
 from h2q.rowfiles.code_file import keep_all, numbered_file, numbers_of
+from h2q.rowfiles.index_process import Index, read_index
 from h2q.rowfiles.rows import Hints, RowFile, refuse_key
 from h2q.rowfiles.sidecar import read_sidecar, written_with_items
 from h2q.rowfiles.stream import CodeStream
@@ -49,10 +50,17 @@ def write(
 
 
 def read(path: Path, hints: Hints) -> RowFile:
-    """Read the codes and keys of an index of bits; it states its n_bits itself."""
-    usearch = require("usearch.index", "interchange")
+    """Open an index of bits with its keys; it states its n_bits itself."""
+    require("usearch.index", "interchange")
     refuse_key(hints, str(path), "a usearch index")
     sidecar = read_sidecar(str(path), _KIND)
+    keys, codes, n_bits = read_index(path, "usearch_index", "a usearch index")
+    return numbered_file(str(path), keys, codes, sidecar, hints, n_bits=n_bits, bit_order="msb")
+
+
+def contents(path: Path) -> Index:
+    """Read an index in this process, which a damaged one may end."""
+    usearch = require("usearch.index", "interchange")
     try:
         index = usearch.Index.restore(str(path))
     except (RuntimeError, ValueError) as error:
@@ -65,6 +73,4 @@ def read(path: Path, hints: Hints) -> RowFile:
     codes: CodeArray = np.empty((0, code_width(index.ndim)), dtype=np.uint8)
     if len(keys):
         codes = np.ascontiguousarray(index.get(keys), dtype=np.uint8).reshape(len(keys), -1)
-    return numbered_file(
-        str(path), keys, codes, sidecar, hints, n_bits=int(index.ndim), bit_order="msb"
-    )
+    return Index(keys, codes, int(index.ndim))
