@@ -9,22 +9,18 @@ from tests.fuzz.readers import READERS
 
 FEW, MANY = 25, 300
 #: Those that start a whole command take a tenth of a second each.
-PENDING = {
-    "codes-arrow", "codes-cli", "codes-faiss-kinds", "codes-hdf5", "codes-npy", "codes-npz",
-    "embeddings-npy",
-    "embeddings-npz", "eval-cli", "parts-manifest", "shard-npy", "shard-npz", "shard-parquet",
-    "sidecar", "sidecar-items",
-}  # fmt: skip
 COMMANDS = {name for name in READERS if name.endswith("-cli")}
+#: Those whose library reads in a process of its own.
+COMMANDS |= {"codes-faiss", "codes-faiss-kinds", "codes-usearch"}
 
 
-@pytest.mark.parametrize("name", sorted(READERS.keys() - PENDING))
+@pytest.mark.parametrize("name", sorted(READERS))
 def test_few_mutants(guard: Guard, name: str) -> None:
     check(guard, name, range(FEW if name not in COMMANDS else 5))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(READERS.keys() - PENDING))
+@pytest.mark.parametrize("name", sorted(READERS))
 def test_many_mutants(guard: Guard, name: str) -> None:
     check(guard, name, range(FEW, MANY if name not in COMMANDS else MANY // 3))
 
