@@ -338,7 +338,8 @@ def test_ids_that_are_the_same_megabyte(guard, tmp_path) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"", b"IBxF" + b"\xff" * 60, b"IBMp" * 30, b"IxHE" + b"\x01" * 400, b"usearch" + b"\xff" * 500,
+        b"", b"IBxF" + b"\xff" * 60, b"IBMp" * 30, b"IxHE" + b"\x01" * 400,
+        b"usearch" + b"\xff" * 500,
         b"IBwF" + (64).to_bytes(4, "little") + (8).to_bytes(4, "little") + b"\0" * 8
         + (2**38).to_bytes(8, "little") * 4,
     ],
