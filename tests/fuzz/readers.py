@@ -126,7 +126,8 @@ def _quantizers(folder: Path) -> Iterator[list[Path]]:
 def _quantizer(path: Path) -> Any:
     import h2q
 
-    return h2q.load(path).transform(_rows()).sum()
+    quantizer = h2q.load(path)
+    return quantizer.transform(_rows(d=quantizer.n_features_in_)).sum()
 
 
 def _decoders(folder: Path) -> Iterator[list[Path]]:
@@ -142,7 +143,8 @@ def _decoder(path: Path) -> Any:
     import h2q
     from h2q.codes import pack
 
-    return float(h2q.load(path).decode(pack(_rows(4, 16))).sum())
+    decoder = h2q.load(path)
+    return float(decoder.decode(pack(_rows(4, decoder.n_bits_))).sum())
 
 
 def _models(folder: Path) -> Iterator[list[Path]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 import traceback
@@ -350,6 +351,59 @@ def test_a_writer_waits_no_longer_than_its_timeout(server):
         assert len(collection) == 1000  # reading waits for no one
         other.execute("ROLLBACK")
         collection.add(["a"], random_codes(1, 64))
+
+
+class Swallowing:
+    """A proxy before a server, which at some moment lets nothing of its answers through."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.quiet = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:  # closed
+                return
+            server = socket.create_connection(("127.0.0.1", self._target))
+            for source, target in ((client, server), (server, client)):
+                arguments = (source, target, source is server)
+                threading.Thread(target=self._pass_on, args=arguments, daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
+        try:
+            while data := source.recv(65536):
+                if not (answers and self.quiet.is_set()):
+                    target.sendall(data)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def test_an_answer_that_never_comes_is_waited_for_no_longer_than_the_timeout(server, monkeypatch):
+    monkeypatch.setattr("h2q.collections.pgvector.connection._GRACE_S", 0.5)
+    proxy = Swallowing(server.port)
+    address = server.new_address().replace(f":{server.port}/", f":{proxy.port}/")
+    with filled(address, timeout=1.0) as collection:
+        for call in (
+            lambda: collection.search(random_codes(1, 64), 3),
+            lambda: collection.add(["a"], random_codes(1, 64)),
+            lambda: list(collection),
+        ):
+            proxy.quiet.set()
+            begun = time.monotonic()
+            with pytest.raises(CollectionError, match="no answer within"):
+                call()
+            assert time.monotonic() - begun < 15
+            proxy.quiet.clear()
+            assert len(collection) >= 1000  # it connects again
+    proxy.close()
 
 
 def test_many_may_make_the_same_collection_at_once(server):

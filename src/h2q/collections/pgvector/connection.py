@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import select
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
@@ -18,6 +20,10 @@ from h2q.collections.pgvector.faults import failed_to_connect, reported
 from h2q.errors import CollectionError
 
 Connection: TypeAlias = psycopg.Connection[Any]
+#: psycopg before this option waits for an answer for ever.
+_CAN_END: Final = "timeout" in inspect.signature(psycopg.Connection.wait).parameters
+#: An answer may come this much later than the server itself gives a call up.
+_GRACE_S: Final = 5.0
 #: Seconds to wait for a connection, and for another client that is writing.
 _CONNECT_S: Final = 10.0
 _PATIENCE_S: Final = 60.0
@@ -35,6 +41,35 @@ SELECT set_config('jit', 'off', false),
 """
 
 
+class _Patient(psycopg.Connection[Any]):
+    """A connection that waits for an answer for so long and no longer.
+
+    A stream that was damaged on its way may announce bytes that never come.
+
+    Attributes
+    ----------
+    patience : float or None
+        Seconds; for ever if None.
+    """
+
+    patience: float | None = None
+
+    def wait(self, *arguments: Any, **options: Any) -> Any:
+        """Wait as psycopg does; end the connection where nothing comes."""
+        if self.patience is None or not _CAN_END:
+            return super().wait(*arguments, **options)
+        begun = time.monotonic()
+        try:
+            return super().wait(*arguments, **{"timeout": self.patience, **options})
+        except psycopg.OperationalError as error:
+            if error.sqlstate is not None or time.monotonic() - begun < self.patience:
+                raise
+            self.pgconn.finish()
+            raise psycopg.OperationalError(
+                f"the server gave no answer within {self.patience:g} s"
+            ) from error
+
+
 class Link:
     """One connection, used by one thread at a time.
 
@@ -44,7 +79,8 @@ class Link:
     read_only : bool
         Let the server refuse to write.
     timeout : float or None
-        Seconds to wait for a connection, and for another client that is writing.
+        Seconds to wait for a connection, and for another client that is writing; and, with some
+        seconds more, for the answer to anything else.
     """
 
     def __init__(self, address: Address, *, read_only: bool, timeout: float | None) -> None:
@@ -98,6 +134,21 @@ class Link:
             with reported(self.shown, unknown):
                 connection.execute("COMMIT")
 
+    @contextmanager
+    def without_haste(self) -> Iterator[None]:
+        """Wait for an answer as long as it takes: to build an index takes minutes."""
+        with self._lock:
+            connection = self._live()
+            patient = connection if isinstance(connection, _Patient) else None
+            patience = None if patient is None else patient.patience
+            try:
+                if patient is not None:
+                    patient.patience = None
+                yield
+            finally:
+                if patient is not None:
+                    patient.patience = patience
+
     def close(self) -> None:
         """Close the connection for good. Closing twice is harmless."""
         with self._lock:
@@ -129,9 +180,11 @@ class Link:
             "client_encoding": "utf8",
         }
         try:
-            connection: Connection = psycopg.connect(autocommit=True, **options)
+            connection = _Patient.connect(autocommit=True, **options)
         except psycopg.Error as error:
             raise failed_to_connect(self.shown, error) from error
+        if self._timeout is not None:
+            connection.patience = self._timeout + _GRACE_S
         try:
             with reported(self.shown):
                 register_bits(connection)

@@ -59,7 +59,7 @@ def _indexed(link: Link, made: schema.Made, request: OpenRequest) -> IndexSpec:
     hnsw.check_possible(found.used, made.n_bits)
     if found.stated.kind == made.index.kind:
         return found.used
-    with link.writing() as connection:
+    with link.without_haste(), link.writing() as connection:
         schema.lock_makers(connection)
         again = schema.read(connection, made.name, link.shown)
         if again is not None and again.index.kind == "flat":
