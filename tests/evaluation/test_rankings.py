@@ -215,3 +215,13 @@ def test_bad_input(change, message):
     arguments = {"query": q, "database": d, "query_labels": ql, "database_labels": dl}
     with pytest.raises(InvalidInputError, match=message):
         mean_average_precision(**change(arguments))
+
+
+def test_class_numbers_in_a_column_are_classes() -> None:
+    rng = np.random.default_rng(0)
+    query, database = rng.standard_normal((20, 16)), rng.standard_normal((200, 16))
+    a, b = rng.integers(0, 2, 20), rng.integers(0, 2, 200)
+    want = mean_average_precision(query, database, a, b)
+    assert mean_average_precision(query, database, a[:, None], b[:, None]) == want
+    with pytest.raises(InvalidInputError, match="classes must be 0 or more"):
+        mean_average_precision(query, database, a[:, None] - 1, b[:, None])

@@ -93,7 +93,7 @@ def test_bulk_is_the_model_on_every_item(hasher: Hasher, digits: Dataset) -> Non
 
 
 def test_the_precision_is_the_models_whoever_asks(fitted: Hasher, digits: Dataset) -> None:
-    from h2q.indexing.encoder import PhotoEncoder
+    from h2q.ingest import PhotoEncoder
 
     items = digits.validation.take(np.arange(40))
     pictures = [items.images[i] for i in range(40)]
@@ -270,3 +270,23 @@ def test_missing_torch_names_the_extra(tmp_path: Path) -> None:
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
     assert "pip install 'h2q[train]'" in done.stdout
+
+
+def test_a_compiled_model_is_saved_as_the_model_it_is(tmp_path: Path) -> None:
+    hasher = Hasher("digits-cnn", n_bits=16).eval()
+    hasher.save(tmp_path / "plain")
+    hasher.backbone.network = torch.compile(hasher.backbone.network)  # type: ignore[assignment]
+    hasher.save(tmp_path / "compiled")
+    images = torch.rand(3, 1, 8, 8)
+    a, b = (Hasher.load(tmp_path / name) for name in ("plain", "compiled"))
+    assert torch.equal(a.encode(images), b.encode(images))
+
+
+def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
+    hasher = Hasher("digits-cnn", n_bits=16)
+    hasher.hash_layer = torch.nn.Sequential(  # type: ignore[assignment]
+        torch.nn.Linear(128, 64), torch.nn.ReLU(), torch.nn.Linear(64, 16)
+    )
+    with pytest.raises(InvalidInputError, match=r"cannot be saved.*hash_layer"):
+        hasher.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()

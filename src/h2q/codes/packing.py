@@ -65,6 +65,8 @@ def pack(z: Array) -> Array:
     """
     if isinstance(z, Sequence):
         z = np.asarray(z)
+    if np.ma.is_masked(z):
+        raise InvalidInputError("pack: the rows are masked, and a mask has no bit; fill it first")
     xp = array_api_compat.array_namespace(z)
     if z.ndim != 2 or z.shape[1] == 0:
         raise InvalidInputError(
@@ -158,6 +160,10 @@ def as_uint8(codes: Array, name: str) -> CodeArray:
     """Return codes as a contiguous numpy array (n, width); `name` is what errors call it."""
     if not isinstance(codes, np.ndarray) and array_api_compat.is_torch_array(codes):
         codes = codes.detach().cpu()
+    if np.ma.is_masked(codes):
+        raise InvalidInputError(
+            f"{name} are masked, and a mask would be lost; leave these rows out"
+        )
     packed = np.asarray(codes)
     if packed.dtype != np.uint8:
         raise InvalidInputError(

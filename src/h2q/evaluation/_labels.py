@@ -23,7 +23,8 @@ class SharedLabel:
     Parameters
     ----------
     query_labels, database_labels : array, shape (nq,) and (n,), or (nq, c) and (n, c)
-        Integer classes (0 and up) on both sides, or multi-hot 0/1 on both. A multi-hot row of
+        Integer classes (0 and up) on both sides, also in a column (n, 1), or multi-hot 0/1 of
+        two columns or more on both. A multi-hot row of
         zeros is relevant to nothing.
     backend : Backend
         Where the labels are brought.
@@ -59,6 +60,9 @@ class SharedLabel:
 
 def _checked(labels: Array, name: str, backend: Backend) -> Array:
     xp, array = backend.xp, backend.asarray(labels)
+    if array.ndim == 2 and array.shape[1] == 1 and xp.isdtype(array.dtype, ("bool", "integral")):
+        array = array[:, 0]  # class numbers in a column, as MATLAB has them
+        array = xp.astype(array, xp.int64)
     if array.ndim == 1 and xp.isdtype(array.dtype, "integral"):
         if len(array) and int(xp.min(array)) < 0:
             raise InvalidInputError(

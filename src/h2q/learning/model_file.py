@@ -33,11 +33,10 @@ _QUANTIZER: Final = "quantizer"
 def to_bytes(hasher: Hasher) -> bytes:
     """Return the model as the content of a file."""
     tensors = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in hasher.state_dict().items()
+        # A compiled network is the same network: what torch.compile put around it is left out.
+        name.replace("_orig_mod.", ""): tensor.detach().cpu().contiguous()
+        for name, tensor in hasher.state_dict().items()
     }
-    if hasher.quantizer is not None:
-        data = hasher.quantizer.to_bytes()
-        tensors[_QUANTIZER] = torch.from_numpy(np.frombuffer(data, dtype=np.uint8).copy())
     preprocessing = hasher.preprocessing
     header = {
         "backbone": hasher.backbone.spec.to_dict(),
@@ -46,13 +45,31 @@ def to_bytes(hasher: Hasher) -> bytes:
         "precision": hasher.precision,
         "facts": hasher.facts,
     }
+    _check_rebuilt(header, tensors)
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
         "kind": KIND,
         "hasher": json.dumps(header, sort_keys=True),
     }
+    if hasher.quantizer is not None:
+        data = hasher.quantizer.to_bytes()
+        tensors[_QUANTIZER] = torch.from_numpy(np.frombuffer(data, dtype=np.uint8).copy())
     return safetensors.torch.save(tensors, metadata)
+
+
+def _check_rebuilt(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+    """Raise `InvalidInputError` where loading would build another network than the one saved."""
+    wanted = _shapes(header)
+    given = {name: tensor.shape for name, tensor in tensors.items()}
+    changed = sorted(name for name in wanted | given if wanted.get(name) != given.get(name))
+    if changed:
+        raise InvalidInputError(
+            f"the model cannot be saved: its file would name the backbone "
+            f"{header['backbone']['name']!r} and a linear hash layer, and it has been changed from "
+            f"that ({', '.join(changed[:3])}{', ...' if len(changed) > 3 else ''}); keep its "
+            "state_dict with torch.save, or build the model of a backbone h2q knows"
+        )
 
 
 def from_bytes(data: bytes, source: str = "model") -> Hasher:
@@ -84,6 +101,12 @@ def _build(header: dict[str, Any]) -> Hasher:
     )
 
 
+def _shapes(header: dict[str, Any]) -> dict[str, torch.Size]:
+    """Shapes of the tensors of the network a header names, drawn up without memory."""
+    with torch.device("meta"):
+        return {name: each.shape for name, each in _build(header).state_dict().items()}
+
+
 def _check_size(header: dict[str, Any], tensors: dict[str, torch.Tensor], size: int) -> None:
     """Raise unless the tensors are those of the network the header names, before it is built.
 
@@ -93,8 +116,7 @@ def _check_size(header: dict[str, Any], tensors: dict[str, torch.Tensor], size: 
     for value in (header["n_bits"], *_numbers(header["backbone"].get("arguments", {}))):
         if not isinstance(value, bool) and not -size <= value <= size:
             raise ValueError(f"{value} is more than a file of {size:,} bytes can hold")
-    with torch.device("meta"):
-        expected = {name: each.shape for name, each in _build(header).state_dict().items()}
+    expected = _shapes(header)
     found = {name: each.shape for name, each in tensors.items()}
     if expected != found:
         odd = sorted(expected.items() ^ found.items())[0][0]

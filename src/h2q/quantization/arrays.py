@@ -66,6 +66,9 @@ def working_dtype(x: Array) -> Any:
     and wider integers in float64.
     """
     xp = array_namespace(x)
+    if array_api_compat.is_numpy_array(x):  # in either byte order; long double counts as float64
+        wide = x.dtype.itemsize > (4 if x.dtype.kind == "f" else 2)
+        return xp.float64 if wide else xp.float32
     if x.dtype in (xp.float64, xp.int64, xp.int32) or "uint32" in str(x.dtype):
         return xp.float64
     return xp.float64 if "uint64" in str(x.dtype) else xp.float32

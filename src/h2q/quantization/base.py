@@ -269,6 +269,27 @@ class BaseQuantizer(
         """Take in what `_to_tensors` gave; ValueError or KeyError if it is damaged."""
         self._model = serialization.model_of(tensors, k, d)
 
+    # Defined here, where scikit-learn wraps it: `set_output` holds for it as for `fit_transform`.
+    def transform(self, X: Any) -> Array:
+        """Code rows: project, rotate, and pack the signs.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+
+        Returns
+        -------
+        array of shape (n, ceil(n_bits_ / 8)), uint8
+            Packed codes (`h2q.codes`), in the namespace and on the device of `X`; a data frame
+            where `set_output` asks for one.
+
+        Raises
+        ------
+        InvalidInputError
+            As `rotate`.
+        """
+        return super().transform(X)
+
     def save(self, path: StrPath) -> None:
         """Write the fitted quantizer to a file that `h2q.load` reads.
 

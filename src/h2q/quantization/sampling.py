@@ -50,6 +50,8 @@ class RowStream:
             self._reference = xp.empty((0, d), dtype=dtype, device=device(rows))
             self._on_device = is_torch_array(rows)
             self._kept = self._reference if self._on_device else to_numpy(self._reference)
+        elif array_namespace(rows) is not array_namespace(self._reference):
+            rows = like(rows, self._reference)  # a stream may come from numpy and from torch
         if self._with_moments and self.n_seen + n > self._capacity:
             if self._moments is None:
                 self._moments = Moments(d)

@@ -38,6 +38,11 @@ def check_rows(estimator: Any, X: Any, *, reset: bool) -> Array:
     """
     if not reset and _is_plain(estimator, X):
         return X
+    if np.ma.is_masked(X):
+        raise InvalidInputError(
+            "the rows are masked, and a mask would be lost: fill it (X.filled(...)), or leave the "
+            "masked rows out"
+        )
     # Only here: importing scikit-learn takes longer than coding a photo.
     from sklearn.utils.validation import check_array, validate_data
 
