@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from h2q._addresses import without_password
+from h2q._addresses import without_secrets
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ from h2q._addresses import without_password
     ],
 )  # fmt: skip
 def test_only_the_secrets_are_left_out(uri, shown):
-    assert without_password(uri) == shown
+    assert without_secrets(uri) == shown

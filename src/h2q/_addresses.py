@@ -1,26 +1,40 @@
-"""Addresses of collections as they may be shown: without their passwords."""
+"""Addresses as they may be shown: without their passwords, wherever in a text they stand."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-_SECRETS: Final = re.compile(r"([?&](?:password|sslpassword|token)=)[^&]*", re.IGNORECASE)
+#: What may be an address: it has no space and no quote in it.
+_WORD: Final = re.compile(r"[^\s'\"<>|]*@[^\s'\"<>|]*")
+#: The names of what is a secret, in a query or among the settings of a connection.
+_SETTING: Final = re.compile(
+    r"""((?:\b[\w.-]*(?:passw(?:or)?d|pwd|token|secret|signature|credential|[_-]key|apikey|accesskey)
+    [\w.-]*|\bsig|(?<=[?&])key)\s*=\s*)('[^']*'|[^&\s'"]+)""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
-def without_password(uri: str) -> str:
-    """Return the address of a collection without what must not be shown.
+def without_secrets(text: str) -> str:
+    """Return a text without the passwords, tokens and keys of the addresses in it.
+
+    An address may be mistyped, so any ``name:secret@`` is taken for one, whatever stands before it.
 
     Examples
     --------
-    >>> without_password("postgresql://me:secret@host/database?collection=photos")
-    'postgresql://me@host/database?collection=photos'
+    >>> without_secrets("postgresql://me:secret@host/database?collection=photos: no such host")
+    'postgresql://me@host/database?collection=photos: no such host'
+    >>> without_secrets("https://host/rows.npy?X-Amz-Signature=abc&part=1")
+    'https://host/rows.npy?X-Amz-Signature=***&part=1'
     """
-    scheme, sign, rest = uri.partition("://")
-    if not sign:
-        return uri
-    # The last one: a password may have another in it.
-    user, at, place = rest.rpartition("@")
-    if at:
-        rest = f"{user.partition(':')[0]}@{place}"
-    return _SECRETS.sub(r"\1***", f"{scheme}://{rest}")
+    if "@" in text:
+        text = _WORD.sub(lambda found: _without_password(found[0]), text)
+    return _SETTING.sub(r"\1***", text) if "=" in text else text
+
+
+def _without_password(word: str) -> str:
+    end = word.rindex("@")  # the last one: a password may have another in it
+    colon = word.find(":", 0, end)
+    if word[colon : colon + 2] == ":/":  # of the scheme
+        colon = word.find(":", colon + 1, end)
+    return word if colon < 0 else word[:colon] + word[end:]

@@ -1,8 +1,21 @@
 """Errors a user can meet. Each names the input that caused it and the remedy."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from h2q._addresses import without_secrets
+
 
 class H2QError(Exception):
-    """Base of every error h2q raises on purpose; the command line prints it without a traceback."""
+    """Base of every error h2q raises on purpose; the command line prints it without a traceback.
+
+    No message holds the password of an address: it is taken out here, whoever put it in.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        shown = (without_secrets(each) if isinstance(each, str) else each for each in arguments)
+        super().__init__(*shown)
 
 
 class InvalidInputError(H2QError, ValueError):

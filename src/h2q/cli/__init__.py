@@ -12,6 +12,7 @@ import traceback
 
 def main() -> None:
     """Run the command line and end the process with an exit code of `h2q.cli._exit.Exit`."""
+    from h2q._addresses import without_secrets
     from h2q.cli import _console
     from h2q.cli._app import app
     from h2q.cli._exit import Exit
@@ -21,6 +22,6 @@ def main() -> None:
     except KeyboardInterrupt:  # before or after a verb; within one, its own handler says more
         sys.exit(Exit.INTERRUPTED)
     except Exception:
-        traceback.print_exc()
+        sys.stderr.write(without_secrets(traceback.format_exc()))
         _console.fail("this is a bug in h2q; please report it with the lines above")
         sys.exit(Exit.BUG)

@@ -13,10 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from h2q._addresses import without_secrets
+
 #: Seconds until the first line of progress in a log, and between lines at most.
 _FIRST_LINE = 10.0
 _LONGEST_PAUSE = 60.0
 _WIDE = 160  # columns where the output is a pipe or a file, so that no row is broken
+_PLACES = ("collection", "uri", "source", "out", "copy", "manifest")
 _quiet = False
 
 
@@ -50,7 +53,7 @@ def err() -> Console:
 def note(text: str) -> None:
     """Say something in passing."""
     if not _quiet:
-        err().print(text, style="dim", markup=False)
+        err().print(without_secrets(text), style="dim", markup=False)
 
 
 def warn(text: str) -> None:
@@ -59,12 +62,17 @@ def warn(text: str) -> None:
 
 
 def fail(text: str) -> None:
-    """Print an error as one line (or as its message has lines)."""
-    err().print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
+    """Print an error as one line (or as its message has lines), without passwords."""
+    err().print(f"[bold red]error:[/] {escape(without_secrets(text))}", soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    """Print `value` as JSON for another program."""
+    """Print `value` as JSON for another program; what names a place, without its password."""
+    if isinstance(value, dict):
+        value = {
+            key: without_secrets(each) if key in _PLACES and isinstance(each, str) else each
+            for key, each in value.items()
+        }
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=_plain) + "\n")
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import typer
 
+from h2q._addresses import without_secrets
 from h2q._signals import Terminated
 from h2q.cli import _console
 from h2q.errors import H2QError
@@ -48,3 +49,9 @@ def exit_codes() -> Iterator[None]:
     except OSError as error:  # a full disk, a read-only folder, a missing file
         _console.fail(str(error))
         raise typer.Exit(Exit.ERROR) from None
+    except Exception as error:
+        # Of the words of the command line, one of which may be an address (typer's own click has
+        # no public name).
+        if hasattr(error, "format_message") and isinstance(getattr(error, "message", None), str):
+            error.message = without_secrets(error.message)  # type: ignore[attr-defined]
+        raise

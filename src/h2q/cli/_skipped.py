@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
+from h2q._addresses import without_secrets
 from h2q.cli import _console
 from h2q.cli._exit import Exit
 from h2q.images import suffix_of
@@ -28,7 +29,8 @@ def list_skipped(skipped: Sequence[Skipped]) -> None:
         _console.err().print(f"  {n:,} {suffix or 'files'}: {reason}", markup=False, soft_wrap=True)
     skipped = [e for e in skipped if (suffix_of(e.path), e.reason) not in many]
     for each in skipped[:_SHOWN]:
-        _console.err().print(f"  {each.path}: {each.reason}", markup=False, soft_wrap=True)
+        line = without_secrets(f"  {each.path}: {each.reason}")
+        _console.err().print(line, markup=False, soft_wrap=True)
     if len(skipped) > _SHOWN:
         rest = len(skipped) - _SHOWN
         _console.err().print(f"  ... and {rest} more (--json lists all)", markup=False)

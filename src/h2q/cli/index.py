@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from h2q._addresses import without_password
+from h2q._addresses import without_secrets
 from h2q.cli import _console
 from h2q.cli._help import BatchSize, Device, Json, Key, Ray, Workers
 
@@ -180,4 +180,4 @@ def _summary(report: IndexReport, uri: str) -> str:
     ):
         if count:
             parts.append(f"{count:,} {what}")
-    return f"{', '.join(parts)} -> {without_password(uri)}"
+    return f"{', '.join(parts)} -> {without_secrets(uri)}"

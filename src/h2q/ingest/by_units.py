@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from h2q._addresses import without_secrets
 from h2q.collections.base import Collection, Id
 from h2q.images import MAX_PIXELS, image_suffixes
 from h2q.ingest.batches import in_batches
@@ -80,6 +81,7 @@ def bulk_index_photos(
     """
     root, prefix = _root(source), prefix.strip("/")
     files, report = _listed(root)
+    root = without_secrets(root) if is_url(root) else root  # it is stored with every photo
     coder = collection.quantizer
     batch_size = batch_size or 64
     unit_size = unit_size or batch_size * max(1, 256 // batch_size)
@@ -175,5 +177,5 @@ def _same_content(stored: dict[str, Any] | None, file: FoundFile) -> bool:
 
 
 def _root(source: str) -> str:
-    """Name the folder as payloads do: absolute, or the URL without a slash at its end."""
+    """Name the folder for whoever opens it: absolute, or the URL without a slash at its end."""
     return source.rstrip("/") if is_url(source) else str(Path(source).expanduser().resolve())

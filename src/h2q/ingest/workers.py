@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._addresses import without_secrets
 from h2q._typing import CodeArray
 from h2q.codes import code_width
 from h2q.errors import H2QError, InvalidInputError
@@ -225,7 +226,7 @@ def is_unchanged(stored: dict[str, Any] | None, root: str, file: FoundFile) -> b
 def check_free(stored: dict[str, Any] | None, root: str, item_id: str) -> None:
     """Raise `InvalidInputError` where an id stands for a photo elsewhere that still exists."""
     other = None if not stored else stored.get("folder")
-    if other is None or other == root:
+    if other is None or without_secrets(str(other)) == root:
         return
     path = photo_path(stored)
     # A local folder may have been moved; of a store that is not asked.

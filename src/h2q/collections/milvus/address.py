@@ -73,8 +73,12 @@ def parse_address(uri: str) -> Address:
         parts = urlsplit(uri)
         port = parts.port or _DEFAULT_PORT
         options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
-    except ValueError as error:
-        raise InvalidInputError(f"not an address of the form {_FORM}: {error}") from error
+    except ValueError:
+        # Not what Python says of it: a part of a password may be taken for the port.
+        raise InvalidInputError(
+            f"not an address of the form {_FORM} (it is not shown: it may hold a password); the "
+            "signs @ : / ? # % of a password are written as %40 %3A %2F %3F %23 %25"
+        ) from None
     name = unquote(parts.path.removeprefix("/"))
     if parts.scheme.lower() != "milvus" or not parts.hostname or parts.fragment:
         raise InvalidInputError(f"an address of a Milvus collection has the form {_FORM}")

@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from h2q._addresses import without_secrets
 from h2q.errors import InvalidInputError
 
 #: The collection of an address that names none.
@@ -119,4 +120,5 @@ def _shown(parameters: dict[str, str], name: str) -> str:
     )
     options = {k: v for k, v in parameters.items() if k not in _PLACE and k not in _SECRETS}
     asked = "&".join(f"{k}={quote(v, safe='')}" for k, v in {**options, "collection": name}.items())
-    return f"postgresql://{user}{places}/{quote(parameters.get('dbname', ''), safe='')}?{asked}"
+    database = quote(parameters.get("dbname", ""), safe="")
+    return without_secrets(f"postgresql://{user}{places}/{database}?{asked}")
