@@ -8,7 +8,7 @@ from h2q import open_collection
 from h2q.errors import InvalidInputError
 
 
-@pytest.mark.parametrize("uri", ["redis://localhost", "https://example.com/photos.h2q", ""])
+@pytest.mark.parametrize("uri", ["redis://localhost", "ftp://example.com/photos.h2q", ""])
 def test_other_addresses_are_refused(uri):
     with pytest.raises(InvalidInputError, match="path"):
         open_collection(uri, n_bits=64)

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from h2q.codes import pack
 from h2q.collections import Collection
-from h2q.serving.wire import id_of, key_of
+from h2q.collections.http.wire import id_of, key_of
 from tests.serving.conftest import N_BITS, Client
 
 

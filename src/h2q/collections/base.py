@@ -208,7 +208,11 @@ class Collection(Closing):
 
     def model_bytes(self) -> bytes | None:
         """Return the model file kept with the codes, or None."""
-        return b"".join(self._content("model")) if "model" in self._artifacts else None
+        return self.artifact_bytes("model")
+
+    def artifact_bytes(self, name: str) -> bytes | None:
+        """Return the content of an artifact ("quantizer", "model", "decoder"), None if not kept."""
+        return b"".join(self._content(name)) if name in self._artifacts else None
 
     def write_model(self, path: StrPath) -> None:
         """Write the model file kept with the codes to `path`, whole or not at all.

@@ -76,6 +76,8 @@ CAPABILITIES: Final[dict[str, EngineIndexes]] = {
         ranges={"m": (2, 100), "ef_construction": (4, 1000), "ef_search": (1, 1000)},
     ),
     "milvus": EngineIndexes(("flat", "ivf", "hnsw")),
+    # Whatever the collection behind the server has.
+    "http": EngineIndexes(("flat", "ivf", "hnsw", "mih")),
 }
 
 

@@ -21,6 +21,8 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 #: What opens the addresses of a scheme, as ``module:function`` that is imported when first needed;
 #: it is called with the address and the `OpenRequest`.
 _ENGINES: Final = {
+    "http": "h2q.collections.http:open_http",
+    "https": "h2q.collections.http:open_http",
     "milvus": "h2q.collections.milvus:open_milvus",
     "postgresql": "h2q.collections.pgvector:open_pgvector",
     "postgres": "h2q.collections.pgvector:open_pgvector",
@@ -59,7 +61,8 @@ def open_collection(
     ----------
     uri : str or path
         Path of a file, customarily ``NAME.h2q``; or the address of a server:
-        ``postgresql://user@host:port/database?collection=NAME``, ``milvus://host:port/NAME``.
+        ``postgresql://user@host:port/database?collection=NAME``, ``milvus://host:port/NAME``,
+        ``http://host:port/`` of `h2q serve`.
     n_bits : int, optional
         Length of the codes.
     quantizer : quantizer, optional

@@ -20,6 +20,7 @@ from h2q._closing import Closing
 from h2q._typing import Array, CodeArray
 from h2q.codes import check_codes, pack, unpack, unpack_signs
 from h2q.collections.base import Collection, Id, Item, Payload
+from h2q.collections.http.wire import codes_of_text, id_of, key_of
 from h2q.duplicates import Duplicates
 from h2q.encoders import TextEncoder
 from h2q.errors import CollectionError, InvalidInputError
@@ -35,7 +36,7 @@ from h2q.serving.schemas import InfoOut, Query, RankOut, SearchIn, StatsOut
 from h2q.serving.settings import Settings
 from h2q.serving.side_file import Asked, SideFile, side_file_of
 from h2q.serving.telemetry import LOGGER, Metrics
-from h2q.serving.wire import codes_of_text, id_of, key_of
+from h2q.serving.uploads import Uploads
 
 #: Seconds after which the catalog looks whether another process has changed the collection.
 _LOOK: Final = 2.0
@@ -116,6 +117,7 @@ class Library(Closing):
         self._photos: PhotoStore | None = None
         self._maps = _Maps(self.side_file)
         self.review = Review(collection)
+        self.uploads = Uploads(settings.max_body)
 
     # What is there
 
@@ -294,11 +296,13 @@ class Library(Closing):
     def add(
         self,
         ids: Sequence[Id],
-        codes: CodeArray | None,
+        codes: Array | None,
         payloads: Sequence[Payload | None] | None,
-        rows: NDArray[np.float32] | None = None,
+        embeddings: Array | None = None,
     ) -> None:
         """Add items by their codes, by rows that the collection codes, or by both.
+
+        The parameters are those of `h2q.collections.Collection.add`.
 
         Durable on return.
 
@@ -307,18 +311,13 @@ class Library(Closing):
         InvalidInputError
             If one cannot be stored, or names a photo outside the roots; nothing is added then.
         """
-        if codes is None and rows is None:
-            raise InvalidInputError("give codes or rows")
         for payload in payloads or ():
             if not self.photos.allows(payload):
                 raise InvalidInputError(
                     "a payload names a photo (folder, path) outside the folders this server shows; "
                     "start it with --root FOLDER, or leave folder out"
                 )
-        if codes is None:
-            self.collection.add(ids, cast(Any, rows), payloads)
-        else:
-            self.collection.add(ids, codes, payloads, embeddings=rows)
+        self.collection.add(ids, codes, payloads, embeddings=embeddings)
         self._changed = True
         self.metrics.added.inc(len(ids))
 

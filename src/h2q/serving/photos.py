@@ -11,11 +11,11 @@ from typing import Any, Final
 from PIL import Image
 
 from h2q.collections.base import Item
+from h2q.collections.http.wire import key_of
 from h2q.errors import ImageError
 from h2q.images import read_image
 from h2q.ingest.photo_files import photo_path
 from h2q.serving.side_file import SideFile
-from h2q.serving.wire import key_of
 
 #: Longest side of a thumbnail and of a photo on the page, in pixels.
 THUMBNAIL: Final = 256

@@ -104,17 +104,33 @@ class AskedOut(Model):
     code: Base64
 
 
-class BatchIn(Model):
-    """Many queries at once, for programs: codes, or rows as little-endian float32."""
+class ArrayIn(Model):
+    """An array, bit by bit: little-endian, the last axis fastest."""
 
-    codes: Base64 | None = None
-    rows: Base64 | None = None
-    columns: int | None = Field(default=None, ge=1, le=1_000_000)
-    k: K | None = None
+    dtype: Literal[
+        "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64",
+        "float16", "float32", "float64",
+    ]  # fmt: skip
+    shape: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(max_length=4)
+    data: Base64
+
+
+Codes = Annotated[
+    Base64 | ArrayIn,
+    Field(description="Packed codes, all of them one after another, or an array: codes or rows."),
+]
+
+
+class BatchIn(Model):
+    """Many queries at once, for programs."""
+
+    queries: Codes
+    k: Annotated[int | None, Field(ge=1, lt=2**31)] = None
     radius: Radius = None
     where: Condition | None = None
     rank: str | None = None
     oversample: int | None = Field(default=None, ge=1, le=1_000_000)
+    payloads: bool = Field(default=False, description="Whether payloads are answered, too.")
 
 
 class BatchOut(Model):
@@ -123,16 +139,27 @@ class BatchOut(Model):
     ids: list[list[ItemId]]
     distances: list[list[int]]
     scores: list[list[float]] | None
+    payloads: list[list[dict[str, Any] | None]] | None
+
+
+class UploadIn(Model):
+    """Says that a request is a part of a larger one; all is stored with the last part."""
+
+    token: str = Field(pattern="^[A-Za-z0-9_-]{16,64}$", description="Of the client's choice.")
+    part: int = Field(ge=0, lt=2**31, description="From 0; in this order.")
+    last: bool
 
 
 class AddIn(Model):
     """Items to add or replace: codes, or rows that the collection codes."""
 
-    ids: list[ItemId] = Field(max_length=100_000)
-    codes: Base64 | None = None
-    rows: Base64 | None = None
-    columns: int | None = Field(default=None, ge=1, le=1_000_000)
+    ids: list[ItemId]
+    codes: Codes | None = None
+    embeddings: ArrayIn | None = Field(
+        default=None, description="The rows, beside codes or in their place."
+    )
     payloads: list[dict[str, Any] | None] | None = None
+    upload: UploadIn | None = None
 
 
 class Added(Model):
@@ -145,13 +172,13 @@ class Added(Model):
 class KeysIn(Model):
     """Items by key."""
 
-    keys: list[str] = Field(max_length=100_000)
+    keys: list[str]
 
 
 class IdsIn(Model):
     """Items by id."""
 
-    ids: list[ItemId] = Field(max_length=100_000)
+    ids: list[ItemId]
 
 
 class Deleted(Model):
@@ -190,6 +217,12 @@ class WhereIn(Model):
     """A condition."""
 
     where: Condition | None = None
+
+
+class ScanIn(WhereIn):
+    """Which items, and how many a line."""
+
+    batch_size: int = Field(default=2000, ge=1, le=20_000)
 
 
 class FacetOut(Model):

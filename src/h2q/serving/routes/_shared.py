@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
+from numpy.typing import NDArray
 
 from h2q.collections.base import Id, Item
+from h2q.collections.http.wire import array_of_json, codes_of_text, key_of, text_of_bytes
 from h2q.errors import H2QError, InvalidInputError
 from h2q.serving.library import Library
-from h2q.serving.schemas import Problem
-from h2q.serving.wire import key_of, text_of_bytes
+from h2q.serving.schemas import ArrayIn, Problem
 
 #: What any route of the API may answer instead.
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
@@ -56,6 +57,19 @@ def item_facts(
         "payload": item.payload,
         "photo": library.photos.path(item.payload) is not None,
     }
+
+
+def array_in(given: str | ArrayIn, n_bits: int, name: str) -> NDArray[Any]:
+    """Read an array of a request: one that says what it is, or the bytes of packed codes.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is none.
+    """
+    if isinstance(given, str):
+        return codes_of_text(given, n_bits, name)
+    return array_of_json(given.dtype, given.shape, given.data, name)
 
 
 def json_object(text: str | None, name: str) -> dict[str, Any] | None:

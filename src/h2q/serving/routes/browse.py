@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from h2q.collections.http.wire import text_of_bytes
 from h2q.serving.mapping import Method
 from h2q.serving.routes._shared import PROBLEMS, Served
 from h2q.serving.schemas import (
@@ -17,7 +18,6 @@ from h2q.serving.schemas import (
     StatsOut,
     WhereIn,
 )
-from h2q.serving.wire import text_of_bytes
 
 router = APIRouter(prefix="/api/v1", tags=["browse"], responses=PROBLEMS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
@@ -12,12 +12,14 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from h2q.collections.base import Id, Item
+from h2q.collections.http.wire import id_of, text_of_bytes
 from h2q.errors import InvalidInputError
 from h2q.serving.library import Library
 from h2q.serving.routes._shared import (
     PROBLEMS,
     NotFoundError,
     Served,
+    array_in,
     item_facts,
     json_object,
 )
@@ -31,23 +33,32 @@ from h2q.serving.schemas import (
     ItemsOut,
     KeysIn,
     PlacesIn,
+    ScanIn,
     Stored,
     WhereIn,
 )
-from h2q.serving.wire import codes_of_text, id_of, rows_of_text, text_of_bytes
+from h2q.serving.uploads import Part
 
 router = APIRouter(prefix="/api/v1", tags=["items"], responses=PROBLEMS)
 
-_BATCH: Final = 2_000
-
 
 @router.post("/items", summary="Add items, or replace those whose id is held; all or none.")
-def add(library: Served, body: AddIn) -> Added:
+def add(library: Served, request: Request, body: AddIn) -> Added:
     """Durable when answered."""
-    rows = None if body.rows is None else rows_of_text(body.rows, body.columns)
-    codes = None if body.codes is None else codes_of_text(body.codes, library.collection.n_bits)
-    library.add(body.ids, codes, body.payloads, rows)
-    return Added(added=len(body.ids), count=len(library.collection))
+    part = Part(
+        body.ids,
+        None if body.codes is None else array_in(body.codes, library.collection.n_bits, "codes"),
+        None if body.embeddings is None else array_in(body.embeddings, 0, "embeddings"),
+        body.payloads,
+    )
+    if body.upload is not None:
+        size = int(request.headers.get("content-length", library.settings.max_body))
+        whole = library.uploads.take(body.upload, part, size)
+        if whole is None:
+            return Added(added=0, count=len(library.collection))
+        part = whole
+    library.add(part.ids, part.codes, part.payloads, part.embeddings)
+    return Added(added=len(part.ids), count=len(library.collection))
 
 
 @router.post("/items/photo", summary="Add a photo by its bytes; the server encodes it.")
@@ -133,9 +144,9 @@ def one(library: Served, key: str) -> ItemOut:
     response_class=StreamingResponse,
     responses={200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
 )
-def scan(library: Served, body: WhereIn) -> StreamingResponse:
+def scan(library: Served, body: ScanIn) -> StreamingResponse:
     """Each line is a list of items with id, code and payload; the last line is null."""
-    batches = library.collection.iterate(_BATCH, body.where)
+    batches = library.collection.iterate(body.batch_size, body.where)
 
     def lines() -> Iterator[str]:
         for batch in batches:
@@ -162,12 +173,7 @@ def scan(library: Served, body: WhereIn) -> StreamingResponse:
 def artifact(library: Served, name: str) -> Response:
     """404 where it keeps none."""
     collection = library.collection
-    data: bytes | None = None
-    if name == "model":
-        data = collection.model_bytes()
-    elif name in ("quantizer", "decoder"):
-        kept: Any = getattr(collection, name)
-        data = None if kept is None else kept.to_bytes()
+    data = collection.artifact_bytes(name)
     if data is None:
         raise NotFoundError(f"the collection keeps no {name[:40]}")
     return Response(data, media_type="application/octet-stream")

@@ -9,11 +9,11 @@ from typing import Any, Final
 from fastapi import APIRouter, Response
 
 from h2q.collections.base import Item
+from h2q.collections.http.wire import id_of
 from h2q.errors import ImageError
 from h2q.serving.library import Library
 from h2q.serving.photos import LARGE
 from h2q.serving.routes._shared import PROBLEMS, NotFoundError, Served
-from h2q.serving.wire import id_of
 
 router = APIRouter(tags=["pictures"], responses=PROBLEMS)
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
+import numpy as np
 from fastapi import APIRouter, Request
+from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 
+from h2q.collections.base import Collection, Id, Neighbours, Where
+from h2q.collections.http.wire import text_of_bytes
 from h2q.errors import InvalidInputError
-from h2q.serving.routes._shared import PROBLEMS, Served, item_facts
+from h2q.serving.guard import RefusedError
+from h2q.serving.routes._shared import PROBLEMS, Served, array_in, item_facts
 from h2q.serving.schemas import AskedOut, BatchIn, BatchOut, Found, SearchIn, SearchOut
-from h2q.serving.wire import codes_of_text, rows_of_text, text_of_bytes
 
 router = APIRouter(prefix="/api/v1", tags=["search"], responses=PROBLEMS)
+
+#: Neighbours in one answer at most, and queries that are looked at before they are counted.
+_MOST_ANSWERS: Final = 2_000_000
+_BLOCK: Final = 64
 
 
 @router.post("/queries", summary="Give a photo to search with; the answer is its token.")
@@ -48,28 +56,57 @@ def search(library: Served, body: SearchIn) -> SearchOut:
 @router.post("/batch", summary="Neighbours of many codes or rows, for programs.")
 def batch(library: Served, body: BatchIn) -> BatchOut:
     """Find the k best of each query, or all within a radius."""
-    if (body.codes is None) == (body.rows is None):
-        raise InvalidInputError("give either codes or rows")
     if (body.k is None) == (body.radius is None):
         raise InvalidInputError("give either k or radius")
     collection = library.collection
-    queries: Any = (
-        codes_of_text(body.codes, collection.n_bits)
-        if body.codes is not None
-        else rows_of_text(body.rows or "", body.columns)
-    )
+    queries = array_in(body.queries, collection.n_bits, "queries")
     if body.radius is not None:
-        found = collection.within(queries, body.radius, where=body.where)
+        if body.rank is not None or body.oversample is not None:
+            raise InvalidInputError("a radius orders by distance; leave rank and oversample out")
+        found = _all_within(collection, queries, body.radius, body.where)
     else:
+        k = cast(int, body.k)
+        if queries.ndim > 1 and len(queries) * k > _MOST_ANSWERS:
+            _check_answers(len(queries), len(queries) * min(k, len(collection)))
         found = collection.search(
-            queries,
-            cast(int, body.k),
-            where=body.where,
-            rank=cast(Any, body.rank),
-            oversample=body.oversample,
+            queries, k, where=body.where, rank=body.rank, oversample=body.oversample
         )
+    payloads = None
+    if body.payloads:
+        names = list(dict.fromkeys(item_id for ids in found.ids for item_id in ids))
+        held = {item.id: item.payload for item in collection.get(names) if item is not None}
+        payloads = [[held.get(item_id) for item_id in ids] for ids in found.ids]
     return BatchOut(
         ids=found.ids,
         distances=[each.tolist() for each in found.distances],
         scores=None if found.scores is None else [each.tolist() for each in found.scores],
+        payloads=payloads,
     )
+
+
+def _all_within(
+    collection: Collection, queries: NDArray[Any], radius: int, where: Where | None
+) -> Neighbours:
+    """Find all within a radius, some queries at a time: how many there are, nobody can tell."""
+    if queries.ndim != 2 or len(queries) <= _BLOCK:
+        return collection.within(queries, radius, where=where)
+    ids: list[list[Id]] = []
+    distances: list[NDArray[np.int32]] = []
+    held = 0
+    for start in range(0, len(queries), _BLOCK):
+        found = collection.within(queries[start : start + _BLOCK], radius, where=where)
+        held += sum(map(len, found.ids))
+        _check_answers(len(queries), held)
+        ids += found.ids
+        distances += found.distances
+    return Neighbours(ids, distances)
+
+
+def _check_answers(queries: int, answers: int) -> None:
+    if queries > 1 and answers > _MOST_ANSWERS:
+        raise RefusedError(
+            413,
+            "TooLarge",
+            f"an answer holds {_MOST_ANSWERS:,} neighbours at most; ask for fewer, or by fewer "
+            "queries at once",
+        )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,14 @@ from h2q.codes import code_width
 from h2q.collections.base import Id
 from h2q.errors import InvalidInputError
 
+#: Types of arrays that travel, little-endian.
+_DTYPES: Final = {
+    "bool": "?",
+    "uint8": "u1",
+    **{f"int{8 * size}": f"<i{size}" for size in (1, 2, 4, 8)},
+    **{f"uint{8 * size}": f"<u{size}" for size in (2, 4, 8)},
+    **{f"float{8 * size}": f"<f{size}" for size in (2, 4, 8)},
+}
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 
 
@@ -84,18 +94,36 @@ def codes_of_text(text: str, n_bits: int, name: str = "codes") -> CodeArray:
     return data.reshape(-1, width)
 
 
-def rows_of_text(text: str, columns: int | None, name: str = "rows") -> NDArray[np.float32]:
-    """Return rows, shape (n, columns), from the base64 of little-endian float32.
+def array_as_json(array: NDArray[Any]) -> dict[str, Any]:
+    """Return an array as JSON can hold it: every bit of it, its shape and its type.
 
     Raises
     ------
     InvalidInputError
-        If they are no whole number of rows.
+        If it is of a type that no collection takes.
     """
-    data = bytes_of_text(text, name)
-    if columns is None or len(data) % (4 * columns):
+    name = array.dtype.name
+    if name not in _DTYPES:  # float128, complex, text: what is refused by every collection
         raise InvalidInputError(
-            f"{name} holds {len(data)} bytes, which is no whole number of rows; give columns, and "
-            "4 bytes a value (little-endian float32)"
+            f"an array of {name} cannot be sent to a server; give packed codes (uint8) or real "
+            "rows (float32)"
         )
-    return np.frombuffer(data, dtype="<f4").astype(np.float32).reshape(-1, columns)
+    data = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return {"dtype": name, "shape": list(array.shape), "data": text_of_bytes(data.tobytes())}
+
+
+def array_of_json(dtype: str, shape: Sequence[int], data: str, name: str) -> NDArray[Any]:
+    """Return the array that `array_as_json` wrote.
+
+    Raises
+    ------
+    InvalidInputError
+        If the data are not those of such an array.
+    """
+    kind = np.dtype(_DTYPES[dtype])
+    raw = bytes_of_text(data, name)
+    if math.prod(shape) * kind.itemsize != len(raw):
+        raise InvalidInputError(
+            f"{name} holds {len(raw)} bytes, which is no array of {dtype} of shape {tuple(shape)}"
+        )
+    return np.frombuffer(raw, dtype=kind).astype(kind.newbyteorder("="), copy=False).reshape(shape)
