@@ -30,11 +30,26 @@ def test_asking_for_more_quantizations_does_not_make_another_job() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"epochs": 3}, {"learning_rate": 0.5}, {"top": 10}, {"bits": (32,)}]
+    "changes",
+    [
+        {"epochs": 3},
+        {"learning_rate": 0.5},
+        {"top": 10},
+        {"bits": (32,)},
+        {"augment": "flip"},
+        {"precision": "bf16"},
+        {"schedule": "cosine"},
+        {"validation_rows": 100},
+    ],
 )
 def test_every_setting_is_part_of_a_job(changes: dict[str, object]) -> None:
     base = {"losses": ("cel",), "bits": (16,), "seeds": (0,), "quantizations": ("none",)}
     assert jobs_of(Grid(**base))[0].id != jobs_of(Grid(**{**base, **changes}))[0].id
+
+
+def test_settings_added_later_leave_the_jobs_of_before_what_they_were() -> None:
+    """A folder of results outlives the version that made it."""
+    assert jobs_of(Grid(losses=("cel",), bits=(16,), seeds=(0,)))[0].id == "96ebde6bea968fd8"
 
 
 def test_results_of_a_job_grow_and_what_is_judged_again_is_replaced(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -12,9 +13,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from h2q.evaluation import mean_average_precision
-from h2q.experiments import Grid, JobFolder, Source, make_grid, provenance, read_results, run_grid
+from h2q.experiments import (
+    Grid,
+    JobFolder,
+    Source,
+    make_grid,
+    provenance,
+    read_results,
+    run_grid,
+    workers,
+)
 from h2q.experiments.workers import Summary
 
 pytest.importorskip("lightning", reason="training needs the extra 'train'")
@@ -176,3 +187,16 @@ def test_a_killed_run_keeps_whole_jobs_and_goes_on(tmp_path: Path) -> None:
     assert run_grid(FOUR, tmp_path) == Summary(done=4 - len(whole), kept=len(whole))
     results = read_results(tmp_path / "results.parquet")
     assert {r.seed for r in results} == {0, 1, 2, 3}
+
+
+def test_workers_share_out_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, 5")
+    assert workers.gpus() == ["3", "5"]
+    monkeypatch.setattr(workers, "_end_with_parent", lambda: None)
+    begun, seen = multiprocessing.get_context("spawn").Value("i", 0), []
+    for _ in range(5):
+        workers._begin(begun, ["3", "5"])
+        seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+    assert seen == ["3", "5", "3", "5", "3"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert len(workers.gpus()) == torch.cuda.device_count()

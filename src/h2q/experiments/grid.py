@@ -70,6 +70,8 @@ class Training:
         Lambda; 0 without a penalty.
     epochs, batch_size, learning_rate, freeze_backbone, image_size
         As in `h2q.learning.TrainConfig`.
+    augment, precision, schedule, validation_rows
+        As there, too.
     """
 
     dataset: str
@@ -84,10 +86,21 @@ class Training:
     learning_rate: float = 1e-3
     freeze_backbone: bool = True
     image_size: int | None = None
+    augment: str = "none"
+    precision: str = "32"
+    schedule: str = "constant"
+    validation_rows: int = 5000
 
     def to_dict(self) -> dict[str, Any]:
         """Return names and values, ready for JSON."""
         return dataclasses.asdict(self)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells it from other trainings; what was added later only where it is set."""
+        added = ("augment", "precision", "schedule", "validation_rows")
+        plain = {field.name: field.default for field in dataclasses.fields(self)}
+        values = self.to_dict()
+        return {k: v for k, v in values.items() if k not in added or v != plain[k]}
 
     @property
     def title(self) -> str:
@@ -112,7 +125,9 @@ class Grid:
         Candidates for lambda; the one with the best validation mAP is reported.
     top : int
         Cut-off of mAP@k.
-    epochs, batch_size, learning_rate, freeze_backbone, image_size
+    epochs, batch_size, learning_rate, freeze_backbone, image_size, augment, precision, schedule
+        As in `Training`.
+    validation_rows : int
         As in `Training`.
 
     Examples
@@ -135,6 +150,10 @@ class Grid:
     learning_rate: float = 1e-3
     freeze_backbone: bool = True
     image_size: int | None = None
+    augment: str = "none"
+    precision: str = "32"
+    schedule: str = "constant"
+    validation_rows: int = 5000
 
     def __post_init__(self) -> None:
         for name in ("datasets", "backbones", "losses", "quantizations", "bits", "seeds"):
@@ -182,6 +201,10 @@ class Grid:
                     learning_rate=self.learning_rate,
                     freeze_backbone=self.freeze_backbone,
                     image_size=self.image_size,
+                    augment=self.augment,
+                    precision=self.precision,
+                    schedule=self.schedule,
+                    validation_rows=self.validation_rows,
                 )
 
     def quantizations_of(self, training: Training) -> tuple[str, ...]:
@@ -207,6 +230,21 @@ PRESETS: Final[dict[str, Grid]] = {
         quantizations=(*POST_HOC, *TRAINED),
         epochs=30,
         learning_rate=2e-3,
+    ),
+    # What one GPU does in minutes: the paper's split, a small backbone fine-tuned.
+    "finetuned": Grid(
+        datasets=(Source("cifar10", "cifar10:data/cifar10"),),
+        backbones=(Source("mobilenetv2", "mobilenetv2_100"),),
+        losses=("cel", "hyp2", "dch", "dpsh"),
+        quantizations=("none", "itq", "h2q", "h2q-l2", "h2q-minentry", "penalty"),
+        weights=(0.1,),
+        epochs=12,
+        freeze_backbone=False,
+        image_size=128,
+        augment="flip",
+        precision="bf16",
+        schedule="cosine",
+        validation_rows=1000,
     ),
     "paper": Grid(
         datasets=(

@@ -56,7 +56,7 @@ class Job:
     @property
     def id(self) -> str:
         """Hash of the settings and the data; paths do not enter it."""
-        identity = {**self.training.to_dict(), "top": self.top, "data": self.data_digest}
+        identity = {**self.training.identity(), "top": self.top, "data": self.data_digest}
         text = json.dumps([_PROTOCOL, identity], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from h2q.evaluation import code_statistics, evaluate, mean_average_precision
 from h2q.evaluation.ranking import Ranking
 from h2q.experiments.embeddings import Embeddings
+from h2q.experiments.provenance import has_gpu
 from h2q.experiments.quantizers import Quantization
 from h2q.quantization import BaseQuantizer
 
@@ -72,8 +73,8 @@ def judge(quantization: Quantization, embeddings: Embeddings, seed: int, top: in
     if quantization.family == "none":
         rankings = (*CODED, "cosine")
     found = evaluate(
-        query,
-        database,
+        _where_it_is_fast(query),
+        _where_it_is_fast(database),
         embeddings.labels["query"],
         embeddings.labels["database"],
         k=top,
@@ -101,6 +102,15 @@ def judge(quantization: Quantization, embeddings: Embeddings, seed: int, top: in
         )
         figures.append(Figure("validation", "hamming", f"mAP@{top}", value))
     return figures
+
+
+def _where_it_is_fast(rows: NDArray[Any]) -> Any:
+    """Bring rows to a GPU where there is one: rankings are computed where they are."""
+    if not has_gpu():
+        return rows
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(rows)).cuda()
 
 
 def rotate(estimator: BaseQuantizer, rows: NDArray[np.float32]) -> NDArray[Any]:

@@ -33,3 +33,12 @@ def machine_class() -> str:
     if torch.cuda.is_available():
         words += f", {torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
     return words
+
+
+def has_gpu() -> bool:
+    """Whether torch is there and sees a GPU."""
+    try:
+        import torch
+    except ImportError:
+        return False
+    return torch.cuda.is_available()

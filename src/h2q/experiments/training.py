@@ -11,6 +11,7 @@ from h2q._lazy import require
 from h2q.errors import InvalidInputError
 from h2q.experiments.embeddings import Embeddings
 from h2q.experiments.grid import Training
+from h2q.experiments.provenance import has_gpu
 
 if TYPE_CHECKING:
     from h2q.datasets import Dataset
@@ -73,6 +74,10 @@ def train(
             learning_rate=training.learning_rate,
             freeze_backbone=training.freeze_backbone,
             image_size=training.image_size,
+            augment=training.augment,
+            precision=training.precision,
+            schedule=training.schedule,
+            validation_rows=training.validation_rows,
             random_state=training.seed,
             quantizer="none",
             feature_cache=feature_cache,
@@ -83,8 +88,11 @@ def train(
         )
         seconds = time.perf_counter() - began
         cpu_seconds = time.process_time() - cpu_began
+    model = result.model
+    if model.preprocessing is not None:
+        model.to("cuda" if has_gpu() else "cpu")
     rows = {
-        split: result.model.embed_items(items, batch_size=256, num_workers=loaders)
+        split: model.embed_items(items, batch_size=256, num_workers=loaders)
         for split, items in dataset.splits()
         if len(items) > 0
     }

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from h2q._typing import StrPath
 from h2q.errors import H2QError, InvalidInputError
@@ -76,7 +76,9 @@ def run_grid(
     out : path-like
         Folder of the run (`JobFolder`); all its results end up in ``results.parquet`` there.
     workers : int
-        Processes of this machine; 1 works in this process.
+        Processes of this machine; 1 works in this process. They share out the GPUs: with one a
+        GPU each has its own, with more several share one, which small networks leave idle half of
+        the time.
     ray : str, optional
         Address of a Ray cluster to work on instead ("auto", "HOST:PORT", "ray://HOST:PORT").
     machine : str, optional
@@ -139,7 +141,10 @@ def _pool(
     os.environ.update(dict.fromkeys(_THREADS, "1"))  # inherited by what is spawned
     try:
         context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-        with ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool:
+        begun = context.Value("i", 0)
+        with ProcessPoolExecutor(
+            workers, context, initializer=_begin, initargs=(begun, gpus())
+        ) as pool:
             futures = {pool.submit(work, folder.path, job, machine, digest): job for job in jobs}
             try:
                 for future in as_completed(futures):
@@ -158,6 +163,28 @@ def _pool(
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def gpus() -> list[str]:
+    """Names of the GPUs this process may use, as CUDA_VISIBLE_DEVICES takes them."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [name.strip() for name in given.split(",") if name.strip()]
+    try:
+        import torch
+    except ImportError:
+        return []
+    return [str(i) for i in range(torch.cuda.device_count())]
+
+
+def _begin(begun: Any, names: list[str]) -> None:
+    """Prepare a worker: a GPU of its own, or its share of one, and an end with its parent."""
+    with begun.get_lock():
+        number = begun.value
+        begun.value += 1
+    if names:  # before CUDA is first used in this process
+        os.environ["CUDA_VISIBLE_DEVICES"] = names[number % len(names)]
+    _end_with_parent()
 
 
 def _end_with_parent() -> None:

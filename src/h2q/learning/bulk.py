@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from h2q._signals import leave_signals_to_the_parent
 from h2q.errors import InvalidInputError
 from h2q.learning.backbones import Preprocessing
+from h2q.learning.backbones.resizing import BatchCut
 
 if TYPE_CHECKING:
     from h2q.datasets import Items
@@ -166,7 +167,7 @@ def run(
         batch_size=default_batch(device) if batch_size is None else batch_size,
         num_workers=num_workers,
         description=description,
-        pin_memory=device.type == "cuda",
+        device=device,
     )
     return run_batches(model, function, batches, precision=precision)
 
@@ -178,18 +179,32 @@ def batches_of(
     batch_size: int = 256,
     num_workers: int | None = None,
     description: str | None = None,
-    pin_memory: bool = False,
+    device: torch.device | None = None,
 ) -> Iterator[torch.Tensor]:
-    """Yield the bytes of images, or rows of features, in order, read by several processes."""
+    """Yield the bytes of images, or rows of features, in order, read by several processes.
+
+    Small images in memory are resized on the device, where that is a GPU.
+    """
     dataset = ItemInputs(items, preprocessing)
     size = _at_least_one(batch_size)
+    on_gpu = device is not None and device.type == "cuda"
+    pixels = getattr(items.images, "pixels", None)
+    if on_gpu and device is not None and dataset.pixels is not None and pixels is not None:
+        cut = BatchCut.made(dataset.pixels, pixels, device)
+        if cut is not None:
+            with _progress(description, len(items)) as advance:
+                for start in range(0, len(items), size):
+                    batch = cut(slice(start, start + size))
+                    yield batch
+                    advance(len(batch))
+            return
     if num_workers is None:
         num_workers = 0 if preprocessing is None else default_workers(len(items))
     loader = DataLoader(
         dataset,
         batch_size=size,
         num_workers=num_workers,
-        pin_memory=pin_memory,
+        pin_memory=on_gpu,
         worker_init_fn=leave_signals_to_the_parent,
         generator=torch.Generator().manual_seed(0),  # keeps off the global one
     )

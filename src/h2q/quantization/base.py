@@ -24,7 +24,7 @@ from h2q.quantization.randomness import as_generator
 from h2q.quantization.sampling import RowStream
 from h2q.quantization.solvers.polar import orthonormal
 from h2q.quantization.solvers.result import SolverResult
-from h2q.quantization.sphere import row_blocks, to_sphere
+from h2q.quantization.sphere import blocks_of, to_sphere
 from h2q.quantization.validation import check_finite, check_n_bits, check_rows
 
 
@@ -313,7 +313,7 @@ class BaseQuantizer(
 
 def _on_sphere(projection: Projection | None, rows: Array) -> Array:
     """Project rows and scale them to the sphere, leaving out those that are zero."""
-    blocks = (rows[block, :] for block in row_blocks(*rows.shape))
+    blocks = (rows[block, :] for block in blocks_of(rows))
     scaled = (to_sphere(b if projection is None else projection.apply(b)) for b in blocks)
     return joined(
         [z if not bool(array_namespace(z).any(zero)) else z[~zero, :] for z, zero in scaled]

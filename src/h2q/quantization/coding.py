@@ -6,8 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-import array_api_compat
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace
 
 from h2q import codes
 from h2q._typing import Array
@@ -19,16 +18,15 @@ from h2q.quantization.reflections import factor_orthogonal
 from h2q.quantization.sphere import to_sphere
 from h2q.quantization.validation import check_finite, check_rows, name_rows
 
-#: Entries coded at a time: few enough to stay in a core's cache, or enough to fill a GPU.
+#: Entries coded at a time on a processor: few enough to stay in a core's cache.
 _ENTRIES_IN_CACHE: Final = 1 << 17
-_ENTRIES_ON_DEVICE: Final = 1 << 26
 
 
 def _rows_at_once(rows: Array, n_bits: int) -> int:
-    on_host = array_api_compat.is_numpy_array(rows) or str(device(rows)).startswith("cpu")
-    entries = _ENTRIES_IN_CACHE if on_host else _ENTRIES_ON_DEVICE
-    widest = max(int(rows.shape[1]), n_bits)
-    return max(1, min(entries, sphere.BLOCK_ENTRIES) // widest)
+    entries = sphere.DEVICE_ENTRIES
+    if sphere.on_host(rows):
+        entries = min(_ENTRIES_IN_CACHE, sphere.BLOCK_ENTRIES)
+    return max(1, entries // max(int(rows.shape[1]), n_bits))
 
 
 class Coder(ABC):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from h2q._typing import Array
 from h2q.quantization.arrays import like, to_numpy, working_dtype
 from h2q.quantization.moments import Moments
-from h2q.quantization.sphere import row_blocks
+from h2q.quantization.sphere import blocks_of
 
 
 class RowStream:
@@ -58,7 +58,7 @@ class RowStream:
                 self._moments.add(self.sample())
             self._moments.add(rows)
         self._reserve(min(self._capacity, self.n_seen + n))
-        for block in row_blocks(n, d):
+        for block in blocks_of(rows):
             self._add_block(rows[block, :])
 
     def _reserve(self, n: int) -> None:
@@ -81,12 +81,13 @@ class RowStream:
         seen = np.arange(self.n_seen + fill, self.n_seen + n)
         slots = (self._generator.random(seen.size) * (seen + 1)).astype(np.int64)
         # The last row drawn for a slot stays; each is fetched once, in the order of the input.
-        drawn = np.flatnonzero(slots < self._capacity)[::-1]
-        slot, first = np.unique(slots[drawn], return_index=True)
-        order = np.argsort(drawn[first])
-        source = drawn[first][order]
+        drawn = np.flatnonzero(slots < self._capacity)
+        last = np.full(self._capacity, -1)
+        last[slots[drawn]] = drawn
+        slot = np.flatnonzero(last >= 0)
+        order = np.argsort(last[slot])
+        places, source = slot[order], last[slot][order]
         if source.size:
-            places = slot[order]
             if self._on_device:
                 places = like(places, self._kept, array_namespace(rows).int64)
             self._kept[places] = self._as_kept(_take(rows, source + fill))

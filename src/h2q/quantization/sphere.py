@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from array_api_compat import array_namespace
+import array_api_compat
+from array_api_compat import array_namespace, device
 
 from h2q._typing import Array
 
@@ -13,11 +14,25 @@ from h2q._typing import Array
 BLOCK_ENTRIES = 1 << 22
 
 
-def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+#: Entries read at a time on a GPU: for each block the host waits for it, so there are few.
+DEVICE_ENTRIES = 1 << 26
+
+
+def row_blocks(n_rows: int, n_columns: int, most: int | None = None) -> Iterator[slice]:
     """Slices that cover `n_rows` rows in blocks of bounded size."""
-    step = max(1, BLOCK_ENTRIES // max(1, n_columns))
+    step = max(1, (BLOCK_ENTRIES if most is None else most) // max(1, n_columns))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
+
+
+def blocks_of(rows: Array) -> Iterator[slice]:
+    """Slices that cover the rows of an array, of a size that suits where it is."""
+    return row_blocks(rows.shape[0], rows.shape[1], None if on_host(rows) else DEVICE_ENTRIES)
+
+
+def on_host(rows: Array) -> bool:
+    """Whether an array is in the memory of the processor."""
+    return bool(array_api_compat.is_numpy_array(rows)) or str(device(rows)).startswith("cpu")
 
 
 def to_sphere(z: Array) -> tuple[Array, Array]:

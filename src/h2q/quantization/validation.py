@@ -11,7 +11,7 @@ from array_api_compat import array_namespace
 from h2q._typing import Array
 from h2q.errors import InvalidInputError
 from h2q.quantization.arrays import to_numpy
-from h2q.quantization.sphere import row_blocks
+from h2q.quantization.sphere import blocks_of
 
 #: How many row numbers an error lists.
 _LISTED = 10
@@ -102,7 +102,7 @@ def check_finite(rows: Array, *, first_row: int = 0) -> None:
     if not xp.isdtype(rows.dtype, "real floating"):
         return
     bad: list[int] = []
-    for block in row_blocks(*rows.shape):
+    for block in blocks_of(rows):
         finite = xp.all(xp.isfinite(rows[block, :]), axis=1)
         if not bool(xp.all(finite)):
             found = np.flatnonzero(~to_numpy(finite)) + block.start + first_row

@@ -91,7 +91,7 @@ def test_breaking_off_at_any_step(
     data = make_features()  # 200 items: 6 steps an epoch
     options: dict[str, Any] = {
         "n_bits": 8, "batch_size": 32, "epochs": 5, "learning_rate": 0.01,
-        "progress": False, "quantizer": "itq",
+        "progress": False, "quantizer": "itq", "deterministic": True,
     }  # fmt: skip
     whole = fit(data, out=tmp_path / "whole", loss=Interrupting(None), **options)
     with pytest.raises(RuntimeError, match="broken off"):
@@ -107,7 +107,7 @@ def test_alternating_loss_resumes(
     data = make_features()
     options: dict[str, Any] = {
         "n_bits": 8, "batch_size": 32, "epochs": 5, "learning_rate": 0.01,
-        "progress": False, "quantizer": "itq",
+        "progress": False, "quantizer": "itq", "deterministic": True,
         "loss": "adsh", "loss_options": {"n_sampled": 100, "inner_epochs": 2},
     }  # fmt: skip
     whole = fit(data, out=tmp_path / "whole", **options)
@@ -129,7 +129,7 @@ def test_alternating_loss_resumes(
 def test_a_stopped_run_stays_stopped(make_features: Callable[..., Dataset], tmp_path: Path) -> None:
     options: dict[str, Any] = {
         "n_bits": 8, "batch_size": 32, "epochs": 40, "patience": 2, "learning_rate": 0.1,
-        "progress": False, "quantizer": "itq",
+        "progress": False, "quantizer": "itq", "deterministic": True,
     }  # fmt: skip
     data = make_features()
     whole = fit(data, out=tmp_path, **options)

@@ -232,6 +232,7 @@ def test_metric_learning_losses_miners_and_samplers(
     anchor = theirs.ProxyAnchorLoss(num_classes=5, embedding_size=16)
     before = anchor.proxies.detach().clone()
     assert fit(data, out=tmp_path / "anchor", loss=anchor, **options).best_validation_map > 0.5
+    assert anchor.proxies.device == before.device  # the loss is the caller's
     assert not torch.equal(anchor.proxies.detach(), before)
 
 

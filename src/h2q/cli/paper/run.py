@@ -23,13 +23,18 @@ def _listed(name: str, text: str) -> Any:
         "h2q paper run --grid digits --out runs/digits",
         "h2q paper run --grid frozen --datasets cifar10=npz:features/cifar10.npz "
         "--backbones mobilenetv2=features --bits 16,64 --workers 2 --out runs/frozen",
+        "h2q paper run --grid finetuned --datasets cifar10=cifar10:cifar-10-python.tar.gz "
+        "--seeds 0,1 --workers 8 --out runs/finetuned",
         "h2q paper run --grid paper --ray auto --out runs/paper",
     )
 )
 def run(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")],
     grid: Annotated[
-        str, typer.Option("--grid", help='"digits" (a minute), "frozen" (features), "paper".')
+        str,
+        typer.Option(
+            "--grid", help='"digits" (a minute), "frozen" (features), "finetuned" (a GPU), "paper".'
+        ),
     ] = "digits",
     datasets: Annotated[
         list[str] | None,
@@ -58,6 +63,12 @@ def run(
     workers: Annotated[
         int, typer.Option("--workers", "-j", min=1, help="Processes of this machine.")
     ] = 1,
+    image_size: Annotated[
+        int | None, typer.Option("--image-size", min=8, help="Instead of the grid's own.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help='"32", "bf16" or "16", to train in.')
+    ] = None,
     ray: Annotated[
         str | None,
         typer.Option("--ray", metavar="ADDRESS", help='Work on a Ray cluster: "auto", HOST:PORT.'),
@@ -91,6 +102,8 @@ def run(
         top=top,
         epochs=epochs,
         learning_rate=learning_rate,
+        image_size=image_size,
+        precision=precision,
     )
     total = sum(1 for _ in chosen.trainings())
     ends = itertools.count(1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
+import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -80,35 +82,75 @@ class Progress:
         return best
 
 
+#: Share of the time that saving may take.
+_SAVING = 0.05
+
+
 class Writer:
     """Writes the files of an epoch in a thread, while the next epoch is trained.
 
-    Files of an epoch are written in their order, and those of the epoch before first: the best
-    weights are there before the checkpoint that says so. A run killed in between repeats an epoch
-    or two, which gives the same weights again.
+    A network of a hundred million weights takes longer to save than an epoch of few images to
+    train. So an epoch is saved only when saving takes no more than a twentieth of the time; the
+    first and the last one always are. The best weights are there before the checkpoint that says
+    so. A run killed in between repeats some epochs, which gives the same weights again.
     """
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._last: Future[None] | None = None
+        self._best: dict[str, torch.Tensor] | None = None
+        self._spent = 0.0
+        self._next = 0.0
 
-    def write(
-        self, state: dict[str, Any], best: dict[str, torch.Tensor] | None, history: Any
+    def epoch(
+        self,
+        state: Callable[[], dict[str, Any]],
+        weights: dict[str, torch.Tensor],
+        history: list[dict[str, float]],
+        *,
+        best: bool,
+        last: bool,
     ) -> None:
-        """Copy the tensors, and write them soon; waits for the epoch before."""
+        """Take in an epoch, and write it if it is time.
+
+        Parameters
+        ----------
+        state : callable
+            Gives what a checkpoint holds.
+        weights : dict of str to Tensor
+            Those of this epoch.
+        history : list of dict
+        best : bool
+            Whether the weights are the best so far.
+        last : bool
+            Whether no epoch follows.
+        """
+        if best:
+            self._best = {name: tensor.detach().clone() for name, tensor in weights.items()}
+        if not last and time.perf_counter() < self._next:
+            return
         self.wait()
-        state, best = on_cpu(state), on_cpu(best)
-        text = as_csv(list(history))
-        self._last = self._pool.submit(self._write, state, best, text)
+        began = time.perf_counter()
+        copied, found = on_cpu(state()), on_cpu(self._best)
+        self._best = None
+        self._spent = time.perf_counter() - began
+        self._plan()
+        self._last = self._pool.submit(self._write, copied, found, as_csv(history))
 
     def _write(
         self, state: dict[str, Any], best: dict[str, torch.Tensor] | None, text: str
     ) -> None:
+        began = time.perf_counter()
         if best is not None:
             self._folder.save_best(best)
         self._folder.save_checkpoint(state)
         self._folder.write_metrics(text)
+        self._spent += time.perf_counter() - began
+        self._plan()
+
+    def _plan(self) -> None:
+        self._next = time.perf_counter() + self._spent * (1 / _SAVING - 1)
 
     def wait(self) -> None:
         """Return when all is written, or raise what went wrong."""
@@ -122,9 +164,12 @@ class Writer:
 
 
 def on_cpu(value: Any) -> Any:
-    """Copy every tensor of nested dicts and lists: what they hold may change from now on."""
+    """Copy every tensor of nested dicts and lists: what they hold may change from now on.
+
+    Their layouts are kept: an optimizer's state must have that of the weights.
+    """
     if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True).contiguous()
+        return value.detach().to("cpu", copy=True)
     if isinstance(value, dict):
         return {key: on_cpu(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

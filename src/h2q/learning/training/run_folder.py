@@ -102,7 +102,8 @@ class RunFolder:
 
     def save_best(self, tensors: dict[str, torch.Tensor]) -> None:
         """Write the weights of the best epoch so far."""
-        write_whole(self.best, safetensors.torch.save(tensors))
+        plain = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        write_whole(self.best, safetensors.torch.save(plain))
 
     def load_best(self, embedder: nn.Module) -> None:
         """Put the weights of the best epoch back."""

@@ -168,7 +168,8 @@ def _cut(
     channels, height, width = seen.size
     pixels = torch.empty((len(items), height, width, channels), dtype=torch.uint8, device=device)
     done = 0
-    for batch in bulk.batches_of(items, seen, num_workers=workers, description=title):
+    batches = bulk.batches_of(items, seen, num_workers=workers, description=title, device=device)
+    for batch in batches:
         pixels[done : done + len(batch)] = batch.to(device)
         done += len(batch)
     return pixels

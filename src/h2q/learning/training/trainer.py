@@ -82,6 +82,7 @@ def train(
     """Run stage 1, from the last checkpoint if there is one."""
     fabric = make_fabric(config)
     fabric.launch()
+    home = _device_of(loss)
     try:
         with _settings(config, fabric.device):
             return _Run(fabric, hasher, loss, config, sources, folder).go(
@@ -94,6 +95,16 @@ def train(
         for process in getattr(getattr(fabric.strategy, "launcher", None), "procs", ()):
             process.terminate()
         raise
+    finally:
+        if home is not None:  # it is the caller's
+            loss.to(home)
+
+
+def _device_of(module: nn.Module) -> torch.device | None:
+    """Return where a module is; None where it holds nothing."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        return tensor.device
+    return None
 
 
 class _Run:
@@ -239,17 +250,24 @@ class _Run:
         rate = float(self.optimizer.param_groups[0]["lr"])
         best = self.progress.add(epoch, float(losses.mean()), value, rate, seconds)
         if self.fabric.is_global_zero:
-            state = {
-                "format": CHECKPOINT,
-                "epoch": epoch,
-                "embedder": self.embedder.state_dict(),
-                "loss": self.loss.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "precision": self.fabric.strategy.precision.state_dict(),
-                "progress": self.progress.state_dict(),
-            }
-            weights = self.embedder.state_dict() if best else None
-            writer.write(state, weights, self.progress.history)
+            writer.epoch(
+                lambda: self._state(epoch),
+                self.embedder.state_dict(),
+                list(self.progress.history),
+                best=best,
+                last=self.progress.stopped or epoch + 1 == self.config.epochs,
+            )
+
+    def _state(self, epoch: int) -> dict[str, Any]:
+        return {
+            "format": CHECKPOINT,
+            "epoch": epoch,
+            "embedder": self.embedder.state_dict(),
+            "loss": self.loss.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
+            "progress": self.progress.state_dict(),
+        }
 
     def _resume(self) -> int:
         """Go back to the last checkpoint; returns the epoch that comes next."""
