@@ -56,7 +56,7 @@ bench: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python bench/collection.py --n 200000 | tee build/bench/collection.txt
 	OMP_NUM_THREADS=1 $(BIN)/python bench/evaluation.py --queries 500 --items 50000 | tee build/bench/evaluation.txt
 	OMP_NUM_THREADS=1 $(BIN)/python bench/fit_scale.py | tee build/bench/fit_scale.txt
-	OMP_NUM_THREADS=1 $(BIN)/python bench/throughput.py | tee build/bench/throughput.txt
+	OMP_NUM_THREADS=1 $(BIN)/python bench/gpu.py --small --out build/bench/gpu.json | tee build/bench/gpu.txt
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs

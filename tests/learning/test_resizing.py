@@ -42,7 +42,11 @@ def test_every_byte_is_pillows(
     ).pixels()  # fmt: skip
     wanted = np.stack([cut(Image.fromarray(each)) for each in pixels])
     one = BatchCut.made(cut, pixels, device)
-    assert one is not None
+    if one is None:
+        # Compilers may fuse the arithmetic of a weight, so its last bit depends on how Pillow was
+        # built: then it is left to Pillow, which is seen on the first and the last image.
+        assert shape[0] != shape[1], "the sizes of the benchmarks are known to agree"
+        return
     assert np.array_equal(one(slice(None)).cpu().numpy(), wanted)
 
 

@@ -67,7 +67,10 @@ class BatchCut:
 
     def __call__(self, rows: NDArray[np.int64] | slice) -> torch.Tensor:
         """Return the bytes of some images, uint8 (n, height, width, channels), on the device."""
-        x = torch.from_numpy(np.ascontiguousarray(self._pixels[rows])).to(self._device)
+        x = torch.from_numpy(np.ascontiguousarray(self._pixels[rows]))
+        if self._device.type == "cuda":
+            x = x.pin_memory()  # else the copy waits for all that the GPU has to do before
+        x = x.to(self._device, non_blocking=True)
         if x.ndim == 3:
             x = x[..., None]
         x = x.permute(0, 3, 1, 2)

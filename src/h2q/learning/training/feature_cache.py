@@ -57,7 +57,7 @@ class FeatureCache:
         items: Items,
         name: str,
         *,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         num_workers: int | None = None,
         progress: bool = False,
     ) -> NDArray[np.float32]:
