@@ -27,6 +27,7 @@ from h2q import (
 from h2q.encoders import load_encoder
 from h2q.evaluation import mean_average_precision
 from h2q.images import read_photo, scan_folder
+from h2q.ingest.photos import fit_on_photos
 from h2q.ingest.read_ahead import read_ahead
 
 METHODS = {
@@ -77,6 +78,7 @@ def main() -> None:
     parser.add_argument("--features", type=Path, help="Keep the features here (.npz).")
     parser.add_argument("--out", type=Path, default=Path("docs/results/photos.csv"))
     parser.add_argument("--bits", type=int, nargs="+", default=[32, 64, 128, 256])
+    parser.add_argument("--few", type=int, nargs="*", default=[5, 20, 50, 100, 200, 500, 1500])
     parser.add_argument("--seeds", type=int, default=5)
     args = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -87,6 +89,7 @@ def main() -> None:
         rows, labels = features(args.folder)
         if args.features:
             np.savez(args.features, features=rows, labels=labels)
+    general = load_encoder()
     found: dict[tuple[str, int, str], list[float]] = {}
     for seed in range(args.seeds):
         ask, rest = split(labels, seed)
@@ -108,6 +111,12 @@ def main() -> None:
                 a, b = quantizer.rotate(rows[ask]), quantizer.rotate(rows[rest])
                 for ranking in ("hamming", "asymmetric"):
                     add(method, bits, ranking, a, b)
+        for n in args.few:
+            sample = np.random.default_rng(seed).permutation(rest)[:n]
+            quantizer, _ = fit_on_photos(rows[sample], general, 64, random_state=seed)
+            a, b = quantizer.rotate(rows[ask]), quantizer.rotate(rows[rest])
+            for ranking in ("hamming", "asymmetric"):
+                add(f"fitted on {n} photos", 64, ranking, a, b)
         print(f"seed {seed} done", flush=True)
     with args.out.open("w", newline="") as file:
         writer = csv.writer(file)

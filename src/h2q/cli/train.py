@@ -143,6 +143,19 @@ def train(
         return
     if out is None:
         raise typer.BadParameter("say where the run goes", param_hint="--out")
+    # What is wrong at a glance is said before torch is imported, which takes seconds.
+    if data is not None:
+        from h2q.datasets.registry import check_dataset
+
+        check_dataset(data)
+    elif config is None and not any(each.startswith("dataset=") for each in settings or []):
+        raise typer.BadParameter(
+            "say what to learn from (or name it in --config)", param_hint="--data"
+        )
+    if quantizer is not None:
+        from h2q.quantization.registry import get_quantizer
+
+        get_quantizer(quantizer)
     from h2q._lazy import require
 
     require("torch", "train")

@@ -115,6 +115,11 @@ def load_dataset(spec: str, *, random_state: RandomState = 0, **options: Any) ->
         return entry.load(path, random_state=random_state, **options)
 
 
+def check_dataset(spec: str) -> None:
+    """Raise `InvalidInputError` where `load_dataset` would not know what is meant."""
+    _resolve(spec)
+
+
 def _resolve(spec: str) -> tuple[Entry, Path]:
     name, colon, rest = spec.partition(":")
     if name in _ENTRIES and (colon or not Path(spec).exists() or not _ENTRIES[name].takes_path):

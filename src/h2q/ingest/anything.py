@@ -244,6 +244,12 @@ def _opened(
         return
     made_with = {"quantizer": quantizer, "n_bits": n_bits}
     given = {name: value for name, value in made_with.items() if value is not None}
+    if not given and not exists(str(collection)):
+        raise InvalidInputError(
+            f"there is no collection {collection} yet, and to make one of embeddings takes a "
+            "quantizer: fit it (h2q fit ROWS --bits 64 --out rotation.safetensors) and give it "
+            "(--quantizer rotation.safetensors)"
+        )
     with open_collection(str(collection), keep=keep, **given) as opened:
         yield opened
 

@@ -69,5 +69,5 @@ def cannot_download(name: str, error: Exception) -> InvalidInputError:
         f"{name}: its weights are not on this machine and cannot be downloaded ({error}). Give a "
         f"local file (weights='PATH.safetensors' or .pth; --weights PATH), a timm folder "
         f"(backbone='local-dir:PATH'), or start from random weights (pretrained=False; "
-        f"--no-pretrained)"
+        f"--set pretrained=false)"
     )

@@ -1,0 +1,139 @@
+"""Photos a second, beside what bounds them: the bare network, the decoder, and the disk.
+
+- The whole of `index_photos` (read, hash, decode, resize, embed, code, store) beside the bare
+  onnxruntime session on arrays that are in memory already, on the same cores, in turns.
+- Decoding alone: threads, with and without the draft mode of JPEG.
+- Indexing again what has not changed, beside `os.scandir` + `stat` of every file and one SQL read
+  of all payloads.
+
+    python bench/photos.py FOLDER [--repeats 3] [--copies 33]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from h2q import open_collection
+from h2q.codes import code_width
+from h2q.encoders import load_encoder
+from h2q.images import find_photos, read_photo, scan_folder
+from h2q.ingest.folder import index_folder
+from h2q.ingest.models import kept_encoder
+from h2q.ingest.photos import index_photos
+
+_BATCH = 16
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """Wall-clock time of a call."""
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Measure in turns and print ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--files", type=int, default=100_000, help="Unchanged files looked at.")
+    args = parser.parse_args()
+    encoder = load_encoder()
+    paths = scan_folder(args.folder)
+    n = len(paths)
+    session = encoder._session  # type: ignore[attr-defined]  # the bare peer
+    batch = np.stack([encoder.prepare(read_photo(path).image) for path in paths[:_BATCH]])
+
+    def bare() -> None:
+        for _ in range(0, n, _BATCH):
+            session.run(None, {"pixels": batch})
+
+    def whole() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            index_photos(args.folder, f"{folder}/c.h2q")
+
+    def decoded(side: int | None) -> None:
+        def one(path: Path) -> None:
+            encoder.prepare(read_photo(path, draft_side=side).image)
+
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            list(pool.map(one, paths))
+
+    print(f"{n} photos, {len(os.sched_getaffinity(0))} cores")
+    for turn in range(args.repeats):
+        a, b = seconds(bare), seconds(whole)
+        c, d = seconds(lambda: decoded(encoder.draft_side)), seconds(lambda: decoded(None))
+        print(
+            f"turn {turn}: bare network {n / a:.0f}/s, index {n / b:.0f}/s = {a / b:.2f} of it; "
+            f"decode {n / c:.0f}/s, without draft {n / d:.0f}/s",
+            flush=True,
+        )
+    unchanged(args.files, args.repeats)
+
+
+def unchanged(n: int, repeats: int) -> None:
+    """Index again a folder of which the collection holds every file as it is."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "photos"
+        for i in range(n):
+            path = folder / f"{i // 1000:03d}" / f"{i:06d}.jpg"
+            if i % 1000 == 0:
+                path.parent.mkdir(parents=True)
+            path.touch()
+        uri = f"{place}/c.h2q"
+        first = Path(place) / "first"
+        first.mkdir()
+        for i in range(2):
+            noise = np.random.default_rng(i).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+            from PIL import Image
+
+            Image.fromarray(noise).save(first / f"{i}.png")
+        index_photos(first, uri, prefix="first")
+        with open_collection(uri) as collection:
+            root = folder.resolve()
+            found = find_photos(root)
+            payloads = [
+                {"path": f.name, "folder": str(root), "size": f.size, "mtime_ns": f.mtime_ns,
+                 "sha256": f"{i:064x}", "width": 4000, "height": 3000,
+                 "taken": "2024-06-01T10:00:00", "label": f.name.split("/")[0]}
+                for i, f in enumerate(found)
+            ]  # fmt: skip
+            codes = np.random.default_rng(0).integers(
+                0, 256, (n, code_width(collection.n_bits)), dtype=np.uint8
+            )
+            collection.add([f.name for f in found], codes, payloads)
+            coder = kept_encoder(collection)
+
+            def again() -> None:
+                assert index_folder(folder, collection, coder).unchanged == n
+
+            def peer() -> None:
+                pending = [str(root)]
+                while pending:
+                    with os.scandir(pending.pop()) as listing:
+                        for entry in listing:
+                            if entry.is_dir():
+                                pending.append(entry.path)
+                            else:
+                                entry.stat()
+                with sqlite3.connect(f"file:{uri}?mode=ro", uri=True) as database:
+                    for (text,) in database.execute("SELECT payload FROM items"):
+                        json.loads(text)
+
+            for turn in range(repeats):
+                a, b = seconds(peer), seconds(again)
+                print(f"turn {turn}: {n:,} unchanged files {b:.2f} s, {b / a:.2f} x the peer")
+
+
+if __name__ == "__main__":
+    main()
