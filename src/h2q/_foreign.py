@@ -96,8 +96,11 @@ def parse_json(text: str | bytes, name: object, what: str = "a JSON file") -> An
     FormatError
         If it is none, is nested too deeply, or holds a number of thousands of digits.
     """
-    with reading(name, what):
+    try:
         return json.loads(text)
+    except Exception:  # the way that says what is wrong costs more than parsing
+        with reading(name, what):
+            return json.loads(text)
 
 
 def size_of(path: Path) -> int:

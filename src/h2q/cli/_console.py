@@ -142,10 +142,13 @@ class _Lines:
 
     def __init__(self, description: str) -> None:
         self._description, self._began = description, time.monotonic()
-        self._pause, self._next = _FIRST_LINE, self._began + _FIRST_LINE
+        self._pause, self._next, self._done = _FIRST_LINE, self._began + _FIRST_LINE, 0
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
+        if done < self._done:  # another stage has begun
+            self._began = now
+        self._done = done
         if now < self._next:
             return
         passed = now - self._began

@@ -24,7 +24,7 @@ from h2q.images import (
 from h2q.ingest.batches import in_batches
 from h2q.ingest.encoder import Encoder
 from h2q.ingest.photo_files import readable, seen_in
-from h2q.ingest.photo_reader import LoadedPhoto, PhotoReader, code_photos
+from h2q.ingest.photo_reader import EmbeddedPhoto, LoadedPhoto, PhotoReader, code_photos
 from h2q.ingest.plan import Known, Plan, known_by_content, make_plan
 from h2q.ingest.read_ahead import read_ahead
 from h2q.ingest.report import IndexReport, OnProgress, Skipped, no_progress
@@ -41,7 +41,7 @@ def index_folder(
     max_pixels: int = MAX_PIXELS,
     gps: bool = False,
     found: FoundPhotos | None = None,
-    rows: Mapping[str, NDArray[np.float32]] | None = None,
+    embedded: Mapping[str, EmbeddedPhoto] | None = None,
     on_progress: OnProgress = no_progress,
 ) -> IndexReport:
     """Bring a collection up to date with a folder of photos.
@@ -71,8 +71,8 @@ def index_folder(
         Whether the payload says where a photo was taken.
     found : FoundPhotos, optional
         What a scan of the folder found a moment ago (`look_through`).
-    rows : mapping of str to ndarray, optional
-        Rows of photos that were embedded a moment ago, by their content's SHA-256.
+    embedded : mapping of str to EmbeddedPhoto, optional
+        Photos that were embedded a moment ago, by their path below the folder.
     on_progress : callable
         Told how many photos of how many are done.
 
@@ -103,7 +103,8 @@ def index_folder(
     if collection.keep == "codes":
         _renew(collection, plan, report, batch_size)
     reader = PhotoReader(encoder, max_pixels, gps)
-    _Encoding(collection, encoder, plan, report, rows or {}).run(reader, batch_size, on_progress)
+    encoding = _Encoding(collection, encoder, plan, report, embedded or {})
+    encoding.run(reader, batch_size, on_progress)
     if prune:
         report.removed = collection.delete(plan.gone)
     else:
@@ -187,10 +188,11 @@ class _Encoding:
         encoder: Encoder,
         plan: Plan,
         report: IndexReport,
-        rows: Mapping[str, NDArray[np.float32]],
+        embedded: Mapping[str, EmbeddedPhoto],
     ) -> None:
         self._collection, self._encoder, self._plan = collection, encoder, plan
-        self._report, self._rows = report, rows
+        self._report, self._embedded_before = report, embedded
+        self._rows = {str(each.payload["sha256"]): each.row for each in embedded.values()}
         self._codes_alone = collection.keep == "codes"
         self._is_new = {file.id for file in plan.new}
         self._gone = set(plan.gone)
@@ -207,7 +209,7 @@ class _Encoding:
         on_progress(done, total)
         known = self._known if self._codes_alone else None
         loaded = read_ahead(
-            lambda file: reader.read(file, known),
+            lambda file: reader.read(file, known, self._embedded_before),
             self._todo,
             ahead=2 * batch_size,
             processes=self._encoder.on_gpu,

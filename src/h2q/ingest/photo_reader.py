@@ -6,7 +6,7 @@ import hashlib
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,20 @@ class LoadedPhoto:
     known: Known | None = None
 
 
+class EmbeddedPhoto(NamedTuple):
+    """A photo that was embedded a moment ago.
+
+    Attributes
+    ----------
+    payload : dict
+        As `LoadedPhoto` has it.
+    row : ndarray of shape (d,)
+    """
+
+    payload: dict[str, Any]
+    row: NDArray[np.float32]
+
+
 class PhotoReader:
     """Reads a photo's file once: its content's hash, its facts, the network's input.
 
@@ -57,9 +71,20 @@ class PhotoReader:
         self._encoder, self._max_pixels, self._gps = encoder, max_pixels, gps
 
     def read(
-        self, file: PhotoFile, known: Mapping[str, Known] | None = None
+        self,
+        file: PhotoFile,
+        known: Mapping[str, Known] | None = None,
+        embedded: Mapping[str, EmbeddedPhoto] | None = None,
     ) -> LoadedPhoto | Skipped:
-        """Read a photo, or say why it cannot be; of known content nothing is decoded."""
+        """Read a photo, or say why it cannot be.
+
+        Of known content nothing is decoded; what was embedded a moment ago is not even read.
+        """
+        ready = None if embedded is None else embedded.get(file.name)
+        if ready is not None:
+            payload = ready.payload
+            if (payload["size"], payload["mtime_ns"]) == (file.size, file.mtime_ns):
+                return LoadedPhoto(file, payload, None)
         name = readable(str(file.path))
         try:
             status = file.path.stat()

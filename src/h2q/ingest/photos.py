@@ -19,7 +19,7 @@ from h2q.ingest.encoder import CodedEncoder
 from h2q.ingest.folder import FoundPhotos, index_folder, look_through
 from h2q.ingest.models import collection_and_encoder, exists
 from h2q.ingest.photo_files import PhotoFile, readable
-from h2q.ingest.photo_reader import LoadedPhoto, PhotoReader
+from h2q.ingest.photo_reader import EmbeddedPhoto, LoadedPhoto, PhotoReader
 from h2q.ingest.read_ahead import read_ahead
 from h2q.ingest.report import IndexReport, OnProgress, no_progress
 
@@ -118,15 +118,15 @@ def index_photos(
             f"{network.dimension} numbers, so 1 to {network.dimension} can be had"
         )
     reader = PhotoReader(network, max_pixels, gps)
-    rows = _embedded_sample(found, network, reader, batch_size or 64, on_progress)
+    sample = _embedded_sample(found, network, reader, batch_size or 64, on_progress)
     quantizer, said = fit_on_photos(
-        np.stack(list(rows.values())), network, bits, random_state=random_state
+        np.stack([each.row for each in sample.values()]), network, bits, random_state=random_state
     )
     on_note(f"encoder {network.name}; {said}")
     kept = network.kept.to_bytes(bits)
     with open_collection(uri, quantizer=quantizer, model=kept, keep=keep) as collection:
         return index_folder(
-            folder, collection, CodedEncoder(network, quantizer), rows=rows, **shared
+            folder, collection, CodedEncoder(network, quantizer), embedded=sample, **shared
         )
 
 
@@ -201,30 +201,30 @@ def _embedded_sample(
     reader: PhotoReader,
     batch_size: int,
     on_progress: OnProgress,
-) -> dict[str, NDArray[np.float32]]:
-    """Rows of a sample of the photos, by their content's SHA-256."""
+) -> dict[str, EmbeddedPhoto]:
+    """Embed a sample of the photos; by their path below the folder."""
     photos = [each for each in found.photos if each.error is None]
     places = np.unique(np.linspace(0, len(photos) - 1, min(_SAMPLE, len(photos))).astype(int))
     files = [
         PhotoFile(readable(each.name), found.root, each.name, each.size, each.mtime_ns)
         for each in (photos[place] for place in places)
     ]
-    rows: dict[str, NDArray[np.float32]] = {}
+    sample: dict[str, EmbeddedPhoto] = {}
     why, done = "", 0
     for part in in_batches(read_ahead(reader.read, files, ahead=2 * batch_size), batch_size):
         good: Sequence[LoadedPhoto] = [each for each in part if isinstance(each, LoadedPhoto)]
         why = why or next((each.reason for each in part if not isinstance(each, LoadedPhoto)), "")
         if good:
             made = encoder.embed([photo.prepared for photo in good])
-            digests = (str(photo.payload["sha256"]) for photo in good)
-            rows.update(zip(digests, made, strict=True))
+            for photo, row in zip(good, made, strict=True):
+                sample[photo.file.name] = EmbeddedPhoto(photo.payload, row)
         done += len(part)
         on_progress(done, len(files))
-    if not rows:
+    if not sample:
         raise InvalidInputError(
             f"{found.root}: none of its {len(found.photos)} photos can be read ({why})"
         )
-    return rows
+    return sample
 
 
 def _is_there(uri: str) -> bool:

@@ -92,8 +92,13 @@ def make_plan(collection: Collection, root: Path, prefix: str, found: Sequence[F
     """
     plan, folder = Plan(), readable(str(root))
     held: dict[Any, Mapping[str, Any]] = {}
-    for batch in collection.iterate(where={"folder": folder}):
-        held.update(zip(batch.ids, (payload or {} for payload in batch.payloads), strict=True))
+    # Most collections are of one folder: reading all is faster than asking SQL which belong to it.
+    # A server's items are many and far away.
+    condition = {"folder": folder} if "://" in collection.uri else None
+    for batch in collection.iterate(where=condition):
+        for item_id, payload in zip(batch.ids, batch.payloads, strict=True):
+            if payload is not None and payload.get("folder") == folder:
+                held[item_id] = payload
     others: list[PhotoFile] = []
     for each in found:
         name = readable(each.name)
