@@ -193,3 +193,21 @@ def test_photos_touched_moved_and_pruned_by_units(
     assert (other.removed, other.gone) == (30, 0)
     ingest(photos, tmp_path / "a.h2q", device="cpu", prune=True)
     assert held(tmp_path / "a.h2q") == held(tmp_path / "b.h2q")
+
+
+def test_labelled_rows_of_a_table_are_judged_as_those_of_an_npz(h2q: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 300)
+    rows = (rng.standard_normal((3, 8))[labels] + rng.standard_normal((300, 8))).astype(np.float32)
+    given = Embeddings(rows, [f"i{k}" for k in range(300)], labels, ["a", "b", "c"])
+    found = []
+    for name in ("e.npz", "e.parquet"):
+        save_embeddings(tmp_path / name, given)
+        done = h2q("eval", tmp_path / name, "--methods", "none,itq", "--json")
+        assert done.code == 0, done
+        found.append(json.loads(done.out)["methods"])
+    assert found[0] == found[1]
+    save_rows(tmp_path / "e.fbin", rows)
+    done = h2q("eval", tmp_path / "e.fbin")
+    assert done.code == 1
+    assert "have no labels" in done.err

@@ -221,3 +221,33 @@ def test_bad_rows_come_back_as_an_error_not_as_a_retry(
     results = list(do_units(units, Task(quantizer=quantizer.to_bytes()), ray=joined))
     assert [result.error is None for result in results] == [True, False, True]
     assert "b.npy, rows 0 to 499" in str(results[1].error)
+
+
+def test_command_function_and_cluster_give_the_same_collection(
+    joined: str, photos: Path, shards: Path, model: bytes, quantizer: Any, h2q: Any, tmp_path: Path
+) -> None:
+    """Photos, rows and codes: byte for byte in codes, ids and payloads, and in their order."""
+    from h2q.ingest import encode_file, ingest
+
+    (tmp_path / "model.safetensors").write_bytes(model)
+    quantizer.save(tmp_path / "q.safetensors")
+    encode_file(str(shards / "a.npy"), quantizer, tmp_path / "codes.parquet")
+    sources: dict[str, tuple[Path, dict[str, Any]]] = {
+        "photos": (photos, {"model": tmp_path / "model.safetensors", "device": "cpu"}),
+        "rows": (shards, {"quantizer": tmp_path / "q.safetensors"}),
+        "codes": (tmp_path / "codes.parquet", {}),
+    }
+    for name, (source, options) in sources.items():
+        uris = [str(tmp_path / f"{name}-{how}.h2q") for how in ("command", "function", "cluster")]
+        flags = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+        done = h2q("index", source, "--collection", uris[0], *flags)
+        assert done.code == 0, done
+        here = ingest(source, uris[1], **options)
+        there = ingest(source, uris[2], ray=joined, **options)
+        assert here.to_dict() == there.to_dict()
+        held = []
+        for uri in uris:
+            with open_collection(uri, mode="r") as collection:
+                held.append(contents(collection))
+        assert len(held[0]) == {"photos": 60, "rows": 1500, "codes": 500}[name]
+        assert held[0] == held[1] == held[2]

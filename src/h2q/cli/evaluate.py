@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def evaluate(
     source: Annotated[
         str | None,
-        typer.Argument(help="Labelled embeddings (.npz), or a collection with labels."),
+        typer.Argument(help="Labelled embeddings (.npz, Parquet, ...), or a collection."),
     ] = None,
     model: Annotated[
         Path | None, typer.Option("--model", "-m", help="Judge this model or run folder ...")
@@ -130,15 +130,20 @@ def _collection(uri: str, *, k: int | None, n_queries: int, seed: int, json: boo
 
 def _load(source: str, key: str | None) -> Dataset:
     from h2q.datasets import load_dataset
+    from h2q.datasets.arrays import dataset_of_embeddings
     from h2q.errors import InvalidInputError
+    from h2q.rowfiles import load_embeddings
+    from h2q.rowfiles.registry import SUFFIXES
 
-    options: dict[str, Any] = {} if key is None else {"features": key}
     path = source.removeprefix("npz:")
-    if not path.endswith(".npz") or not Path(path).exists():
+    if not path.lower().endswith(SUFFIXES) or not Path(path).exists():
         raise InvalidInputError(
-            f"{source!r} is neither an .npz of labelled embeddings nor a collection; "
+            f"{source!r} is neither a file of labelled embeddings nor a collection; "
             "to judge a model on a data set, give --model and --data"
         )
+    if not path.endswith(".npz"):
+        return dataset_of_embeddings(load_embeddings(path, key=key), path)
+    options: dict[str, Any] = {} if key is None else {"features": key}
     return load_dataset(f"npz:{path}", validation=0.0, **options)
 
 

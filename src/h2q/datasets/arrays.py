@@ -18,6 +18,7 @@ from h2q.datasets.registry import register
 from h2q.datasets.sources import ImageArray
 from h2q.datasets.splitting import FRACTIONS, complete_split, stratified_split
 from h2q.errors import InvalidInputError
+from h2q.rowfiles import Embeddings
 
 _NAME_KEYS = ("classes", "words", "class_names")
 
@@ -85,15 +86,63 @@ def load_npz(
         else None,
         images=ImageArray(arrays["images"]) if "images" in arrays else None,
     )
-    if "split" not in arrays:
-        parts = stratified_split(labels, fractions=fractions, random_state=random_state)
-    elif len(arrays["split"]) != n:
-        raise InvalidInputError(f"{path}: {len(arrays['split'])} split names for {n} labels")
-    else:
-        parts = complete_split(
-            arrays["split"], labels, validation=validation, random_state=random_state
+    split = arrays.get("split")
+    if split is not None and len(split) != n:
+        raise InvalidInputError(f"{path}: {len(split)} split names for {n} labels")
+    return _split(f"npz:{path}", items, classes, split, validation, fractions, random_state)
+
+
+def dataset_of_embeddings(
+    embeddings: Embeddings, name: str, *, validation: float = 0.0, random_state: RandomState = 0
+) -> Dataset:
+    """Return labelled embeddings of any file (`h2q.rowfiles.load_embeddings`) as a data set.
+
+    Parameters
+    ----------
+    embeddings : Embeddings
+    name : str
+        What errors and tables call it.
+    validation, random_state
+        As in `load_npz`.
+
+    Raises
+    ------
+    InvalidInputError
+        If they have no labels, or a row has none.
+    """
+    labels = embeddings.labels
+    if labels is None:
+        raise InvalidInputError(
+            f"{name}: the rows have no labels, so there is nothing to judge them by; give them "
+            "some (.npz: the key labels; a table: the column label)"
         )
-    return Dataset.from_split(f"npz:{path}", classes, items, parts)
+    if labels.ndim == 1 and len(labels) and int(labels.min()) < 0:
+        raise InvalidInputError(f"{name}: some rows are unlabelled (-1); leave them out")
+    n_classes = labels.shape[1] if labels.ndim == 2 else int(labels.max(initial=-1)) + 1
+    classes = embeddings.classes or [str(number) for number in range(n_classes)]
+    items = Items(
+        labels=labels,
+        ids=[str(each) for each in embeddings.ids],
+        features=check_features(np.asarray(embeddings.rows), name),
+    )
+    return _split(name, items, classes, embeddings.split, validation, FRACTIONS, random_state)
+
+
+def _split(
+    name: str,
+    items: Items,
+    classes: list[str],
+    split: NDArray[Any] | None,
+    validation: float,
+    fractions: Mapping[str, float],
+    random_state: RandomState,
+) -> Dataset:
+    labels = items.labels
+    if split is None:
+        parts = stratified_split(labels, fractions=fractions, random_state=random_state)
+    else:
+        parts = complete_split(split, labels, validation=validation, random_state=random_state)
+    return Dataset.from_split(name, classes, items, parts)
 
 
 def check_features(features: NDArray[Any], name: str) -> NDArray[np.float32]:
