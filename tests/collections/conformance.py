@@ -12,6 +12,8 @@ import pytest
 from h2q import quantization
 from h2q.codes import code_width, pack
 from h2q.collections import Collection
+from h2q.collections.artifacts import fingerprint
+from h2q.collections.conditions import holds, parse_where
 from h2q.errors import CollectionError, CompatibilityError, InvalidInputError
 from tests.collections.brute_collection import DictModel, exact_rows, same_content
 
@@ -174,6 +176,185 @@ class CollectionConformance:
         empty.add([], np.empty((0, 3), np.uint8))
         empty.add([], [])
         assert len(empty) == 0
+
+    # Real rows, coded by the collection itself
+
+    @pytest.fixture
+    def embeddings(self) -> np.ndarray:
+        rng = np.random.default_rng(30)
+        centres = rng.standard_normal((8, 24))
+        return (centres[np.arange(200) % 8] + 0.3 * rng.standard_normal((200, 24))).astype("f4")
+
+    def test_real_rows_are_coded_by_the_quantizer(self, address, quantizers, embeddings):
+        quantizer = quantizers[0]
+        with self.open(address, quantizer=quantizer, keep="int8") as collection:
+            collection.add(range(100), embeddings[:100], [{"n": i} for i in range(100)])
+            collection.add(range(100, 200), embeddings=embeddings[100:])
+            codes = np.concatenate([batch.codes for batch in collection.iterate()])
+            assert np.array_equal(codes, quantizer.transform(embeddings))
+            found = collection.search(embeddings[:5], 1, rank="cosine", payloads=True)
+            assert found.ids == [[i] for i in range(5)]
+            assert found.payloads == [[{"n": i}] for i in range(5)]
+            with pytest.raises(InvalidInputError, match="twice"):
+                collection.add([0], embeddings[:1], embeddings=embeddings[:1])
+            with pytest.raises(InvalidInputError, match="3 ids but real rows"):
+                collection.add([0, 1, 2], embeddings[:2])
+
+    def learns(self, address: str, **options: Any) -> Collection | None:
+        """Open a collection that is to fit a quantizer; None where the engine keeps none later."""
+        return self.open(address, n_bits=16, **options)
+
+    @pytest.mark.parametrize("name", [None, "itq"])
+    def test_the_first_rows_fit_a_quantizer_that_is_kept(self, address, embeddings, name):
+        collection = self.learns(address, **({} if name is None else {"quantizer": name}))
+        if collection is None:
+            pytest.skip("this engine fixes its artifacts when it is made")
+        with collection:
+            with pytest.raises(InvalidInputError, match="too few for 16 bits; add at least 32"):
+                collection.add(range(31), embeddings[:31])
+            assert collection.quantizer is None
+            assert len(collection) == 0
+            collection.add(range(100), embeddings[:100])
+            kept = collection.fingerprints["quantizer"]
+            kind = quantization.ITQQuantizer if name else quantization.HouseholderQuantizer
+            fitted = kind(n_bits=16, random_state=0).fit(embeddings[:100])
+            assert kept == fingerprint(fitted.to_bytes())
+            collection.add(["one more"], embeddings[100:101])
+        with self.open(address) as again:
+            assert again.fingerprints == {"quantizer": kept}
+            assert "one more" in again.within(embeddings[100], 0).ids[0]
+            again.add(["and another"], embeddings[101:102])
+            codes = again.quantizer.transform(embeddings[:100])
+            assert np.array_equal(codes, np.stack([i.code for i in again.get(range(100))]))
+
+    def test_rows_that_cannot_be_coded_name_the_right_way(self, address, embeddings):
+        with self.open(address, n_bits=24) as collection:
+            with pytest.raises(InvalidInputError, match=r"pack\(rows\).*quantizer="):
+                collection.add(range(200), embeddings)
+            with pytest.raises(InvalidInputError, match="rows of 20 columns"):
+                collection.add(range(200), embeddings[:, :20])
+            collection.add(range(200), pack(embeddings))
+            with pytest.raises(InvalidInputError, match="no quantizer"):
+                collection.add(range(10), np.ones((10, 30)))
+            with pytest.raises(InvalidInputError, match="codes or real rows"):
+                collection.add(range(10))
+            assert len(collection) == 200
+
+    @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "bfloat16", ">f4"])
+    def test_rows_of_every_kind(self, address, quantizers, embeddings, dtype):
+        given: Any
+        if dtype == "bfloat16":
+            torch = pytest.importorskip("torch")
+            given = torch.from_numpy(embeddings).bfloat16().requires_grad_()
+        else:
+            given = embeddings.astype(dtype)
+        with self.open(address, quantizer=quantizers[0], keep="float16") as collection:
+            collection.add(range(50), given[:50])
+            collection.add(range(50, 60), quantizers[0].transform(embeddings[50:60]),
+                           embeddings=given[50:60])  # fmt: skip
+            found = collection.search(given[:60], 1, rank="cosine")
+            assert sum(ids == [i] for i, ids in enumerate(found.ids)) > 55
+            assert collection.within(given[:3], 2).ids[0]
+
+    def test_data_frames(self, address, quantizers, embeddings):
+        pandas = pytest.importorskip("pandas")
+        frame = pandas.DataFrame(embeddings[:50]).add_prefix("z")
+        about = pandas.DataFrame(
+            {"label": ["a", "b"] * 25, "year": np.arange(50), "seen": [1.5, float("nan")] * 25}
+        )
+        with self.open(address, quantizer=quantizers[0]) as collection:
+            collection.add(pandas.Series(range(50)), frame, about)
+            assert collection.get([0, 1])[0].payload == {"label": "a", "year": 0, "seen": 1.5}
+            assert collection.get([1])[0].payload == {"label": "b", "year": 1}
+            found = collection.search(frame.iloc[:2], 3, payloads=True)
+            table = found.to_pandas()
+            assert list(table["query"]) == [0, 0, 0, 1, 1, 1]
+            assert list(table["id"]) == [i for ids in found.ids for i in ids]
+            assert set(table) == {"query", "place", "id", "distance", "score",
+                                  "label", "year", "seen"}  # fmt: skip
+
+    # Foreign scalars
+
+    def test_scalars_of_numpy_and_torch_are_what_they_equal(self, empty):
+        torch = pytest.importorskip("torch")
+        ids = [np.int8(1), np.uint64(2), torch.tensor(3), np.str_("s"), np.array(5)]
+        payloads = [
+            {"f": np.float64(0.5), "i": np.int32(7), "b": np.bool_(True), "t": torch.tensor(2.0)},
+            {"f": np.float16(0.25), "list": np.array([1, 2])},
+            {"f": np.float32(0.1)},
+            {"f": np.longdouble(0.5)},
+            None,
+        ]
+        empty.add(ids, random_codes(5, 20), payloads)
+        assert list(empty) == [1, 2, 3, "s", 5]
+        assert [type(i) for i in empty] == [int, int, int, str, int]
+        assert empty.get([1])[0].payload == {"f": 0.5, "i": 7, "b": True, "t": 2.0}
+        assert empty.get([2])[0].payload == {"f": 0.25, "list": [1, 2]}
+        for number in (np.int64, np.int32, np.uint8, np.uint64, torch.tensor):
+            assert number(3) in empty
+            assert number(4) not in empty
+            assert empty.get([number(3)])[0].id == 3
+        for where, count in [
+            ({"f": np.float64(0.5)}, 2),
+            ({"f": {"$gte": np.array([0.2, 0.4]).mean()}}, 2),
+            ({"f": {"$lt": np.float32(0.1)}}, 0),
+            ({"f": {"$in": np.array([0.25, 0.5])}}, 3),
+            ({"f": {"$in": {0.25, 9}}}, 1),
+            ({"i": torch.tensor(7)}, 1),
+            ({"b": np.bool_(True)}, 1),
+            ({"b": np.int64(1)}, 0),
+            ({"i": {"$exists": np.bool_(True)}}, 1),
+            ({"list": {"$contains": np.uint8(2)}}, 1),
+        ]:
+            assert empty.count(where) == count, where
+        assert len(empty.search(random_codes(1, 20), np.int64(2)).ids[0]) == 2
+        assert empty.delete(torch.tensor([1, 2])) == 2
+
+    @pytest.mark.parametrize(
+        ("ids", "payload", "where"),
+        [
+            ([1.0], None, None),
+            ([np.float64(1)], None, None),
+            ([np.bool_(True)], None, None),
+            ([None], None, None),
+            ([b"a"], None, None),
+            (np.array(["2020-01-01"], "datetime64[ns]"), None, None),
+            (np.array([[1], [2]]), None, None),
+            (np.ma.array([1], mask=[True]), None, None),
+            ([2**63], None, None),
+            (["a"], {1: "x"}, None),
+            (["a"], {"x": np.float64("nan")}, None),
+            (["a"], {"x": np.array([1.0, np.inf])}, None),
+            (["a"], {"x": np.datetime64("2020-01-01")}, None),
+            (["a"], {"x": {"y": {2: 1}}}, None),
+            (["a"], {"x": 1 + 2j}, None),
+            (["a"], {"x": b"bytes"}, None),
+            (["a"], None, {"x": np.float64("nan")}),
+            (["a"], None, {"x": np.datetime64("2020-01-01")}),
+            (["a"], None, {"x": {"$in": "abc"}}),
+            (["a"], None, {"x": {"$gt": np.bool_(True)}}),
+            (["a"], None, {"x": np.uint64(2**63)}),
+            (["a"], None, {"x": "\udcff"}),
+            (["a"], None, {"$or": [{"x": 1}] * 6000}),
+        ],
+    )
+    def test_what_has_no_plain_value_is_refused(self, empty, ids, payload, where):
+        def call() -> None:
+            if where is not None:
+                empty.count(where)
+            else:
+                empty.add(ids, random_codes(1, 20), None if payload is None else [payload])
+
+        with pytest.raises(InvalidInputError):
+            call()
+        assert len(empty) == 0
+
+    def test_a_payload_that_is_too_deep_is_refused(self, empty):
+        deep: Any = 1
+        for _ in range(150):
+            deep = {"a": deep}
+        with pytest.raises(InvalidInputError, match="deep"):
+            empty.add(["a"], random_codes(1, 20), [deep])
 
     # Searching
 
@@ -516,6 +697,37 @@ class CollectionConformance:
         assert collection.search(code, 12, where).ids == [model.nearest(code, 12, keep)[0]]
         assert collection.search(query, 12, where).ids == [model.asymmetric(query[0], 12, keep)[0]]
         assert collection.within(code, 8, where).ids == [model.within(code, 8, keep)[0]]
+
+    #: Keys and texts that engines are prone to mistake, and conditions on them.
+    ODD: tuple[dict[str, Any], ...] = (
+        {"a\tb": 1}, {"a\nb": 1}, {"a.b": 1}, {"a": {"b": 1}}, {"a.b": {"c.d": 1}}, {"\0": 1},
+        {"t": "ab\0cd"}, {"t": "ab"}, {"t": "\0"}, {"t": ""}, {"t": ["x\0y", "x"]}, {"t": "ab\0"},
+        {"n": 2**53 + 1}, {"n": 2**53}, {"n": float(2**53)}, {"n": 0}, {"n": -0.0}, {"n": False},
+        {"n": "0"}, {"n": None}, {"n": 1e300}, {"'": 1, "%s": 1, "ü b": 1, "0": 1, "$x": 1},
+        {"a": {"0": {"\x7f": 1}}}, {"t": "\U0001f600"}, {"t": "\uffff"},
+    )  # fmt: skip
+    ASKED: tuple[dict[str, Any], ...] = (
+        {"a\tb": 1}, {"a\nb": 1}, {"a.b": 1}, {"a.b.c.d": 1}, {"\0": 1}, {"a.b": {"$ne": 1}},
+        {"a.b": {"$exists": False}}, {"a.0.\x7f": 1}, {"t": "ab\0cd"}, {"t": "ab"}, {"t": ""},
+        {"t": {"$in": ["ab\0cd", "\0"]}}, {"t": {"$nin": ["ab", "ab\0"]}}, {"t": {"$gt": "ab"}},
+        {"t": {"$lt": "ab\0cd"}}, {"t": {"$lte": "\uffff"}}, {"t": {"$contains": "x"}},
+        {"t": {"$contains": "x\0y"}}, {"n": 2**53 + 1}, {"n": float(2**53)}, {"n": 0}, {"n": 0.0},
+        {"n": False}, {"n": None}, {"n": {"$gte": 2**53}}, {"n": {"$lt": 1e301}}, {"'": 1},
+        {"%s": 1}, {"ü b": 1}, {"0": 1},
+        {"$or": [{"n": i} for i in range(1500)]},
+        {"$and": [{"$not": {"t": f"{i}"}} for i in range(500)]},
+    )  # fmt: skip
+
+    def test_odd_keys_and_texts_mean_the_same_everywhere(self, empty):
+        n = len(self.ODD)
+        empty.add(range(n), np.zeros((n, 3), np.uint8), list(self.ODD))
+        assert [item.payload for item in empty.get(range(n))] == list(self.ODD)
+        for where in self.ASKED:
+            node = parse_where(where)
+            wanted = [i for i, payload in enumerate(self.ODD) if holds(node, payload)]
+            assert empty.count(where) == len(wanted), where
+            found = empty.search(np.zeros(3, np.uint8), n, where).ids[0]
+            assert found == wanted, where
 
     def test_conditions_see_changes(self, filled):
         collection, _ = filled

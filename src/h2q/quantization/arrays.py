@@ -28,7 +28,9 @@ def to_numpy(x: Array) -> NDArray[Any]:
         array: NDArray[Any] = x
         return array
     if array_api_compat.is_torch_array(x):
-        return np.asarray(x.detach().cpu())
+        x = x.detach().cpu()
+        # numpy has no bfloat16.
+        return np.asarray(x.float() if x.dtype.is_floating_point and x.dtype.itemsize < 4 else x)
     if array_api_compat.is_cupy_array(x):
         return np.asarray(x.get())
     return np.from_dlpack(x)
