@@ -208,7 +208,7 @@ def test_an_index_is_fixed_and_its_search_options_are_not(address):
 
 @pytest.mark.parametrize(
     ("index", "options", "words"),
-    [("mih", None, "'flat' or 'ivf' or 'hnsw'"), ("flat", {"nlist": 3}, "has none")],
+    [("mih", None, "'flat' or 'ivf' or 'hnsw'"), ("flat", {"nlist": 3}, "has no options")],
 )
 def test_indexes_it_has_not_are_refused(address, index, options, words):
     with pytest.raises(InvalidInputError, match=words):
