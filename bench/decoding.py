@@ -97,16 +97,16 @@ def rankings(
         "posterior": CodeDecoder(trust=1.0, random_state=seed).fit(kept),
     }
     found = {
-        name: mean_average_precision(query, database, *labels, ranking=name)
+        name: mean_average_precision(query, database, *labels, rank=name)
         for name in ("cosine", "hamming", "asymmetric")
     }
     for name, decoder in decoders.items():
         found[name] = mean_average_precision(
-            query, database, *labels, ranking="decoded", decoder=decoder
+            query, database, *labels, rank="decoded", decoder=decoder
         )
     memory_rows = decoders["decoded"].prototypes_
     found["denoised"] = mean_average_precision(
-        query, denoised(database, memory_rows, decoders["decoded"]), *labels, ranking="cosine"
+        query, denoised(database, memory_rows, decoders["decoded"]), *labels, rank="cosine"
     )
     return {name: 100 * value for name, value in found.items()}
 

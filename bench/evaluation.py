@@ -51,7 +51,7 @@ def measure(args: argparse.Namespace, rankings: list[str]) -> dict[str, object]:
     data = make(args.queries, args.items, args.bits, args.classes)
     ready = peak_bytes() / 2**20
     start, cpu = time.perf_counter(), time.process_time()
-    result = evaluate(*data, k=args.k, rankings=rankings)
+    result = evaluate(*data, k=args.k, ranks=rankings)
     return {
         "rankings": rankings,
         "seconds": round(time.perf_counter() - start, 2),
@@ -89,7 +89,7 @@ def main() -> None:
     start = time.process_time()
     loop = argsort_loop(q[:few], d, ql[:few], dl, args.k)
     middle = time.process_time()
-    ours = evaluate(q[:few], d, ql[:few], dl, k=args.k, rankings=["hamming"], radii=())
+    ours = evaluate(q[:few], d, ql[:few], dl, k=args.k, ranks=["hamming"], radii=())
     end = time.process_time()
     peer = {
         "queries": few,

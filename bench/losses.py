@@ -163,7 +163,7 @@ def score(data: Data, layer: nn.Linear) -> dict[str, float]:
     marks = (data.labels["query"].numpy(), data.labels["database"].numpy())
 
     def value(query: NDArray, database: NDArray, ranking: str) -> float:
-        result = mean_average_precision(query, database, *marks, ranking=ranking)
+        result = mean_average_precision(query, database, *marks, rank=ranking)
         return round(100 * float(result), 2)
 
     return {

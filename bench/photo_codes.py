@@ -98,7 +98,7 @@ def main() -> None:
         def add(
             method: str, bits: int, ranking: str, a: object, b: object, sides: object = sides
         ) -> None:
-            value = mean_average_precision(a, b, *sides, ranking=ranking)  # type: ignore[misc]
+            value = mean_average_precision(a, b, *sides, rank=ranking)  # type: ignore[misc]
             found.setdefault((method, bits, ranking), []).append(100 * float(value))
 
         add("cosine of the features", 0, "cosine", rows[ask], rows[rest])

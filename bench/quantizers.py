@@ -110,7 +110,7 @@ def measure(case: Case, name: str, seed: int) -> dict[str, float]:
         quantizer.rotate(case.rows["database"]),
         case.labels["query"],
         case.labels["database"],
-        rankings=RANKINGS,
+        ranks=RANKINGS,
         radii=(),
     )
     values = {ranking: 100 * found[ranking]["mAP"] for ranking in RANKINGS}
@@ -126,7 +126,7 @@ def cosine_bound(case: Case) -> float:
         case.rows["database"],
         case.labels["query"],
         case.labels["database"],
-        rankings=("cosine",),
+        ranks=("cosine",),
         radii=(),
     )
     return 100 * found["cosine"]["mAP"]

@@ -17,7 +17,7 @@ H2Q = Callable[..., Any]
 
 def test_eval_of_embeddings_is_the_evaluation_of_the_library(h2q: H2Q, demo: Path) -> None:
     path = demo / "embeddings.npz"
-    outcome = h2q("eval", path, "--methods", "none,itq,h2q", "-k", 100, "--json")
+    outcome = h2q("eval", path, "--quantizers", "none,itq,h2q", "-k", 100, "--json")
     assert outcome.code == 0, outcome
     table = json.loads(outcome.out)
     parts = {name: load_embeddings(path).part(name) for name in ("train", "query", "database")}
@@ -29,19 +29,19 @@ def test_eval_of_embeddings_is_the_evaluation_of_the_library(h2q: H2Q, demo: Pat
             itq.rotate(database.rows),
             query.labels,
             database.labels,
-            ranking=ranking,
+            rank=ranking,
             k=100,
         )
         assert table["methods"]["itq"][ranking]["mean"] == pytest.approx(expected, abs=1e-6)
     bound = mean_average_precision(
-        query.rows, database.rows, query.labels, database.labels, ranking="cosine", k=100
+        query.rows, database.rows, query.labels, database.labels, rank="cosine", k=100
     )
     assert table["cosine_bound"] == pytest.approx(bound, abs=1e-6)
     assert table["metric"] == "mAP@100"
 
 
 def test_eval_table_shows_the_spread(h2q: H2Q, demo: Path) -> None:
-    outcome = h2q("eval", demo / "embeddings.npz", "--seeds", 2, "--bits", 12)
+    outcome = h2q("eval", demo / "embeddings.npz", "--repeats", 2, "--bits", 12)
     assert outcome.code == 0, outcome
     assert "12 bits" in outcome.out
     assert outcome.out.count("±") >= 4 * 5
@@ -50,8 +50,8 @@ def test_eval_table_shows_the_spread(h2q: H2Q, demo: Path) -> None:
 
 
 def test_eval_of_a_model_equals_that_of_its_embeddings(h2q: H2Q, demo: Path) -> None:
-    by_file = json.loads(h2q("eval", demo / "embeddings.npz", "--methods", "itq", "--json").out)
-    outcome = h2q("eval", "--model", demo / "run", "--methods", "itq", "--json")
+    by_file = json.loads(h2q("eval", demo / "embeddings.npz", "--quantizers", "itq", "--json").out)
+    outcome = h2q("eval", "--model", demo / "run", "--quantizers", "itq", "--json")
     assert outcome.code == 0, outcome
     by_model = json.loads(outcome.out)
     assert by_model["cosine_bound"] == pytest.approx(by_file["cosine_bound"], abs=1e-5)
@@ -75,7 +75,7 @@ def test_eval_of_a_collection(h2q: H2Q, demo: Path, tmp_path: Path) -> None:
     ("args", "words"),
     [
         (["eval", "none.npz"], "neither"),
-        (["eval", "EMB", "--methods", "itg"], "did you mean 'itq'"),
+        (["eval", "EMB", "--quantizers", "itg"], "did you mean 'itq'"),
         (["eval", "EMB", "--key", "z"], "'z'"),
         (["eval", "EMB", "--bits", "99"], "99"),
         (["fit", "EMB", "--out", "OUT", "--solver", "grad"], "graduated"),

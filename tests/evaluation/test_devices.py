@@ -122,13 +122,13 @@ def test_within_a_radius(device: Any, data: list[np.ndarray], ranking: Any, radi
 
 
 METRICS: list[Callable[..., Any]] = [
-    lambda *a: precision_recall_curve(*a, ranking="embedding").recall,
+    lambda *a: precision_recall_curve(*a, rank="embedding").recall,
     lambda *a: precision_recall_curve(*a).precision,
     lambda *a: precision_recall_by_radius(*a).precision,
     lambda *a: precision_recall_by_radius(*a).recall,
     lambda *a: precision_within_radius(*a, radius=1),
     lambda *a: radius_aware_map(*a, lookup_cost=True),
-    lambda q, d, *_: neighbour_recall(q, d, k=5, shortlist=40, ranking="asymmetric"),
+    lambda q, d, *_: neighbour_recall(q, d, k=5, shortlist=40, rank="asymmetric"),
     lambda q, d, *_: neighbour_recall(q, d, k=5, shortlist=40),
     lambda _, d, *__: list(code_statistics(d).to_dict().values()),
     lambda _, d, *__: list(quantization_errors(d).to_dict().values()),
@@ -151,8 +151,8 @@ def test_packed_codes_and_mixed_kinds(device: Any, data: list[np.ndarray]) -> No
         want, rel=1e-9
     )
     real = torch.as_tensor(q, device=device)
-    got = mean_average_precision(real, codes[1], ql, dl, ranking="asymmetric")
-    assert got == pytest.approx(mean_average_precision(q, d, ql, dl, ranking="asymmetric"))
+    got = mean_average_precision(real, codes[1], ql, dl, rank="asymmetric")
+    assert got == pytest.approx(mean_average_precision(q, d, ql, dl, rank="asymmetric"))
     for dtype in (torch.float64, torch.bfloat16):
         half = torch.as_tensor(q, device=device).to(dtype)
         same = half.float().cpu().numpy()
@@ -173,12 +173,12 @@ def test_wide_rows_in_chunks(
 ) -> None:
     from h2q.evaluation import _sides, _torch_backend
 
-    want = mean_average_precision(*data, ranking="cosine")
+    want = mean_average_precision(*data, rank="cosine")
     monkeypatch.setattr(_sides, "_KEEP", 0)
     monkeypatch.setattr(_sides, "_CHUNK", 7)
     monkeypatch.setattr(_torch_backend, "_SIGNS", 1000)
     tensors = on(device, data)
-    assert mean_average_precision(*tensors, ranking="cosine") == pytest.approx(want, rel=1e-9)
+    assert mean_average_precision(*tensors, rank="cosine") == pytest.approx(want, rel=1e-9)
     assert mean_average_precision(*tensors) == pytest.approx(
         mean_average_precision(*data), rel=1e-9
     )
@@ -202,7 +202,7 @@ def all_metrics(tensors: list[Any]) -> None:
     evaluate(*tensors, k=[20, None])
     for metric in METRICS:
         metric(*tensors)
-    mean_average_precision(*tensors, radius=2, ranking="cosine")
+    mean_average_precision(*tensors, radius=2, rank="cosine")
 
 
 def test_every_tensor_is_made_where_the_arrays_are(device: Any, data: list[np.ndarray]) -> None:

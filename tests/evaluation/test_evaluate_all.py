@@ -40,9 +40,9 @@ def test_evaluate_equals_the_single_functions(data, normalisation):
             assert got[f"mAP@{k}"] == pytest.approx(want, rel=1e-12)
             assert got[f"precision@{k}"] == pytest.approx(precision_at_k(*data, **same))
             assert got[f"recall@{k}"] == pytest.approx(recall_at_k(*data, **same))
-        everything = mean_average_precision(*data, ranking=ranking, normalisation=normalisation)
+        everything = mean_average_precision(*data, rank=ranking, normalisation=normalisation)
         assert got["mAP"] == pytest.approx(everything, rel=1e-12)
-        per_query = average_precision(*data, ranking=ranking, k=50, normalisation=normalisation)
+        per_query = average_precision(*data, rank=ranking, k=50, normalisation=normalisation)
         np.testing.assert_allclose(result.average_precision[ranking], per_query, rtol=1e-12)
     assert set(result.lookup) == {
         f"{metric}@r<={r}" for metric in ("precision", "recall", "mAP") for r in (0, 2)
@@ -126,7 +126,7 @@ def test_real_multi_label_features_against_the_definition(shared):
         labels = np.unpackbits(file["labels"], axis=1, count=len(file["words"]))
     query, database = np.flatnonzero(split == "query")[:40], np.flatnonzero(split == "database")
     got = average_precision(
-        z[query], z[database], labels[query], labels[database], ranking="cosine", k=100
+        z[query], z[database], labels[query], labels[database], rank="cosine", k=100
     )
     unit = z / np.linalg.norm(z, axis=1, keepdims=True)
     for value, i in zip(got, query, strict=True):

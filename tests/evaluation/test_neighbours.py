@@ -18,7 +18,7 @@ def sides():
 
 
 def test_cosine_finds_its_own_neighbours(sides):
-    assert neighbour_recall(*sides, k=10, shortlist=10, ranking="cosine") == 1
+    assert neighbour_recall(*sides, k=10, shortlist=10, rank="cosine") == 1
 
 
 def test_hamming_shortlist_against_scikit_learn(sides):
@@ -39,7 +39,7 @@ def test_truth_may_come_from_the_originals(sides):
     low = neighbour_recall(
         pack(q[:, :8]), pack(d[:, :8]), query_embeddings=q, database_embeddings=d, n_bits=8
     )
-    high = neighbour_recall(q, d, ranking="asymmetric")
+    high = neighbour_recall(q, d, rank="asymmetric")
     assert 0 < low < high < 1
 
 

@@ -54,11 +54,11 @@ def test_map_within_a_radius_ranks_only_what_is_inside(ranking):
         for i in range(len(q)):
             inside = distances[i] <= radius
             inside_only.append(
-                mean_average_precision(q[[i]], d[inside], ql[[i]], dl[inside], ranking=ranking)
+                mean_average_precision(q[[i]], d[inside], ql[[i]], dl[inside], rank=ranking)
                 if inside.any()
                 else 0.0
             )
-        got = mean_average_precision(q, d, ql, dl, ranking=ranking, radius=radius)
+        got = mean_average_precision(q, d, ql, dl, rank=ranking, radius=radius)
         assert got == pytest.approx(np.mean(inside_only), rel=1e-12)
 
 

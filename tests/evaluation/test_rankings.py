@@ -49,7 +49,7 @@ def test_real_rankings_follow_their_definition(ranking, k):
     q, d, ql, dl = data(n_bits=48)  # 48 bits: no two codes are equal here
     assert len(np.unique(pack(d), axis=0)) == len(d)
     scores = slow_scores(ranking, q, d)
-    got = average_precision(q, d, ql, dl, ranking=ranking, k=k)
+    got = average_precision(q, d, ql, dl, rank=ranking, k=k)
     want = [
         ap([int(v) for v in (dl == label)[np.argsort(s)]], k or len(d), "retrieved")
         for s, label in zip(scores, ql, strict=True)
@@ -64,7 +64,7 @@ def test_equal_items_tie_exactly_and_are_averaged(ranking):
     dl = np.array([0, 1, 0, 1, 1, 0, 2, 0])
     scores = np.round(slow_scores(ranking, q, d), 9)
     for k in (2, 4, 8):
-        got = average_precision(q, d, ql, dl, ranking=ranking, k=k)
+        got = average_precision(q, d, ql, dl, rank=ranking, k=k)
         for value, s, label in zip(got, scores, ql, strict=True):
             want = expected(s, dl == label, lambda r, k=k: ap(r, k, "retrieved"))
             assert value == pytest.approx(want, abs=1e-12)
@@ -75,8 +75,8 @@ def test_item_order_does_not_matter_even_with_ties(ranking):
     q, d, ql, dl = data(n_bits=4)
     order = np.random.default_rng(1).permutation(len(d))
     for k in (5, 40):
-        a = average_precision(q, d, ql, dl, ranking=ranking, k=k)
-        b = average_precision(q, d[order], ql, dl[order], ranking=ranking, k=k)
+        a = average_precision(q, d, ql, dl, rank=ranking, k=k)
+        b = average_precision(q, d[order], ql, dl[order], rank=ranking, k=k)
         np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
@@ -87,7 +87,7 @@ def test_textbook_map_agrees_with_scikit_learn():
         want = [
             average_precision_score(dl == label, -s) for s, label in zip(scores, ql, strict=True)
         ]
-        got = average_precision(q, d, ql, dl, ranking=ranking, normalisation="relevant")
+        got = average_precision(q, d, ql, dl, rank=ranking, normalisation="relevant")
         np.testing.assert_allclose(got, want, rtol=1e-9)
 
 
@@ -102,12 +102,12 @@ def test_map_and_precision_agree_with_torchmetrics():
     indexes = torch.arange(len(q))[:, None].expand_as(target)
     for k in (5, 20, 80):
         args = (similarity.flatten(), target.flatten(), indexes.flatten())
-        curve = precision_recall_curve(q, d, ql, dl, ranking="cosine", at=[k])
+        curve = precision_recall_curve(q, d, ql, dl, rank="cosine", at=[k])
         precision = retrieval.RetrievalPrecision(top_k=k)(args[0], args[1], indexes=args[2])
         recall = retrieval.RetrievalRecall(top_k=k)(args[0], args[1], indexes=args[2])
         assert curve.precision[0] == pytest.approx(float(precision), abs=1e-6)
         assert curve.recall[0] == pytest.approx(float(recall), abs=1e-6)
-    got = mean_average_precision(q, d, ql, dl, ranking="cosine", normalisation="relevant")
+    got = mean_average_precision(q, d, ql, dl, rank="cosine", normalisation="relevant")
     whole = retrieval.RetrievalMAP()(similarity.flatten(), target.flatten(), indexes=args[2])
     assert got == pytest.approx(float(whole), abs=1e-6)
 
@@ -119,8 +119,7 @@ def test_packed_codes_give_what_real_rows_give():
         codes = mean_average_precision(pack(q), pack(d), ql, dl, k=k, n_bits=12)
         assert codes == real
         asymmetric = [
-            mean_average_precision(q, side, ql, dl, k=k, ranking="asymmetric")
-            for side in (d, pack(d))
+            mean_average_precision(q, side, ql, dl, k=k, rank="asymmetric") for side in (d, pack(d))
         ]
         assert asymmetric[0] == asymmetric[1]
 
@@ -139,10 +138,10 @@ def test_wide_embeddings_are_converted_by_chunks(monkeypatch):
     from h2q.evaluation import _sides
 
     q, d, ql, dl = data()
-    whole = mean_average_precision(q, d, ql, dl, ranking="cosine")
+    whole = mean_average_precision(q, d, ql, dl, rank="cosine")
     monkeypatch.setattr(_sides, "_KEEP", 0)
     monkeypatch.setattr(_sides, "_CHUNK", 7)
-    assert mean_average_precision(q, d, ql, dl, ranking="cosine") == pytest.approx(whole)
+    assert mean_average_precision(q, d, ql, dl, rank="cosine") == pytest.approx(whole)
 
 
 def test_torch_input_gives_the_same():
@@ -151,8 +150,8 @@ def test_torch_input_gives_the_same():
     tensors = [torch.as_tensor(v) for v in (q, d, ql, dl)]
     tensors[0].requires_grad_()
     for ranking in RANKINGS:
-        want = mean_average_precision(q, d, ql, dl, ranking=ranking, k=9)
-        assert mean_average_precision(*tensors, ranking=ranking, k=9) == want
+        want = mean_average_precision(q, d, ql, dl, rank=ranking, k=9)
+        assert mean_average_precision(*tensors, rank=ranking, k=9) == want
     half = tensors[0].detach().bfloat16()
     assert 0 < mean_average_precision(half, *tensors[1:]) <= 1
 
@@ -185,8 +184,8 @@ def test_zero_rows_and_one_item_are_harmless():
     q[0] = 0
     d[0] = 0
     for ranking in RANKINGS:
-        assert 0 <= mean_average_precision(q, d, ql, dl, ranking=ranking) <= 1
-        one = mean_average_precision(q, d[1:2], ql, dl[1:2], ranking=ranking)
+        assert 0 <= mean_average_precision(q, d, ql, dl, rank=ranking) <= 1
+        one = mean_average_precision(q, d[1:2], ql, dl[1:2], rank=ranking)
         assert one == pytest.approx(np.mean(ql == dl[1]))
 
 

@@ -52,7 +52,7 @@ def test_list_names_grids_and_quantizations() -> None:
         (["table", "absent.parquet"], "there is no"),
         (["run", "--grid", "digitz", "--out", "x"], "did you mean 'digits'"),
         (["run", "--bits", "many", "--out", "x"], "expected numbers"),
-        (["run", "--quantizations", "h3q", "--out", "x"], "did you mean 'h2q'"),
+        (["run", "--quantizers", "h3q", "--out", "x"], "did you mean 'h2q'"),
         (["status", "."], "no folder of a run"),
     ],
 )
@@ -70,7 +70,7 @@ def test_run_status_and_table_end_to_end(tmp_path: Path) -> None:
     pytest.importorskip("lightning", reason="training needs the extra 'train'")
     out = str(tmp_path / "run")
     options = ["--losses", "cel", "--bits", "8", "--seeds", "0", "--epochs", "1"]
-    code, text = call("run", *options, "--quantizations", "none,h2q", "--out", out, "--json")
+    code, text = call("run", *options, "--quantizers", "none,h2q", "--out", out, "--json")
     assert code == 0, text
     assert json.loads(text.splitlines()[-1])["done"] == 1
     assert "1 of 1 jobs done, 0 running, 0 failed" in call("status", out)[1]

@@ -39,7 +39,7 @@ def test_map_is_that_of_the_quantizer_fitted_on_the_training_rows(
         quantizer.rotate(embeddings.rows["database"]),
         embeddings.labels["query"],
         embeddings.labels["database"],
-        ranking=ranking,
+        rank=ranking,
         k=50,
     )
     found = values(judge(QUANTIZATIONS["itq"], embeddings, seed=3, top=50))

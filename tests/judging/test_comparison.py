@@ -24,8 +24,8 @@ def splits() -> tuple[Split, Split, Split]:
 
 def test_numbers_are_those_of_the_library(splits: tuple[Split, Split, Split]) -> None:
     train, query, database = splits
-    comparison = compare_quantizers(*splits, methods=["itq", "h2q"], k=50, seeds=[0, 7])
-    h2q_scores = comparison.methods[1]
+    comparison = compare_quantizers(*splits, quantizers=["itq", "h2q"], k=50, seeds=[0, 7])
+    h2q_scores = comparison.quantizers[1]
     for place, seed in enumerate([0, 7]):
         quantizer = h2q.HouseholderQuantizer(random_state=seed).fit(train.rows)
         for ranking in RANKINGS:
@@ -34,7 +34,7 @@ def test_numbers_are_those_of_the_library(splits: tuple[Split, Split, Split]) ->
                 quantizer.rotate(database.rows),
                 query.labels,
                 database.labels,
-                ranking=ranking,
+                rank=ranking,
                 k=50,
             )
             assert h2q_scores.mean_average_precision[ranking][place] == pytest.approx(expected)
@@ -65,14 +65,14 @@ def test_half_precision_rows(splits: tuple[Split, Split, Split]) -> None:
     single = [
         Split(part.rows.astype(np.float16).astype(np.float32), part.labels) for part in splits
     ]
-    a, b = (compare_quantizers(*parts, methods=["itq"]) for parts in (half, single))
+    a, b = (compare_quantizers(*parts, quantizers=["itq"]) for parts in (half, single))
     assert a.bound == pytest.approx(b.bound, abs=1e-6)
     assert a.rows() == b.rows()
 
 
 def test_unknown_names(splits: tuple[Split, Split, Split]) -> None:
     with pytest.raises(InvalidInputError, match="did you mean 'itq'"):
-        compare_quantizers(*splits, methods=["itk"])
+        compare_quantizers(*splits, quantizers=["itk"])
     with pytest.raises(InvalidInputError, match="unknown quantizer"):
         make_quantizer("lsh")
     assert isinstance(make_quantizer("sign", n_bits=4), h2q.SignQuantizer)

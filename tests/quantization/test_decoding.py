@@ -172,8 +172,8 @@ def test_is_no_worse_than_signs_on_classes_seen_or_unseen(seen: range) -> None:
     rows, truth = np.asarray(quantizer.rotate(pixels[half:])), labels[half:]
     asked = np.ones(len(truth), bool) if len(seen) == 10 else ~np.isin(truth, list(seen))
     sides = (rows[asked], rows, truth[asked], truth)
-    decoded = mean_average_precision(*sides, ranking="decoded", decoder=decoder)
-    signs = mean_average_precision(*sides, ranking="asymmetric")
+    decoded = mean_average_precision(*sides, rank="decoded", decoder=decoder)
+    signs = mean_average_precision(*sides, rank="asymmetric")
     assert decoded > signs - 0.003
     if len(seen) == 10:
         assert decoded > signs + 0.003

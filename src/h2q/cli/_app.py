@@ -12,6 +12,7 @@ from h2q._version import __version__
 from h2q.cli import _console
 from h2q.cli._exit import exit_codes
 from h2q.cli._help import EXIT_CODES, examples, prose
+from h2q.cli._words import modern
 from h2q.cli.backup import backup
 from h2q.cli.compact import compact
 from h2q.cli.demo import demo
@@ -33,6 +34,10 @@ from h2q.cli.train import train
 
 class _Verbs(TyperGroup):
     """The group of verbs; every verb's errors become exit codes here."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        parsed: list[str] = super().parse_args(ctx, modern(args))
+        return parsed
 
     def invoke(self, ctx: Any) -> Any:
         with exit_codes():
@@ -136,7 +141,7 @@ _add(
 _add(
     evaluate,
     _ARRAYS,
-    "h2q eval photos.npz --bits 64 -k 1000 --seeds 5",
+    "h2q eval photos.npz --bits 64 -k 1000 --repeats 5",
     "h2q eval --model runs/photos --data folder:photos",
     "h2q eval photos.h2q",
     name="eval",

@@ -34,16 +34,16 @@ def evaluate(
         int | None,
         typer.Option("-k", min=1, help="mAP@k; the whole database is ranked by default."),
     ] = None,
-    methods: Annotated[
+    quantizers: Annotated[
         str,
         typer.Option(
-            "--methods",
+            "--quantizers",
             help="Quantizers to compare, of none, random, itq, h2q, h2q-sgd, h2q-procrustes; or "
             "package.module:MyQuantizer.",
         ),
     ] = "none,random,itq,h2q",
-    seeds: Annotated[
-        int, typer.Option("--seeds", min=1, help="Fits of each quantizer; the spread is shown.")
+    repeats: Annotated[
+        int, typer.Option("--repeats", min=1, help="Fits of each quantizer; the spread is shown.")
     ] = 1,
     queries: Annotated[
         int, typer.Option("--queries", min=1, help="Of a collection: items used as queries.")
@@ -54,7 +54,7 @@ def evaluate(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Judge codes by [bold]mean average precision[/], under every ranking.
+    """Judge codes by [bold]mean average precision[/], by every rank.
 
     For embeddings or a model: fits each quantizer on the training rows and searches the queries
     among the database, ranked by [bold]hamming[/] (expected value over ties), [bold]asymmetric[/]
@@ -83,9 +83,9 @@ def evaluate(
         comparison = compare_quantizers(
             *parts,
             n_bits=bits,
-            methods=[name.strip() for name in methods.split(",") if name.strip()],
+            quantizers=[name.strip() for name in quantizers.split(",") if name.strip()],
             k=k,
-            seeds=range(seed, seed + seeds),
+            seeds=range(seed, seed + repeats),
             on_progress=advance,
         )
     facts = {

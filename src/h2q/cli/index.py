@@ -72,9 +72,9 @@ def index(
         str,
         typer.Option("--prefix", help="Goes before the ids, to keep several folders apart."),
     ] = "",
-    max_megapixels: Annotated[
-        float, typer.Option("--max-megapixels", min=0, help="Skip photos larger than this.")
-    ] = 89.0,
+    max_pixels: Annotated[
+        int, typer.Option("--max-pixels", min=1, help="Skip photos larger than this.")
+    ] = 89_478_485,
     form: Annotated[
         str | None,
         typer.Option("--format", "-f", help="Of a file of rows, if its suffix does not tell."),
@@ -128,7 +128,7 @@ def index(
             keep=None if keep is None else check_keep(keep),
             prune=prune,
             prefix=prefix,
-            max_pixels=int(max_megapixels * 1_000_000),
+            max_pixels=max_pixels,
             format=form,
             key=key,
             split=split,

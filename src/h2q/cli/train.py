@@ -42,7 +42,7 @@ def train(
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config", "-c", help="YAML file of settings; flags win over it.", rich_help_panel=_RUN
+            "--config", help="YAML file of settings; flags win over it.", rich_help_panel=_RUN
         ),
     ] = None,
     backbone: Annotated[

@@ -46,7 +46,7 @@ def _draw(result: DemoResult) -> dict[str, bytes]:
     n_bits = comparison.n_bits
     scores = {
         m.title: {name: float(np.mean(v)) for name, v in m.mean_average_precision.items()}
-        for m in comparison.methods
+        for m in comparison.quantizers
     }
     figures = {
         "scores": pictures.ranking_scores(scores, comparison.bound, comparison.metric),
@@ -78,7 +78,7 @@ def _page(result: DemoResult, drawn: dict[str, bytes]) -> Page:
     page.table(
         comparison.header(),
         comparison.rows(),
-        strong=[len(comparison.methods) - 1],
+        strong=[len(comparison.quantizers) - 1],
         caption=(
             f"{comparison.metric} in percent: {len(dataset.query)} queries among "
             f"{len(dataset.database)} digits; the network and the quantizers saw only the "

@@ -84,7 +84,7 @@ class DemoResult:
             ("what the collection holds", f"h2q info {self.collection}"),
             (
                 "every quantizer, compared",
-                f"h2q eval {embeddings} --methods none,random,itq,h2q,h2q-sgd",
+                f"h2q eval {embeddings} --quantizers none,random,itq,h2q,h2q-sgd",
             ),
             ("your own photos", "h2q train --help; h2q index --help"),
         ]
@@ -161,7 +161,7 @@ def run_demo(
         save_embeddings(folder / "embeddings.npz", embeddings)
         comparison = compare_quantizers(
             *(_split(embeddings, name) for name in ("train", "query", "database")),
-            methods=METHODS,
+            quantizers=METHODS,
             seeds=range(random_state, random_state + N_FITS),
         )
         say("building a collection and searching it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._renamed import renamed
 from h2q._typing import Array
 from h2q.errors import InvalidInputError
 from h2q.evaluation._backend import backend_for
@@ -21,13 +22,14 @@ from h2q.evaluation._sides import Decoder
 from h2q.evaluation.ranking import Ranking, Retrieval
 
 
+@renamed(ranking="rank")
 def average_precision(
     query: Array,
     database: Array,
     query_labels: Array,
     database_labels: Array,
     *,
-    ranking: Ranking = "hamming",
+    rank: Ranking = "hamming",
     k: int | None = None,
     radius: int | None = None,
     n_bits: int | None = None,
@@ -43,12 +45,12 @@ def average_precision(
         numpy, or torch on any device; the work is done where they are.
     query_labels, database_labels : array
         Integer classes (n,), or multi-hot 0/1 (n, c). Relevant means sharing a label.
-    ranking : {"hamming", "asymmetric", "embedding", "cosine", "decoded"}
+    rank : {"hamming", "asymmetric", "embedding", "cosine", "decoded"}
         How items are ordered; see `h2q.evaluation.Ranking`.
     k : int, optional
         Only the best k items count; all of them by default.
     radius : int, optional
-        Instead of `k`: only items within this Hamming distance count, ordered by `ranking`.
+        Instead of `k`: only items within this Hamming distance count, ordered by `rank`.
     n_bits : int, optional
         Length of packed codes.
     normalisation : {"retrieved", "relevant", "achievable"}
@@ -56,7 +58,7 @@ def average_precision(
         the first k (HashNet and the deep-hashing literature), those in the database (the
         textbook's), or the smaller of that and k.
     decoder : h2q.CodeDecoder, optional
-        For the ranking "decoded".
+        For the rank "decoded".
 
     Returns
     -------
@@ -66,11 +68,11 @@ def average_precision(
     Raises
     ------
     InvalidInputError
-        For inputs that do not match, NaN, a ranking that needs real rows where there are codes, or
+        For inputs that do not match, NaN, a rank that needs real rows where there are codes, or
         both of k and radius.
     """
     return _scores(
-        query, database, query_labels, database_labels, ranking, k, radius, n_bits, normalisation,
+        query, database, query_labels, database_labels, rank, k, radius, n_bits, normalisation,
         decoder,
     )[0]  # fmt: skip
 
@@ -80,7 +82,7 @@ def _scores(
     database: Array,
     query_labels: Array,
     database_labels: Array,
-    ranking: Ranking,
+    rank: Ranking,
     k: int | None,
     radius: int | None,
     n_bits: int | None,
@@ -99,11 +101,11 @@ def _scores(
     check_lengths(retrieval, query_labels, database_labels)
     result = backend.empty((len(retrieval),))
     n_relevant = backend.empty((len(retrieval),), integer=True)
-    for block in retrieval.blocks([ranking], k, radius=radius):
+    for block in retrieval.blocks([rank], k, radius=radius):
         cuts = len(retrieval.database) if k is None else k
         n_relevant[block.rows] = block.n_relevant
         result[block.rows] = block_average_precision(
-            block.groups[ranking],
+            block.groups[rank],
             block,
             cuts if block.within is None else block.within,
             normalisation,
@@ -111,13 +113,14 @@ def _scores(
     return backend.to_numpy(result), backend.to_numpy(n_relevant)
 
 
+@renamed(ranking="rank")
 def mean_average_precision(
     query: Array,
     database: Array,
     query_labels: Array,
     database_labels: Array,
     *,
-    ranking: Ranking = "hamming",
+    rank: Ranking = "hamming",
     k: int | None = None,
     radius: int | None = None,
     n_bits: int | None = None,
@@ -129,7 +132,7 @@ def mean_average_precision(
 
     Parameters
     ----------
-    query, database, query_labels, database_labels, ranking, k, radius, n_bits, normalisation, \
+    query, database, query_labels, database_labels, rank, k, radius, n_bits, normalisation, \
     decoder
         As in `average_precision`.
     without_relevant : {"zero", "skip"}
@@ -151,7 +154,7 @@ def mean_average_precision(
     0.75
     """
     scores, n_relevant = _scores(
-        query, database, query_labels, database_labels, ranking, k, radius, n_bits, normalisation,
+        query, database, query_labels, database_labels, rank, k, radius, n_bits, normalisation,
         decoder,
     )  # fmt: skip
     return mean_over_queries(scores, n_relevant, without_relevant)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._renamed import renamed
 from h2q._typing import Array
 from h2q.errors import InvalidInputError
 from h2q.evaluation._backend import backend_for
@@ -33,13 +34,14 @@ class Curve:
     recall: NDArray[np.float64]
 
 
+@renamed(ranking="rank")
 def precision_recall_curve(
     query: Array,
     database: Array,
     query_labels: Array,
     database_labels: Array,
     *,
-    ranking: Ranking = "hamming",
+    rank: Ranking = "hamming",
     n_bits: int | None = None,
     at: Sequence[int] | None = None,
 ) -> Curve:
@@ -47,7 +49,7 @@ def precision_recall_curve(
 
     Parameters
     ----------
-    query, database, query_labels, database_labels, ranking, n_bits
+    query, database, query_labels, database_labels, rank, n_bits
         As in `average_precision`.
     at : sequence of int, optional
         The cut-offs k; by default some 60 from 1 to the size of the database, evenly spaced on a
@@ -70,14 +72,15 @@ def precision_recall_curve(
     cutoffs = np.minimum(cutoffs, n)
     xp, cuts = backend.xp, backend.asarray(cutoffs)
     precision, recall = backend.zeros(cutoffs.shape), backend.zeros(cutoffs.shape)
-    for block in retrieval.blocks([ranking], int(cutoffs.max())):
-        found = block.groups[ranking].expected_relevant(cuts)
+    for block in retrieval.blocks([rank], int(cutoffs.max())):
+        found = block.groups[rank].expected_relevant(cuts)
         precision = precision + xp.sum(ratio(found, cuts, backend), axis=0)
         recall = recall + xp.sum(ratio(found, block.n_relevant[:, None], backend), axis=0)
     nq = len(retrieval)
     return Curve(cutoffs, backend.to_numpy(precision) / nq, backend.to_numpy(recall) / nq)
 
 
+@renamed(ranking="rank")
 def precision_at_k(
     query: Array,
     database: Array,
@@ -85,7 +88,7 @@ def precision_at_k(
     database_labels: Array,
     *,
     k: int,
-    ranking: Ranking = "hamming",
+    rank: Ranking = "hamming",
     n_bits: int | None = None,
 ) -> float:
     """Mean share of relevant items among the best k (of all items, where there are fewer).
@@ -93,11 +96,12 @@ def precision_at_k(
     Parameters are those of `average_precision`.
     """
     curve = precision_recall_curve(
-        query, database, query_labels, database_labels, ranking=ranking, n_bits=n_bits, at=[k]
+        query, database, query_labels, database_labels, rank=rank, n_bits=n_bits, at=[k]
     )
     return float(curve.precision[0])
 
 
+@renamed(ranking="rank")
 def recall_at_k(
     query: Array,
     database: Array,
@@ -105,7 +109,7 @@ def recall_at_k(
     database_labels: Array,
     *,
     k: int,
-    ranking: Ranking = "hamming",
+    rank: Ranking = "hamming",
     n_bits: int | None = None,
 ) -> float:
     """Mean share of the relevant items that are among the best k; 0 for a query without any.
@@ -113,7 +117,7 @@ def recall_at_k(
     Parameters are those of `average_precision`.
     """
     curve = precision_recall_curve(
-        query, database, query_labels, database_labels, ranking=ranking, n_bits=n_bits, at=[k]
+        query, database, query_labels, database_labels, rank=rank, n_bits=n_bits, at=[k]
     )
     return float(curve.recall[0])
 

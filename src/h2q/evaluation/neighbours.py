@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from h2q._renamed import renamed
 from h2q._typing import Array
 from h2q.errors import InvalidInputError
 from h2q.evaluation._backend import NUMPY, Backend, backend_for
@@ -57,6 +58,7 @@ class TrueNeighbours:
         return self._backend.nearest(similarities, self.k)
 
 
+@renamed(ranking="rank")
 def neighbour_recall(
     query: Array,
     database: Array,
@@ -65,7 +67,7 @@ def neighbour_recall(
     database_embeddings: Array | None = None,
     k: int = 10,
     shortlist: int = 100,
-    ranking: Ranking = "hamming",
+    rank: Ranking = "hamming",
     n_bits: int | None = None,
 ) -> float:
     """Mean share of the true `k` nearest rows (cosine) found in a shortlist.
@@ -81,7 +83,7 @@ def neighbour_recall(
         Number of true neighbours.
     shortlist : int
         Number of items retrieved.
-    ranking : {"hamming", "asymmetric", "embedding", "cosine"}
+    rank : {"hamming", "asymmetric", "embedding", "cosine"}
         How the shortlist is ranked; the value is expected over ties.
     n_bits : int, optional
         Length of packed codes.
@@ -106,6 +108,6 @@ def neighbour_recall(
     shortlist = min(shortlist, len(retrieval.database))
     cut = backend.arange(1) + shortlist
     found: Array = 0.0
-    for block in retrieval.blocks([ranking], shortlist):
-        found = found + backend.xp.sum(block.groups[ranking].expected_relevant(cut))
+    for block in retrieval.blocks([rank], shortlist):
+        found = found + backend.xp.sum(block.groups[rank].expected_relevant(cut))
     return float(found) / (k * len(retrieval))

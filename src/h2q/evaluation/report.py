@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._renamed import renamed
 from h2q._typing import Array
 from h2q.errors import InvalidInputError
 from h2q.evaluation._backend import backend_for
@@ -82,6 +83,7 @@ class Evaluation:
         }
 
 
+@renamed(rankings="ranks")
 def evaluate(
     query: Array,
     database: Array,
@@ -89,7 +91,7 @@ def evaluate(
     database_labels: Array,
     *,
     k: int | Sequence[int | None] | None = None,
-    rankings: Sequence[Ranking] | None = None,
+    ranks: Sequence[Ranking] | None = None,
     radii: Sequence[int] = (0, 1, 2),
     n_bits: int | None = None,
     normalisation: Normalisation = "retrieved",
@@ -97,7 +99,7 @@ def evaluate(
     decoder: Decoder | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Evaluate every ranking the inputs allow, sharing distances and similarities.
+    """Evaluate every rank the inputs allow, sharing distances and similarities.
 
     Parameters
     ----------
@@ -105,7 +107,7 @@ def evaluate(
         As in `h2q.evaluation.average_precision`.
     k : int, None, or a sequence of them
         Cut-offs; None is the whole database. The first is the one `average_precision` reports.
-    rankings : sequence of str, optional
+    ranks : sequence of str, optional
         By default ``hamming``, ``asymmetric``, ``embedding`` and ``cosine`` for real rows, the
         first two for real queries against codes, ``hamming`` for codes alone; and ``decoded`` for
         real queries where there is a decoder.
@@ -141,7 +143,7 @@ def evaluate(
         check_k(cutoff)
     if not cutoffs:
         raise InvalidInputError("k is an empty list; give at least one cut-off, or None for all")
-    names = retrieval.supported() if rankings is None else tuple(rankings)
+    names = retrieval.supported() if ranks is None else tuple(ranks)
     radii = [r for r in radii if 0 <= r <= retrieval.n_bits]
     n, nq = len(retrieval.database), len(retrieval)
     top = n if None in cutoffs else min(n, max(c for c in cutoffs if c is not None))

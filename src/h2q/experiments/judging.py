@@ -78,7 +78,7 @@ def judge(quantization: Quantization, embeddings: Embeddings, seed: int, top: in
         embeddings.labels["query"],
         embeddings.labels["database"],
         k=top,
-        rankings=rankings,
+        ranks=rankings,
         radii=(2,),
     )
     figures = [Figure("query", row["ranking"], row["metric"], row["value"]) for row in found.rows()]
@@ -97,7 +97,7 @@ def judge(quantization: Quantization, embeddings: Embeddings, seed: int, top: in
             training,
             embeddings.labels["validation"],
             embeddings.labels["train"],
-            ranking="hamming",
+            rank="hamming",
             k=top,
         )
         figures.append(Figure("validation", "hamming", f"mAP@{top}", value))

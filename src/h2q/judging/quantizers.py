@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._renamed import renamed
 from h2q._typing import Array, FloatArray
 from h2q.quantization import get_quantizer, make_quantizer
 
@@ -16,7 +17,7 @@ from h2q.quantization import get_quantizer, make_quantizer
 RANKINGS: Final = ("hamming", "asymmetric", "embedding")
 
 
-DEFAULT_METHODS: Final = ("none", "random", "itq", "h2q")
+DEFAULT_QUANTIZERS: Final = ("none", "random", "itq", "h2q")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Split:
 
 
 @dataclass
-class MethodScores:
+class QuantizerScores:
     """What one quantizer reached; each list has a value a seed.
 
     Attributes
@@ -65,14 +66,14 @@ class Comparison:
     seeds : list of int
     bound : float
         mAP of the real embeddings by cosine: what no code of theirs is expected to pass.
-    methods : list of MethodScores
+    quantizers : list of QuantizerScores
     """
 
     n_bits: int
     k: int | None
     seeds: list[int]
     bound: float
-    methods: list[MethodScores]
+    quantizers: list[QuantizerScores]
 
     @property
     def metric(self) -> str:
@@ -94,7 +95,7 @@ class Comparison:
                 _spread(scores.error_fitted, 1, 4),
                 _spread(scores.error_database, 1, 4),
             ]
-            for scores in self.methods
+            for scores in self.quantizers
         ]
         bound = f"{100 * self.bound:.2f}"
         return [*table, ["real embeddings, cosine (bound)", *([bound] * len(RANKINGS)), "", ""]]
@@ -106,7 +107,7 @@ class Comparison:
             "metric": self.metric,
             "seeds": self.seeds,
             "cosine_bound": self.bound,
-            "methods": {
+            "quantizers": {
                 scores.method: {
                     **{
                         name: {"mean": float(np.mean(values)), "values": values}
@@ -117,18 +118,19 @@ class Comparison:
                         "database": float(np.mean(scores.error_database)),
                     },
                 }
-                for scores in self.methods
+                for scores in self.quantizers
             },
         }
 
 
+@renamed(methods="quantizers")
 def compare_quantizers(
     train: Split,
     query: Split,
     database: Split,
     *,
     n_bits: int | None = None,
-    methods: Sequence[str] = DEFAULT_METHODS,
+    quantizers: Sequence[str] = DEFAULT_QUANTIZERS,
     k: int | None = None,
     seeds: Sequence[int] = (0,),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -141,7 +143,7 @@ def compare_quantizers(
         Real embeddings.
     n_bits : int, optional
         The dimension by default; below it, PCA comes first.
-    methods : sequence of str
+    quantizers : sequence of str
         As `h2q.quantization.make_quantizer` takes them.
     k : int, optional
         Depth of the ranking; all of the database by default.
@@ -161,18 +163,18 @@ def compare_quantizers(
     """
     from h2q.evaluation import evaluate
 
-    known = [get_quantizer(name) for name in methods]  # before any is fitted
+    known = [get_quantizer(name) for name in quantizers]  # before any is fitted
     labels = (query.labels, database.labels)
     metric = "mAP" if k is None else f"mAP@{k}"
 
     def judge(a: Array, b: Array, rankings: Sequence[Any]) -> dict[str, float]:
-        found = evaluate(a, b, *labels, k=k, rankings=rankings, radii=())
+        found = evaluate(a, b, *labels, k=k, ranks=rankings, radii=())
         return {ranking: found[ranking][metric] for ranking in rankings}
 
     bound = judge(as_float(query.rows), as_float(database.rows), ["cosine"])["cosine"]
     results, done = [], 0
-    for name, entry in zip(methods, known, strict=True):
-        scores = MethodScores(name, entry.title, {ranking: [] for ranking in RANKINGS})
+    for name, entry in zip(quantizers, known, strict=True):
+        scores = QuantizerScores(name, entry.title, {ranking: [] for ranking in RANKINGS})
         for seed in seeds:
             quantizer = make_quantizer(name, n_bits, random_state=seed).fit(train.rows)
             values = judge(quantizer.rotate(query.rows), quantizer.rotate(database.rows), RANKINGS)

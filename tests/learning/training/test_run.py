@@ -34,7 +34,7 @@ def _map(model: Hasher, dataset: Dataset) -> float:
         for items in (dataset.query, dataset.database)
     )
     return mean_average_precision(
-        query, database, dataset.query.labels, dataset.database.labels, ranking="hamming"
+        query, database, dataset.query.labels, dataset.database.labels, rank="hamming"
     )
 
 
@@ -151,9 +151,7 @@ def test_early_stopping_keeps_the_best(
     assert best < 3
     assert len(result.history) == best + 1 + 3
     rows = [result.model.embed_items(items) for items in (data.validation, data.train)]
-    value = mean_average_precision(
-        *rows, data.validation.labels, data.train.labels, ranking="cosine"
-    )
+    value = mean_average_precision(*rows, data.validation.labels, data.train.labels, rank="cosine")
     assert value == pytest.approx(result.best_validation_map, abs=1e-4)
 
 
@@ -180,7 +178,7 @@ def test_every_loss_trains(
         layer.embed_items(data.train),
         data.validation.labels,
         data.train.labels,
-        ranking="cosine",
+        rank="cosine",
     )
     assert result.best_validation_map > before + 0.1
 

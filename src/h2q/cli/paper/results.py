@@ -12,14 +12,14 @@ from h2q.cli._help import examples
 from h2q.cli.paper._shared import Compare, Results, paper, words
 
 Ranking = Annotated[
-    str, typer.Option("--ranking", help='"hamming", "asymmetric", "embedding" or "cosine".')
+    str, typer.Option("--rank", help='"hamming", "asymmetric", "embedding" or "cosine".')
 ]
 
 
 @paper.command(
     epilog=examples(
         "h2q paper table runs/digits",
-        "h2q paper table results.parquet --ranking embedding --format latex --out table.tex",
+        "h2q paper table results.parquet --rank embedding --format latex --out table.tex",
         "h2q paper table results.parquet --compare paper_results.csv",
     )
 )

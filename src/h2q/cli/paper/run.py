@@ -21,7 +21,7 @@ def _listed(name: str, text: str) -> Any:
 @paper.command(
     epilog=examples(
         "h2q paper run --grid digits --out runs/digits",
-        "h2q paper run --grid frozen --datasets cifar10=npz:features/cifar10.npz "
+        "h2q paper run --grid frozen --data cifar10=npz:features/cifar10.npz "
         "--backbones mobilenetv2=features --bits 16,64 --workers 2 --out runs/frozen",
         "h2q paper run --grid finetuned --datasets cifar10=cifar10:cifar-10-python.tar.gz "
         "--seeds 0,1 --workers 8 --out runs/finetuned",
@@ -38,7 +38,7 @@ def run(
     ] = "digits",
     datasets: Annotated[
         list[str] | None,
-        typer.Option("--datasets", metavar="NAME=SPEC", help="A data set; may be repeated."),
+        typer.Option("--data", metavar="NAME=SPEC", help="A data set; may be repeated."),
     ] = None,
     backbones: Annotated[
         list[str] | None,
@@ -46,14 +46,14 @@ def run(
     ] = None,
     losses: Annotated[str | None, _listed("--losses", "Losses.")] = None,
     quantizations: Annotated[
-        str | None, _listed("--quantizations", "Quantizations; h2q paper list names them.")
+        str | None, _listed("--quantizers", "Quantizers and penalties; h2q paper list names them.")
     ] = None,
     bits: Annotated[str | None, _listed("--bits", "Lengths of the codes.")] = None,
     seeds: Annotated[str | None, _listed("--seeds", "Seeds.")] = None,
     weights: Annotated[
-        str | None, _listed("--weights", "Candidates for the weight of a penalty.")
+        str | None, _listed("--penalty-weights", "Candidates for the weight of a penalty.")
     ] = None,
-    top: Annotated[int | None, typer.Option("--top", "-k", min=1, help="Cut-off of mAP@k.")] = None,
+    top: Annotated[int | None, typer.Option("-k", min=1, help="Cut-off of mAP@k.")] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Of every training.")
     ] = None,
@@ -98,7 +98,7 @@ def run(
         quantizations=words(quantizations),
         bits=numbers("--bits", bits, int),
         seeds=numbers("--seeds", seeds, int),
-        weights=numbers("--weights", weights, float),
+        weights=numbers("--penalty-weights", weights, float),
         top=top,
         epochs=epochs,
         learning_rate=learning_rate,

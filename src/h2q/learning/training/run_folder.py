@@ -97,7 +97,7 @@ class RunFolder:
         changes = ", ".join(f"{key} was {found.get(key)!r}, is {identity[key]!r}" for key in keys)
         return (
             f"{self.path} holds a run that differs: {changes}. Choose another folder, or "
-            f"resume=False (--no-resume) to start over in this one"
+            f"resume=False (--fresh) to start over in this one"
         )
 
     def save_best(self, tensors: dict[str, torch.Tensor]) -> None:
@@ -128,7 +128,7 @@ class RunFolder:
                 raise ValueError("another version of h2q wrote it")
         except _DAMAGED as error:
             raise FormatError(
-                f"{self.last} is damaged ({error}); start over with resume=False (--no-resume)"
+                f"{self.last} is damaged ({error}); start over with resume=False (--fresh)"
             ) from error
         return state
 

@@ -227,7 +227,7 @@ class _Run:
             return math.nan  # `Progress` says what to do about it
         here_too = device.type == "cuda" and not self.config.deterministic
         sides: list[Any] = rows if here_too else [z.cpu().numpy() for z in rows]
-        return float(mean_average_precision(*sides, *labels, ranking="cosine"))
+        return float(mean_average_precision(*sides, *labels, rank="cosine"))
 
     def _alternate(self, epoch: int) -> None:
         """Do the loss's own half of an alternating optimisation (ADSH)."""
