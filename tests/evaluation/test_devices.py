@@ -112,7 +112,7 @@ def test_groups_of_ties_are_the_same_numbers(device: Any, data: list[np.ndarray]
 @pytest.mark.parametrize("ranking", RANKINGS)
 @pytest.mark.parametrize("radius", [0, 2, 5])
 def test_within_a_radius(device: Any, data: list[np.ndarray], ranking: Any, radius: int) -> None:
-    options: dict[str, Any] = {"ranking": ranking, "radius": radius}
+    options: dict[str, Any] = {"rank": ranking, "radius": radius}
     want, got = (average_precision(*a, **options) for a in (data, on(device, data)))
     np.testing.assert_allclose(got, want, rtol=1e-9)
     skip = mean_average_precision(*on(device, data), **options, without_relevant="skip")
@@ -163,7 +163,7 @@ def test_packed_codes_and_mixed_kinds(device: Any, data: list[np.ndarray]) -> No
 
 def test_decoded_codes(device: Any, data: list[np.ndarray]) -> None:
     decoder = CodeDecoder().fit(data[1])
-    options: dict[str, Any] = {"ranking": "decoded", "decoder": decoder, "k": 30}
+    options: dict[str, Any] = {"rank": "decoded", "decoder": decoder, "k": 30}
     got = average_precision(*on(device, data), **options)
     np.testing.assert_allclose(got, average_precision(*data, **options), rtol=1e-9)
 
@@ -258,7 +258,10 @@ def test_arrays_of_two_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> N
         (lambda a: a | {"database": a["database"][:, :10]}, "10 columns, expected 12"),
         (lambda a: a | {"query_labels": a["query_labels"] - 9}, "must be 0 or more"),
         (lambda a: a | {"query_labels": a["query_labels"] / 3}, "expected integer classes"),
-        (lambda a: a | {"query_labels": a["query_labels"][:, None] + 2}, "must be 0 or 1"),
+        (
+            lambda a: a | {"query_labels": a["query_labels"][:, None].repeat(1, 3) + 2},
+            "must be 0 or 1",
+        ),
         (lambda a: a | {"database": pack(a["database"]) | 1}, "filling bits"),
     ],
 )

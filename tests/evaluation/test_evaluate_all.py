@@ -35,7 +35,7 @@ def test_evaluate_equals_the_single_functions(data, normalisation):
     for ranking in RANKINGS:
         for k in (50, 10):
             got = result[ranking]
-            same = {"ranking": ranking, "k": k}
+            same = {"rank": ranking, "k": k}
             want = mean_average_precision(*data, **same, normalisation=normalisation)
             assert got[f"mAP@{k}"] == pytest.approx(want, rel=1e-12)
             assert got[f"precision@{k}"] == pytest.approx(precision_at_k(*data, **same))
