@@ -6,6 +6,7 @@ runs, so that `h2q --help` answers at once.
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 
@@ -17,6 +18,8 @@ def main() -> None:
     from h2q.cli._app import app
     from h2q.cli._exit import Exit
 
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names and ids may be no Unicode
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="h2q")
     except KeyboardInterrupt:  # before or after a verb; within one, its own handler says more

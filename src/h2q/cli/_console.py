@@ -73,7 +73,7 @@ def print_json(value: Any) -> None:
             key: without_secrets(each) if key in _PLACES and isinstance(each, str) else each
             for key, each in value.items()
         }
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=_plain) + "\n")
+    sys.stdout.write(_writable(json.dumps(value, ensure_ascii=False, default=_plain)) + "\n")
 
 
 def print_line(text: str) -> None:
@@ -171,7 +171,12 @@ def _span(seconds: float) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}"
-    return escape(str(value))
+    return escape(_writable(str(value)))
+
+
+def _writable(text: str) -> str:
+    r"""Return a text of a file as UTF-8 can hold it: half a character becomes ``\ud800``."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _plain(value: Any) -> Any:
