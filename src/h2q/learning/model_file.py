@@ -121,6 +121,9 @@ def _check_size(header: dict[str, Any], tensors: dict[str, torch.Tensor], size: 
     if expected != found:
         odd = sorted(expected.items() ^ found.items())[0][0]
         raise ValueError(f"its tensors do not fit its header: {odd}")
+    for name, each in tensors.items():
+        if each.is_floating_point() and not bool(torch.isfinite(each).all()):
+            raise ValueError(f"the weights {name} hold numbers that are not finite")
 
 
 def _numbers(value: Any) -> list[float]:
