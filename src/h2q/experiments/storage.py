@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from h2q._files import written_whole
+from h2q._foreign import check_share, reading, size_of
 from h2q._lazy import require
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
@@ -74,12 +75,13 @@ def read_results(path: StrPath) -> list[Result]:
 
 
 def _read(path: Path) -> list[Result]:
-    arrow, parquet = require("pyarrow", "paper"), require("pyarrow.parquet", "paper")
-    try:
+    parquet = require("pyarrow.parquet", "paper")
+    with reading(path, "a Parquet file of results"):
+        about = parquet.read_metadata(path)
+        groups = [about.row_group(i).total_byte_size for i in range(about.num_row_groups)]
+        check_share(path, size_of(path), max(sum(groups), about.num_rows), "write it anew")
         table = parquet.read_table(path)
-    except (arrow.ArrowInvalid, OSError) as error:
-        raise FormatError(f"{path} cannot be read as Parquet: {error}") from error
-    missing = [name for name in COLUMNS if name not in table.column_names]
-    if missing:
-        raise FormatError(f"{path} is no file of results: it has no column {missing[0]!r}")
-    return [Result(**row) for row in table.select(list(COLUMNS)).to_pylist()]
+        missing = [name for name in COLUMNS if name not in table.column_names]
+        if missing:
+            raise FormatError(f"{path} is no file of results: it has no column {missing[0]!r}")
+        return [Result(**row) for row in table.select(list(COLUMNS)).to_pylist()]

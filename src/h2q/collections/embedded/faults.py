@@ -43,6 +43,10 @@ def reported(path: Path) -> Iterator[None]:
         raise FormatError(f"{path}: {error}") from error
     except H2QError:
         raise
+    except UnicodeDecodeError as error:  # SQLite quotes the file in what it reports
+        raise FormatError(
+            f"{path}: damaged: a text in it is no Unicode; restore it from a copy"
+        ) from error
     except MemoryError as error:
         raise CollectionError(
             f"{path}: more memory was needed than there is; if it is a small file, it is damaged"
