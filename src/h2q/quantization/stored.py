@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _ROTATIONS: Final = frozenset(
     {"HouseholderQuantizer", "ITQQuantizer", "RandomRotationQuantizer", "SignQuantizer"}
 )
+#: What is asked of quantizers and these have not: answered without loading the estimator.
+_NOT_OF_ROTATIONS: Final = frozenset({"_data", "feature_names_in_", "decode", "decoder_"})
 
 
 def stored_quantizer(data: bytes) -> Any:
@@ -86,8 +88,8 @@ class StoredQuantizer(Coder):
 
     def __getattr__(self, name: str) -> Any:
         hidden = name.startswith("__") and not name.startswith("__sklearn")
-        if hidden or name in ("_data", "feature_names_in_"):
-            raise AttributeError(name)
+        if hidden or name in _NOT_OF_ROTATIONS:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         return getattr(self.estimator, name)
 
     def __reduce__(self) -> tuple[Any, ...]:
