@@ -47,8 +47,10 @@ def test_every_way_to_name_a_photo_finds_the_same(searcher: Searcher, folder: Pa
     with Image.open(path) as image:
         array = np.asarray(image)
         queries = [searcher.any_of(each) for each in (path, str(path), image, array)]
-    found = [ids(result.hits) for result in searcher.search(queries, k=5)]
-    assert found[0][0] == "07.png"
+    results = searcher.search(queries, k=5)
+    found = [ids(result.hits) for result in results]
+    # Flat colours that are near share a code; which of them comes first says nothing.
+    assert "07.png" in {hit.id for hit in results[0].hits if hit.distance == 0}
     assert all(each == found[0] for each in found)
     assert "07.png" not in ids(searcher.search([searcher.any_of("07.png")], k=5)[0].hits)
 
