@@ -111,4 +111,4 @@ def test_payloads_come_with_the_results(searcher: Searcher, folder: Path) -> Non
     (hit,) = result.hits
     assert hit.payload is not None
     assert (hit.payload["width"], hit.payload["height"]) == (12, 9)
-    assert hit.path == folder / "07.png"
+    assert hit.path == folder / str(hit.id)
