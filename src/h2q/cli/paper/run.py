@@ -23,7 +23,7 @@ def _listed(name: str, text: str) -> Any:
         "h2q paper run --grid digits --out runs/digits",
         "h2q paper run --grid frozen --data cifar10=npz:features/cifar10.npz "
         "--backbones mobilenetv2=features --bits 16,64 --workers 2 --out runs/frozen",
-        "h2q paper run --grid finetuned --datasets cifar10=cifar10:cifar-10-python.tar.gz "
+        "h2q paper run --grid finetuned --data cifar10=cifar10:cifar-10-python.tar.gz "
         "--seeds 0,1 --workers 8 --out runs/finetuned",
         "h2q paper run --grid paper --ray auto --out runs/paper",
     )
