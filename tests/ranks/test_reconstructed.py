@@ -7,7 +7,7 @@ import h2q
 from h2q import CodeDecoder, HouseholderQuantizer, LinearDecoder, LocalSearchQuantizer
 from h2q.errors import InvalidInputError
 from h2q.ranks import Queries
-from h2q.ranks.reconstructed import ReconstructionScan, ReconstructionScorer
+from h2q.ranks.reconstructed import ReconstructionScorer
 
 
 def clustered(n, d=24, seed=0):
@@ -68,7 +68,7 @@ def test_no_code_outside_a_shortlist_scores_above_its_bound(
     rows = clustered(25, seed=3)
     asked = scorer.prepare(Queries(quantizer.transform(rows), None, given=rows))
     every = scorer.of_all(asked, codes)
-    positions, bounds = ReconstructionScan(codes, decoder).search(asked, shortlist)
+    positions, bounds = scorer.index(codes).search(asked, shortlist)
     for row, inside, bound in zip(every, positions, bounds, strict=True):
         assert np.delete(row, inside).max() <= bound
     # With what is typical of this data it is no empty promise.

@@ -70,31 +70,49 @@ class ReconstructionScorer:
         tables = byte_tables(rows, queries.codes.shape[1])
         return ReconstructionQueries(rows, np.asarray(offsets, dtype=np.float64), tables)
 
-    def of_each(self, asked: ReconstructionQueries, codes: CodeArray) -> NDArray[np.float32]:
-        """Scores of each query with its own candidates."""
-        lengths = self._decoder.lengths(codes.reshape(-1, codes.shape[2]))
-        return self._over(
-            scores_of_each(asked.tables, codes), asked, lengths.reshape(len(asked), -1)
-        )
+    def facts(self, codes: CodeArray) -> NDArray[np.float32]:
+        """Length of the row behind each code: worth keeping, 4 bytes a code in memory."""
+        lengths: NDArray[np.float32] = self._decoder.lengths(codes).astype(np.float32)
+        return lengths
 
-    def of_all(self, asked: ReconstructionQueries, codes: CodeArray) -> NDArray[np.float32]:
+    def of_each(
+        self,
+        asked: ReconstructionQueries,
+        codes: CodeArray,
+        facts: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
+        """Scores of each query with its own candidates."""
+        products = scores_of_each(asked.tables, codes)
+        if facts is None:
+            facts = self.facts(codes.reshape(-1, codes.shape[2])).reshape(products.shape)
+        return self._over(products, asked, facts)
+
+    def of_all(
+        self,
+        asked: ReconstructionQueries,
+        codes: CodeArray,
+        facts: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """Scores of each query with the same candidates."""
-        return self._over(scores_of_all(asked.tables, codes), asked, self._decoder.lengths(codes))
+        lengths = self.facts(codes) if facts is None else facts
+        return self._over(scores_of_all(asked.tables, codes), asked, lengths)
 
     def _over(
         self,
         products: NDArray[np.float32],
         asked: ReconstructionQueries,
-        lengths: NDArray[np.float64],
+        lengths: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         scores = products + asked.offsets[:, None]
-        scores *= lengths**-self._decoder.exponent_
+        scores *= lengths.astype(np.float64) ** -self._decoder.exponent_
         rounded: NDArray[np.float32] = scores.astype(np.float32)
         return rounded
 
-    def index(self, codes: CodeArray) -> Scan:
+    def index(self, codes: CodeArray, facts: NDArray[np.float32] | None = None) -> Scan:
         """Make a FastScan of codes and their lengths."""
-        return ReconstructionScan(codes, self._decoder)
+        return ReconstructionScan(
+            codes, self._decoder, self.facts(codes) if facts is None else facts
+        )
 
 
 class ReconstructionScan:
@@ -109,12 +127,14 @@ class ReconstructionScan:
     ----------
     codes : ndarray of shape (n, width), uint8
     decoder : h2q.LinearDecoder
+    lengths : ndarray of shape (n,), float32
+        Of the rows behind the codes.
     """
 
-    def __init__(self, codes: CodeArray, decoder: Any) -> None:
+    def __init__(self, codes: CodeArray, decoder: Any, lengths: NDArray[np.float32]) -> None:
         from h2q.ranks.fast_scan import FastScan  # faiss is imported where codes are scanned
 
-        logarithms = np.log(decoder.lengths(codes))
+        logarithms = np.log(lengths.astype(np.float64))
         self._low, self._high = float(logarithms.min()), float(logarithms.max())
         self._middle = float(np.median(logarithms))
         self._step = max((self._high - self._low) / (_LEVELS - 1), 1e-12)

@@ -40,15 +40,22 @@ class SignScorer:
             raise ValueError("the asymmetric ranking needs real queries")
         return SignQueries(queries.rows, byte_tables(queries.rows, queries.codes.shape[1]))
 
-    def of_each(self, asked: SignQueries, codes: CodeArray) -> NDArray[np.float32]:
+    def facts(self, codes: CodeArray) -> None:
+        """Nothing of a code is worth keeping."""
+
+    def of_each(
+        self, asked: SignQueries, codes: CodeArray, facts: None = None
+    ) -> NDArray[np.float32]:
         """Scores of each query with its own candidates."""
         return scores_of_each(asked.tables, codes)
 
-    def of_all(self, asked: SignQueries, codes: CodeArray) -> NDArray[np.float32]:
+    def of_all(
+        self, asked: SignQueries, codes: CodeArray, facts: None = None
+    ) -> NDArray[np.float32]:
         """Scores of each query with the same candidates."""
         return scores_of_all(asked.tables, codes)
 
-    def index(self, codes: CodeArray) -> Scan:
+    def index(self, codes: CodeArray, facts: None = None) -> Scan:
         """Make a FastScan of codes."""
         from h2q.ranks.fast_scan import SignScan  # faiss is imported where codes are scanned
 

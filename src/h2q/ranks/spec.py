@@ -139,15 +139,23 @@ class Scorer(Protocol):
         """Make queries ready, all at once; of `len(queries)` queries."""
         ...
 
-    def of_each(self, asked: Any, codes: CodeArray) -> NDArray[np.float32]:
+    def facts(self, codes: CodeArray) -> NDArray[Any] | None:
+        """Return what is worth keeping of each code in memory (n,), or None.
+
+        It depends on the code alone; whoever scores many codes again and again hands it back to the
+        methods below instead of having it computed each time.
+        """
+        ...
+
+    def of_each(self, asked: Any, codes: CodeArray, facts: Any = None) -> NDArray[np.float32]:
         """Scores of each query with its own candidates: codes (nq, c, width) -> (nq, c)."""
         ...
 
-    def of_all(self, asked: Any, codes: CodeArray) -> NDArray[np.float32]:
+    def of_all(self, asked: Any, codes: CodeArray, facts: Any = None) -> NDArray[np.float32]:
         """Scores of each query with the same candidates: codes (c, width) -> (nq, c)."""
         ...
 
-    def index(self, codes: CodeArray) -> Scan:
+    def index(self, codes: CodeArray, facts: Any = None) -> Scan:
         """Make an immutable index of codes (n, width)."""
         ...
 

@@ -168,7 +168,8 @@ class _Covering:
 
     def __init__(self, table: CodeTable, scorer: Scorer) -> None:
         self.lineage = table.lineage
-        self.scan: Scan = scorer.index(table.codes)
+        self.facts = scorer.facts(table.codes)
+        self.scan: Scan = scorer.index(table.codes, self.facts)
         self._codes, self._scorer = table.codes, scorer
         self._distinct: DistinctCodes | None = None
         self._lock = threading.Lock()
@@ -269,7 +270,9 @@ class _Search:
             here = (positions >= 0) & (positions < len(codes))
             if not here.all():
                 positions = np.where(here, positions, 0)
-            scores = self._scorer.of_each(given, codes[positions])
+            facts = self._covering.facts
+            facts = None if facts is None else facts[positions]
+            scores = self._scorer.of_each(given, codes[positions], facts)
             if self._table.dead:
                 here &= self._table.alive[positions]
             scores[~here] = -np.inf
@@ -307,11 +310,21 @@ class _Search:
         self, asked: Prepared, start: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Score every code from position `start` on exactly: positions and scores, (nq, c)."""
-        scores = self._scorer.of_all(asked, self._table.codes[start:])
+        codes = self._table.codes[start:]
+        scores = self._scorer.of_all(asked, codes, self._facts_from(start, codes))
         if self._table.dead:
             scores[:, ~self._table.alive[start:]] = -np.inf
         positions = np.arange(start, start + scores.shape[1], dtype=np.int64)
         return np.broadcast_to(positions, scores.shape), scores
+
+
+    def _facts_from(self, start: int, codes: CodeArray) -> NDArray[Any] | None:
+        """Return the facts of `codes`, which begin at a position, so far as they are known."""
+        known = None if self._covering is None else self._covering.facts
+        if known is None or start:
+            return None
+        later = self._scorer.facts(codes[self._covered :])
+        return np.concatenate([known[: self._covered], *([] if later is None else [later])])
 
 
 class DistinctCodes:
@@ -341,7 +354,12 @@ class DistinctCodes:
         begins[1:] = ordered[1:] != ordered[:-1]
         self._starts = np.append(np.flatnonzero(begins), len(codes))
         self._codes = codes[self._positions[self._starts[:-1]]]
-        self._scan = scorer.index(self._codes) if len(self._codes) >= _LEAST_SCANNED else None
+        self._facts: NDArray[Any] | None = None
+        self._scan: Scan | None = None
+        if self.worthwhile:
+            self._facts = scorer.facts(self._codes)
+            if len(self._codes) >= _LEAST_SCANNED:
+                self._scan = scorer.index(self._codes, self._facts)
 
     @property
     def worthwhile(self) -> bool:
@@ -372,11 +390,12 @@ class DistinctCodes:
         if self._scan is not None and shortlist <= len(self._codes) * _LONGEST_SHARE:
             near, bounds = self._scan.search(asked, shortlist)
             codes = near[0][near[0] >= 0]
-            scores = self._scorer.of_each(asked, self._codes[codes][None])[0]
+            facts = None if self._facts is None else self._facts[codes][None]
+            scores = self._scorer.of_each(asked, self._codes[codes][None], facts)[0]
             found = self._items(table, codes, scores, k)
             if len(found[1]) >= k and np.partition(-found[1], k - 1)[k - 1] < -bounds[0]:
                 return found
-        scores = self._scorer.of_all(asked, self._codes)[0]
+        scores = self._scorer.of_all(asked, self._codes, self._facts)[0]
         return self._items(table, np.arange(len(scores)), scores, k)
 
     def _items(
