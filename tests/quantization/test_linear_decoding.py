@@ -154,3 +154,30 @@ def test_filling_bits_are_no_bits(rows):
     signs = np.sign(rows[:, :6])
     decoder = LinearDecoder(random_state=0).fit(rows, pack(signs), n_bits=6)
     assert decoder.weights_.shape == (12, 6)
+
+
+def test_quantizers_that_centre_bring_rows_back(rows, tmp_path):
+    """Where columns are left out the rows are centred: the decoder has the mean."""
+    for kind in (HouseholderQuantizer, h2q.SignQuantizer):
+        quantizer = kind(6, random_state=0) if kind is HouseholderQuantizer else kind(6)
+        quantizer.fit(rows)
+        codes = quantizer.transform(rows)
+        decoder = quantizer.decoder_
+        lost = np.square(unit(rows) - decoder.decode(codes)).sum()
+        assert lost < np.square(unit(rows) - unit(rows).mean(axis=0)).sum()
+        quantizer.save(tmp_path / "q")
+        restored = h2q.load(tmp_path / "q").decoder_
+        np.testing.assert_array_equal(restored.scores(rows, codes), decoder.scores(rows, codes))
+        assert restored.exponent_ == decoder.exponent_
+    assert HouseholderQuantizer(random_state=0).fit(rows).decoder_ is None
+
+
+def test_uncentred_rows_have_the_cosines_of_the_rows(rows):
+    far = rows + 3
+    quantizer = HouseholderQuantizer(11, random_state=0).fit(far)
+    true = unit(far[:40]) @ unit(far).T
+    ours = unit(quantizer.rotate_uncentred(far[:40])) @ unit(quantizer.rotate_uncentred(far)).T
+    theirs = unit(quantizer.rotate(far[:40])) @ unit(quantizer.rotate(far)).T
+    assert np.abs(ours - true).mean() < 0.2 * np.abs(theirs - true).mean()
+    whole = HouseholderQuantizer(random_state=0).fit(far)
+    np.testing.assert_allclose(whole.rotate_uncentred(far), whole.rotate(far), atol=1e-10)

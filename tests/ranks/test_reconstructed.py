@@ -124,8 +124,16 @@ def test_a_linear_decoder_in_a_collection_is_a_rank_by_its_own_name(tmp_path):
             np.testing.assert_allclose(scores, np.sort(row)[::-1][:10], atol=1e-5)
         with pytest.raises(InvalidInputError, match=r"needs a collection made with a decoder"):
             items.search(queries, 10, rank="decoded")
+
+
+def test_nothing_is_reconstructed_where_nothing_was_centred(tmp_path):
+    rows = clustered(300)
+    quantizer = HouseholderQuantizer(random_state=0).fit(rows)
+    with h2q.open_collection(tmp_path / "c.h2q", quantizer=quantizer) as items:
+        items.add(range(300), quantizer.transform(rows))
+        assert items.search(rows[:2], 3).ids == items.search(rows[:2], 3, rank="asymmetric").ids
         with pytest.raises(InvalidInputError, match=r"does not suit the quantizer"):
-            items.search(queries, 10, rank="reconstructed")
+            items.search(rows[:2], 3, rank="reconstructed")
 
 
 def test_a_code_decoder_is_no_linear_decoder(tmp_path):
@@ -146,3 +154,27 @@ def test_kept_rows_are_refused_where_rotated_rows_are_not_the_rows(quantizer, tm
         items.add([1], quantizer.transform(clustered(1)))
         with pytest.raises(InvalidInputError, match="does not suit"):
             items.search(clustered(1), 1, rank="cosine")
+
+
+@pytest.mark.parametrize("keep", ["codes", "int8", "float16"])
+def test_the_mean_is_put_back_in_every_rank_of_a_quantizer_that_centres(keep, tmp_path):
+    """Rows far from zero, columns left out: what was centred is ranked by the rows' own cosine."""
+    rows, queries = clustered(6000) + 2, clustered(60, seed=7) + 2
+    true = best((queries @ rows.T) / np.linalg.norm(rows, axis=1), 10)
+    quantizer = HouseholderQuantizer(20, random_state=0).fit(rows)
+
+    def recall(ids):
+        return np.mean([len(set(a) & set(b)) for a, b in zip(ids, true, strict=True)])
+
+    with h2q.open_collection(tmp_path / "c.h2q", quantizer=quantizer, keep=keep) as items:
+        items.add(range(6000), quantizer.transform(rows), embeddings=rows)
+    with h2q.open_collection(tmp_path / "c.h2q") as items:
+        centred = recall(items.search(queries, 10, rank="asymmetric").ids)
+        assert recall(items.search(queries, 10).ids) > centred
+        if keep != "codes":
+            rotated, kept = quantizer.rotate(queries), quantizer.rotate(rows)
+            kept /= np.linalg.norm(kept, axis=1, keepdims=True)
+            of_centred = recall(best(rotated @ kept.T, 10))
+            for rank in ("cosine", "calibrated"):
+                found = items.search(queries, 10, rank=rank, oversample=300)
+                assert recall(found.ids) > of_centred + 1

@@ -58,6 +58,10 @@ class Affine:
         offset = None if self.offset is None else like(self.offset, reference)
         return Affine(like(self.matrix, reference), offset, self.floor)
 
+    def uncentred(self) -> Affine:
+        """Return this map without its offset."""
+        return Affine(self.matrix)
+
     def apply(self, rows: Array) -> tuple[Array, Array]:
         """Map rows that have this map's namespace, device and dtype.
 

@@ -13,6 +13,7 @@ from h2q._typing import Array
 
 __all__ = [
     "added_product",
+    "check_array",
     "joined",
     "like",
     "solve_upper_triangular",
@@ -120,3 +121,10 @@ def solve_upper_triangular(s: Array, b: Array) -> Array:
 
         return torch.linalg.solve_triangular(s, b, upper=True)
     return xp.linalg.solve(s, b)
+
+
+def check_array(tensors: dict[str, NDArray[Any]], name: str, shape: tuple[int, ...]) -> None:
+    """Check an array of a file; `ValueError` if it is not finite floats of this shape."""
+    found = tensors[name]
+    if found.shape != shape or found.dtype.kind != "f" or not np.isfinite(found).all():
+        raise ValueError(f"{name} should be {shape} finite numbers, not {found.shape}")

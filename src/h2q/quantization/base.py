@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -16,8 +17,9 @@ from sklearn.exceptions import NotFittedError
 from h2q._typing import Array, RandomState, StrPath
 from h2q.errors import InvalidInputError
 from h2q.quantization import serialization
-from h2q.quantization.arrays import joined, like
+from h2q.quantization.arrays import joined, like, to_numpy
 from h2q.quantization.coding import Coder
+from h2q.quantization.linear_decoding import decoder_of
 from h2q.quantization.model import Model
 from h2q.quantization.projection import Projection, principal_components
 from h2q.quantization.randomness import as_generator
@@ -26,6 +28,9 @@ from h2q.quantization.solvers.polar import orthonormal
 from h2q.quantization.solvers.result import SolverResult
 from h2q.quantization.sphere import blocks_of, to_sphere
 from h2q.quantization.validation import check_finite, check_n_bits, check_rows
+
+#: Rows the decoder is fitted on that puts the mean back.
+_ROWS_OF_DECODER: Final = 20_000
 
 
 class BaseQuantizer(
@@ -56,6 +61,9 @@ class BaseQuantizer(
         Subtracted before the projection; None where n_bits == d, because there nothing is centred.
     components_ : array of shape (k, d) or None
         The principal directions; None where n_bits == d.
+    decoder_ : LinearMap or None
+        Brings rows back from codes, with the mean in them, so that a collection ranks the cosine of
+        the rows and not of the centred rows; None where n_bits == d.
     history_ : dict of str to sequence of float
         Traces of the solver.
     """
@@ -237,7 +245,22 @@ class BaseQuantizer(
         if validation is not None:
             validation = _on_sphere(projection, like(validation, sample))
         result = self._find_rotation(z, np.random.default_rng(self._solver_seed), validation)
-        self._model = Model(orthonormal(result.rotation), projection, dict(result.history))
+        model = Model(orthonormal(result.rotation), projection, dict(result.history))
+        self._model = model if projection is None else self._with_mean(model, sample)
+
+    def _with_mean(self, model: Model, sample: Array) -> Model:
+        """Add what puts the mean back into scores, learned on some of the sample."""
+        generator = np.random.default_rng([*self._solver_seed, 1])
+        picked = np.arange(sample.shape[0])
+        if len(picked) > _ROWS_OF_DECODER:
+            picked = np.sort(generator.choice(len(picked), _ROWS_OF_DECODER, replace=False))
+        rows = to_numpy(sample)[picked]
+        affine = model.affine.like(rows[:0].astype(np.float64))
+        signs = np.empty((len(rows), self.n_bits_), dtype=np.float32)
+        for block in row_blocks(*rows.shape):
+            y, _ = affine.apply(rows[block].astype(np.float64))
+            signs[block] = np.where(y > 0, 1, -1)
+        return dataclasses.replace(model, decoder=decoder_of(rows, signs, generator))
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_model" in self.__dict__ or getattr(self, "_stream", None) is not None
@@ -260,6 +283,9 @@ class BaseQuantizer(
         tensors: dict[str, Any] = {"rotation": model.rotation}
         if model.projection is not None:
             tensors |= {"mean": model.projection.mean, "components": model.projection.components}
+        if model.decoder is not None:
+            learned = model.decoder.to_tensors().items()
+            tensors |= {f"decoder.{name}": array for name, array in learned}
         return tensors | {
             f"history.{trace}": np.asarray(values, dtype=np.float64)
             for trace, values in model.history.items()

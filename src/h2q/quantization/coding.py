@@ -13,6 +13,7 @@ from h2q._typing import Array
 from h2q.errors import InvalidInputError
 from h2q.quantization import sphere
 from h2q.quantization.arrays import joined, to_numpy, working_dtype
+from h2q.quantization.linear_map import LinearMap
 from h2q.quantization.model import Model
 from h2q.quantization.reflections import factor_orthogonal
 from h2q.quantization.sphere import to_sphere
@@ -59,6 +60,11 @@ class Coder(ABC):
         """Principal directions (k, d), or None."""
         projection = self._fitted().projection
         return None if projection is None else projection.components
+
+    @property
+    def decoder_(self) -> LinearMap | None:
+        """What brings rows back from codes with the mean in them; None where nothing is centred."""
+        return self._fitted().decoder
 
     @property
     def history_(self) -> dict[str, Sequence[float]]:
@@ -118,6 +124,32 @@ class Coder(ABC):
             the rows.
         """
         return joined([to_sphere(y)[0] for y in self._rotated_blocks(X)])
+
+    def rotate_uncentred(self, X: Any) -> Array:
+        """Project and rotate without centring, on the sqrt(k) sphere.
+
+        Cosines of such rows are those of the rows given, up to what the projection leaves out.
+        Cosines of `rotate`'s are those of *centred* rows. Without a projection both are the same.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            Finite, none of them zero.
+
+        Returns
+        -------
+        array of shape (n, k)
+            As `rotate` returns it.
+        """
+        fitted = self._fitted()
+        rows = check_rows(self, X, reset=False)
+        xp, dtype = array_namespace(rows), working_dtype(rows)
+        affine = fitted.affine.uncentred().like(xp.astype(rows[:0, :], dtype))
+        blocks = []
+        for block in sphere.row_blocks(*rows.shape):
+            part = to_sphere(xp.astype(rows[block, :], dtype, copy=False))[0]
+            blocks.append(to_sphere(affine.apply(part)[0])[0])
+        return joined(blocks)
 
     def transform(self, X: Any) -> Array:
         """Code rows: project, rotate, and pack the signs.

@@ -12,37 +12,34 @@ from typing import Any, Final, Self
 import numpy as np
 import safetensors.numpy
 import scipy.linalg
-from array_api_compat import array_namespace
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from h2q._files import write_whole
 from h2q._foreign import reading
-from h2q._typing import Array, CodeArray, RandomState, StrPath
+from h2q._typing import Array, RandomState, StrPath
 from h2q.codes import check_codes, unpack_signs
 from h2q.errors import FormatError, InvalidInputError
-from h2q.quantization.arrays import like, to_numpy, working_dtype
+from h2q.quantization.arrays import to_numpy
+from h2q.quantization.linear_map import EXPONENTS, LinearMap, unit_rows
 from h2q.quantization.randomness import as_generator
-from h2q.quantization.serialization import FORMAT, FORMAT_VERSION, in_order, read_bytes
-from h2q.quantization.sphere import row_blocks, to_sphere
+from h2q.quantization.serialization import (
+    FORMAT,
+    FORMAT_VERSION,
+    in_order,
+    read_bytes,
+)
 from h2q.quantization.validation import check_finite
 
 #: Ridge of the least squares, in units of the number of bits: the ratio of what the bits leave to
 #: what they explain, about a third at the lengths people use. It matters where rows are few.
 _RIDGE: Final = 0.3
-#: Powers of the length tried on pairs held out; the one in front is kept where none can be tried.
-EXPONENTS: Final = (0.75, 0.0, 0.25, 0.5, 0.625, 0.875, 1.0, 1.25)
 #: Pairs the power is chosen on: rows held out, rows they are compared with, neighbours counted.
 _HELD_OUT, _COMPARED, _NEIGHBOURS = 1000, 20_000, 10
+_ASKED_AT_ONCE: Final = 64
 #: Fewer rows than this are all needed for the fit.
 _LEAST_HELD_OUT: Final = 30
-
-
-def unit_rows(rows: Array) -> tuple[Array, Array]:
-    """Scale rows (n, d) to length 1; also which of them are zero, and stay so."""
-    scaled, is_zero = to_sphere(rows)
-    return scaled / rows.shape[1] ** 0.5, is_zero
 
 
 def least_squares(
@@ -73,7 +70,7 @@ def least_squares(
     return mean.astype(np.float32), np.ascontiguousarray(solved.T, dtype=np.float32)
 
 
-class LinearDecoder(BaseEstimator):  # type: ignore[misc]
+class LinearDecoder(LinearMap, BaseEstimator):  # type: ignore[misc]
     r"""Rows behind codes by least squares: :math:`\hat x = \mu + W s`.
 
     For codes that exist, of any quantizer; a `h2q.LocalSearchQuantizer` chooses its codes for it
@@ -107,13 +104,6 @@ class LinearDecoder(BaseEstimator):  # type: ignore[misc]
     >>> decoder.decode(quantizer.transform(rows[:3])).shape
     (3, 16)
     """
-
-    mean_: NDArray[np.float32]
-    weights_: NDArray[np.float32]
-    exponent_: float
-    typical_score_: float
-    n_bits_: int
-    n_features_in_: int
 
     def __init__(self, *, max_samples: int = 50_000, random_state: RandomState = None) -> None:
         self.max_samples = max_samples
@@ -150,23 +140,19 @@ class LinearDecoder(BaseEstimator):  # type: ignore[misc]
         if len(z) > self.max_samples:
             picked = np.sort(generator.choice(len(z), self.max_samples, replace=False))
             z, packed = z[picked], packed[picked]
+        return self._fit(z, unpack_signs(packed, n_bits or 8 * packed.shape[1]), generator)
+
+    def _fit(
+        self, z: NDArray[Any], signs: NDArray[np.float32], generator: np.random.Generator
+    ) -> Self:
         unit, is_zero = unit_rows(z.astype(np.float64 if z.dtype.itemsize > 4 else np.float32))
         if int((~is_zero).sum()) < 2:
             raise InvalidInputError("fit needs at least two rows that are not zero")
-        unit = unit[~is_zero].astype(np.float32)
-        signs = unpack_signs(packed[~is_zero], n_bits or 8 * packed.shape[1])
+        unit, signs = unit[~is_zero].astype(np.float32), signs[~is_zero]
         held_out = hold_out(len(unit), generator)
         fitted = np.setdiff1d(np.arange(len(unit)), held_out)
         mean, weights = least_squares(unit[fitted], signs[fitted])
         return self.set(mean, weights).choose_exponent(unit[fitted], signs[fitted], unit[held_out])
-
-    def set(self, mean: NDArray[np.float32], weights: NDArray[np.float32]) -> Self:
-        """Take a map that was found elsewhere: mean (d,) and weights (d, k)."""
-        self.mean_, self.weights_ = mean, weights
-        self.n_features_in_, self.n_bits_ = map(int, weights.shape)
-        self.exponent_, self.typical_score_ = EXPONENTS[0], 1.0
-        self._measure_lengths()
-        return self
 
     def choose_exponent(
         self,
@@ -187,88 +173,21 @@ class LinearDecoder(BaseEstimator):  # type: ignore[misc]
         k = min(_NEIGHBOURS, len(rows) // 4)
         if not len(held_out) or k < 1:
             return self
-        true = np.argpartition(-(held_out @ rows.T), k - 1, axis=1)[:, :k]
-        products = held_out @ (self.mean_ + signs @ self.weights_.T).T
-        lengths = self._lengths_of(signs)
-        self.typical_score_ = float(np.abs(np.take_along_axis(products, true, axis=1).mean()))
-        best = -1.0
-        for exponent in EXPONENTS:
-            scores = products * (lengths**-exponent).astype(np.float32)
-            found = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-            hits = (found[:, :, None] == true[:, None, :]).sum() / true.size
-            if hits > best:
-                best, self.exponent_ = hits, exponent
+        decoded = self.mean_ + signs @ self.weights_.T
+        powers = [self._lengths_of(signs) ** -exponent for exponent in EXPONENTS]
+        hits, found_by_true = np.zeros(len(EXPONENTS)), 0.0
+        for first in range(0, len(held_out), _ASKED_AT_ONCE):
+            asked = held_out[first : first + _ASKED_AT_ONCE]
+            true = np.argpartition(-(asked @ rows.T), k - 1, axis=1)[:, :k]
+            products = asked @ decoded.T
+            found_by_true += float(np.take_along_axis(products, true, axis=1).sum())
+            for number, power in enumerate(powers):
+                scores = products * power.astype(np.float32)
+                found = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+                hits[number] += (found[:, :, None] == true[:, None, :]).sum()
+        self.typical_score_ = max(abs(found_by_true) / (len(held_out) * k), 1e-6)
+        self.exponent_ = EXPONENTS[int(hits.argmax())]
         return self
-
-    # ------------------------------------------------------------------ use
-
-    def project(self, rows: Array) -> tuple[Array, Array]:
-        """Return what queries become: rows (n, k) to multiply with signs, and offsets (n,).
-
-        Parameters
-        ----------
-        rows : array of shape (n, d)
-            Finite; scaled to length 1.
-        """
-        self._check_fitted()
-        xp = array_namespace(rows)
-        unit, _ = unit_rows(xp.astype(rows, working_dtype(rows), copy=False))
-        weights, mean = like(self.weights_, unit), like(self.mean_, unit)
-        return xp.matmul(unit, weights), xp.matmul(unit, mean[:, None])[:, 0]
-
-    def decode(self, codes: Array) -> NDArray[np.float32]:
-        """Return the row behind each code.
-
-        Parameters
-        ----------
-        codes : array of shape (n, ceil(k / 8)), uint8
-
-        Returns
-        -------
-        ndarray of float32, shape (n, d)
-            Of length about 1 where the code says much of the row, shorter where it says little.
-        """
-        self._check_fitted()
-        packed = check_codes(codes, self.n_bits_)
-        found = np.empty((len(packed), self.n_features_in_), dtype=np.float32)
-        for block in row_blocks(len(packed), max(self.n_bits_, self.n_features_in_)):
-            found[block] = unpack_signs(packed[block], self.n_bits_) @ self.weights_.T
-        found += self.mean_
-        return found
-
-    def lengths(self, codes: CodeArray) -> NDArray[np.float64]:
-        """Length of the row behind each code; the same for equal codes in every batch."""
-        self._check_fitted()
-        found = np.empty(len(codes), dtype=np.float64)
-        for block in row_blocks(len(codes), 4 * self.n_bits_):
-            found[block] = self._lengths_of(unpack_signs(codes[block], self.n_bits_))
-        return found
-
-    def scores(self, queries: Array, codes: Array) -> NDArray[np.float32]:
-        """Score real queries (nq, d) with codes (n, ceil(k / 8)): (nq, n)."""
-        packed = check_codes(codes, self.n_bits_)
-        rows, offsets = (np.asarray(to_numpy(each), np.float32) for each in self.project(queries))
-        products = rows @ unpack_signs(packed, self.n_bits_).T + offsets[:, None]
-        return np.asarray(products * self.lengths(packed) ** -self.exponent_, dtype=np.float32)
-
-    def _measure_lengths(self) -> None:
-        """Prepare squared lengths as sums of whole numbers, which no order of adding changes."""
-        weights, mean = self.weights_.astype(np.float64), self.mean_.astype(np.float64)
-        gram, cross = weights.T @ weights, 2 * (mean @ weights)
-        bound = float(np.abs(gram).sum() + np.abs(cross).sum() + mean @ mean)
-        # Every partial sum stays below 2^52 and is exact in float64.
-        step = 2.0 ** (np.ceil(np.log2(max(bound, 1e-300))) - 51)
-        self._step = step
-        self._gram, self._cross = np.rint(gram / step), np.rint(cross / step)
-        self._square = float(np.rint(mean @ mean / step))
-        # A length of zero would make a score infinite; none is shorter than rounding may make it.
-        self._shortest = max(float(np.sqrt(bound)) * 1e-4, 1e-30)
-
-    def _lengths_of(self, signs: NDArray[np.float32]) -> NDArray[np.float64]:
-        wide = signs.astype(np.float64)
-        squared = np.einsum("ij,ij->i", wide @ self._gram + self._cross, wide) + self._square
-        lengths: NDArray[np.float64] = np.sqrt(np.maximum(squared * self._step, 0.0))
-        return np.maximum(lengths, self._shortest)
 
     # ------------------------------------------------------------------ files
 
@@ -318,6 +237,16 @@ class LinearDecoder(BaseEstimator):  # type: ignore[misc]
         decoder = cls().set(mean, weights)
         decoder.exponent_, decoder.typical_score_ = exponent, typical
         return decoder
+
+
+def decoder_of(
+    rows: NDArray[Any], signs: NDArray[np.float32], generator: np.random.Generator
+) -> LinearMap | None:
+    """Fit a map to rows (n, d) and signs (n, k); None where fewer than two rows are not zero."""
+    if int(rows.any(axis=1).sum()) < 2:
+        return None
+    learned = LinearDecoder()._fit(rows, signs, generator)
+    return LinearMap.from_tensors(learned.to_tensors(), *learned.weights_.shape[::-1])
 
 
 def hold_out(n: int, generator: np.random.Generator) -> NDArray[np.int64]:

@@ -19,7 +19,8 @@ from h2q.quantization.arrays import joined, like, to_numpy, working_dtype
 from h2q.quantization.base import BaseQuantizer
 from h2q.quantization.bit_search import gain_of, off_diagonal, search_bits
 from h2q.quantization.householder import HouseholderQuantizer
-from h2q.quantization.linear_decoding import LinearDecoder, hold_out, least_squares, unit_rows
+from h2q.quantization.linear_decoding import LinearDecoder, hold_out, least_squares
+from h2q.quantization.linear_map import unit_rows
 from h2q.quantization.randomness import random_orthogonal
 from h2q.quantization.sampling import RowStream
 from h2q.quantization.serialization import check_array
@@ -316,6 +317,10 @@ class LocalSearchQuantizer(BaseQuantizer):
         decoder = self.decoder_
         return joined([decoder.project(unit)[0] for unit in self._unit_blocks(X)])
 
+    def rotate_uncentred(self, X: Any) -> Array:
+        """There is no such thing: the mean is in the score."""
+        raise AttributeError("a LocalSearchQuantizer does not centre; see rotate")
+
     def transform(self, X: Any) -> Array:
         """Code rows.
 
@@ -363,29 +368,18 @@ class LocalSearchQuantizer(BaseQuantizer):
 
     def _to_tensors(self) -> dict[str, Any]:
         model = self._learned()
-        decoder = model.decoder
-        numbers = np.array([decoder.exponent_, decoder.typical_score_], dtype=np.float64)
-        return {
-            "mean": decoder.mean_,
-            "weights": decoder.weights_,
+        return model.decoder.to_tensors() | {
             "start": model.start,
             "kicks": model.kicks,
-            "score": numbers,
             "history.distortion": np.asarray(model.history["distortion"], dtype=np.float64),
         }
 
     def _from_tensors(self, tensors: dict[str, NDArray[Any]], k: int, d: int) -> None:
-        check_array(tensors, "mean", (d,))
-        check_array(tensors, "weights", (d, k))
+        decoder = LinearDecoder.from_tensors(tensors, k, d)
         check_array(tensors, "start", (d, k))
-        check_array(tensors, "score", (2,))
-        kicks, (exponent, typical) = tensors["kicks"], tensors["score"].tolist()
+        kicks = tensors["kicks"]
         if kicks.ndim != 2 or kicks.dtype != np.int64 or not ((kicks >= 0) & (kicks < k)).all():
             raise ValueError(f"kicks should be bits of {k}")
-        if not 0 <= exponent <= 4 or typical <= 0:
-            raise ValueError(f"exponent {exponent}, typical score {typical}")
-        decoder = LinearDecoder().set(*(tensors[n].astype(np.float32) for n in ("mean", "weights")))
-        decoder.exponent_, decoder.typical_score_ = exponent, typical
         history = {"distortion": tensors["history.distortion"].tolist()}
         self._model = LocalSearchModel(decoder, tensors["start"], kicks, history)
 

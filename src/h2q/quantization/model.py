@@ -11,6 +11,7 @@ from array_api_compat import array_namespace
 from h2q._typing import Array
 from h2q.quantization.affine import Affine
 from h2q.quantization.arrays import like
+from h2q.quantization.linear_map import LinearMap
 from h2q.quantization.projection import Projection
 from h2q.quantization.sphere import to_sphere
 
@@ -32,12 +33,15 @@ class Model:
         Traces of the solver.
     affine : Affine
         Projection and rotation as one map.
+    decoder : LinearMap or None
+        What puts the mean back where rows are projected; None where nothing is centred.
     """
 
     rotation: Array
     projection: Projection | None = None
     history: dict[str, Sequence[float]] = field(default_factory=dict)
     affine: Affine = field(default=_NOT_FOLDED)
+    decoder: LinearMap | None = None
 
     def __post_init__(self) -> None:
         if self.affine is _NOT_FOLDED:
@@ -47,7 +51,7 @@ class Model:
         """Return this model in the namespace, device and dtype of `reference`."""
         projection = None if self.projection is None else self.projection.like(reference)
         rotation, affine = like(self.rotation, reference), self.affine.like(reference)
-        return Model(rotation, projection, self.history, affine)
+        return Model(rotation, projection, self.history, affine, self.decoder)
 
     def rotate(self, rows: Array) -> tuple[Array, Array]:
         """Rotate rows (n, d) that have this model's namespace, device and dtype, step by step.

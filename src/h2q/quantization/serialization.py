@@ -21,7 +21,8 @@ from h2q._files import write_whole
 from h2q._foreign import parse_json, reading, size_of
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
-from h2q.quantization.arrays import to_numpy
+from h2q.quantization.arrays import check_array, to_numpy
+from h2q.quantization.linear_map import LinearMap
 from h2q.quantization.model import Model
 from h2q.quantization.projection import Projection
 from h2q.quantization.randomness import pack_random_state, unpack_random_state
@@ -261,11 +262,10 @@ def model_of(tensors: Tensors, k: int, d: int) -> Model:
         for key, values in tensors.items()
         if key.startswith("history.")
     }
-    return Model(tensors["rotation"], projection, history)
-
-
-def check_array(tensors: Tensors, name: str, shape: tuple[int, ...]) -> None:
-    """Check an array of a file; `ValueError` if it is not finite floats of this shape."""
-    found = tensors[name]
-    if found.shape != shape or found.dtype.kind != "f" or not np.isfinite(found).all():
-        raise ValueError(f"{name} should be {shape} finite numbers, not {found.shape}")
+    learned = {
+        key.removeprefix("decoder."): array
+        for key, array in tensors.items()
+        if key.startswith("decoder.")
+    }
+    decoder = LinearMap.from_tensors(learned, k, d) if learned else None
+    return Model(tensors["rotation"], projection, history, decoder=decoder)

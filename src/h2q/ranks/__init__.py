@@ -15,6 +15,7 @@ from h2q.ranks.table import (
     rank_named,
     rank_names,
     register_rank,
+    shortlist_rank,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "rank_named",
     "rank_names",
     "register_rank",
+    "shortlist_rank",
 ]

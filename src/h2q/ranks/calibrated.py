@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import CodeArray
-from h2q.ranks.records import scales
+from h2q.ranks import cosine
+from h2q.ranks.keeping import KEEPS_OF_ROWS
+from h2q.ranks.records import keeps_uncentred_rows, scales
 from h2q.ranks.sign_scores import asymmetric_scores
 from h2q.ranks.spec import Candidates, Queries
 
@@ -35,13 +37,18 @@ def calibrated_scores(
     t = np.clip(asymmetric_scores(row, codes) / query, -1.0, 1.0)
     c = np.minimum(scale, 1.0)
     estimate = t * c + _COSINE_AT_CODE * np.sqrt(1 - t * t) * np.sqrt(1 - c * c)
-    cosine: NDArray[np.float32] = estimate.astype(np.float32)
-    return cosine
+    estimated: NDArray[np.float32] = estimate.astype(np.float32)
+    return estimated
 
 
 def score(queries: Queries, state: Any, number: int, found: Candidates) -> NDArray[np.float32]:
-    """Scores of the candidates of one query."""
+    """Scores of the candidates of one query.
+
+    Where whole rows are kept uncentred, nothing need be estimated: they are the cosines.
+    """
     if queries.rows is None:
         raise ValueError("the calibrated ranking needs real queries")
+    if found.keep in KEEPS_OF_ROWS and keeps_uncentred_rows(queries.quantizer):
+        return cosine.score(queries, state, number, found)
     scale = scales(found.needed_records(), found.keep, found.n_bits)
     return calibrated_scores(queries.rows[number], found.codes, scale)

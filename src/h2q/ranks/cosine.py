@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from h2q.ranks.records import decode_rows
+from h2q.ranks.records import decode_rows, keeps_uncentred_rows
 from h2q.ranks.spec import Candidates, Queries
 
 
@@ -27,9 +27,19 @@ def unit_products(row: NDArray[np.float32], rows: NDArray[np.float64]) -> NDArra
     return total
 
 
+def prepare(queries: Queries) -> NDArray[np.float32] | None:
+    """Return the queries as the rows are kept: uncentred where the quantizer would centre."""
+    if queries.rows is None or not keeps_uncentred_rows(queries.quantizer):
+        return queries.rows
+    rows: NDArray[np.float32] = np.asarray(
+        queries.quantizer.rotate_uncentred(queries.given), dtype=np.float32
+    )
+    return rows
+
+
 def score(queries: Queries, state: Any, number: int, found: Candidates) -> NDArray[np.float32]:
-    """Scores of the candidates of one query."""
-    if queries.rows is None:
+    """Scores of the candidates of one query; `state` is what `prepare` returned."""
+    if state is None:
         raise ValueError("the ranking needs real queries")
     rows = decode_rows(found.needed_records(), found.keep, found.n_bits)
-    return cosines(queries.rows[number], rows)
+    return cosines(state[number], rows)

@@ -32,6 +32,15 @@ def keeps_rows_of(quantizer: Any) -> bool:
     return bool(getattr(quantizer, "codes_are_signs", True))
 
 
+def keeps_uncentred_rows(quantizer: Any) -> bool:
+    """Whether whole rows are kept as `rotate_uncentred` returns them.
+
+    So they are for a quantizer that centres and has a decoder. Quantizers of versions before had
+    none, and their collections keep centred rows.
+    """
+    return keeps_rows_of(quantizer) and getattr(quantizer, "decoder_", None) is not None
+
+
 def record_width(keep: Keep, n_bits: int) -> int:
     """Bytes an item's record takes; 0 where codes alone are kept."""
     return {"codes": 0, "scale": 2, "int8": n_bits, "float16": 2 * n_bits}[keep]

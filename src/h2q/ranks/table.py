@@ -62,6 +62,7 @@ _ROWS: Final = (
         "calibrated",
         "the cosine estimated from the code and the row's scale",
         score=_from("calibrated", "score"),
+        prepare=_from("cosine", "prepare"),
         suits=_from("records", "keeps_rows_of"),
         keeps=("scale", *KEEPS_OF_ROWS),
         score_is="the cosine of the rotated query and the item's row, estimated",
@@ -71,6 +72,7 @@ _ROWS: Final = (
         "embedding",
         "the distance of the codes, its ties by that of the kept rows (the paper's)",
         score=_from("cosine", "score"),
+        prepare=_from("cosine", "prepare"),
         suits=_from("records", "keeps_rows_of"),
         keeps=KEEPS_OF_ROWS,
         distance_first=True,
@@ -81,6 +83,7 @@ _ROWS: Final = (
         "cosine",
         "the cosine of the real query and the kept row",
         score=_from("cosine", "score"),
+        prepare=_from("cosine", "prepare"),
         suits=_from("records", "keeps_rows_of"),
         keeps=KEEPS_OF_ROWS,
         score_is="the cosine of the rotated query and the kept row",
@@ -166,6 +169,11 @@ def _has(decoder: Any, need: Artifact) -> bool:
     """Whether a collection's decoder (or None) is the one a rank needs."""
     linear = hasattr(decoder, "weights_")
     return decoder is not None and linear == (need == "linear decoder")
+
+
+def shortlist_rank(quantizer: Any) -> RankSpec:
+    """Return the rank that finds shortlists for others where all codes can be scanned."""
+    return [r for r in RANKS.values() if r.is_default and r.scorer and r.suits(quantizer)][-1]
 
 
 def as_markdown() -> str:

@@ -317,7 +317,6 @@ class _Search:
         positions = np.arange(start, start + scores.shape[1], dtype=np.int64)
         return np.broadcast_to(positions, scores.shape), scores
 
-
     def _facts_from(self, start: int, codes: CodeArray) -> NDArray[Any] | None:
         """Return the facts of `codes`, which begin at a position, so far as they are known."""
         known = None if self._covering is None else self._covering.facts

@@ -20,7 +20,7 @@ from h2q.collections.shortlists import (
     shortlist_length,
 )
 from h2q.errors import FormatError
-from h2q.ranks import RANKS, Candidates, Keep, Queries, RankSpec
+from h2q.ranks import Candidates, Keep, Queries, RankSpec, shortlist_rank
 
 
 class Records:
@@ -124,7 +124,7 @@ class View:
 
         Ranks with a scan of their own, and those by distance, are exact, "embedding" too: its
         shortlist is all items no farther, by Hamming distance, than the k-th nearest. The others
-        order the items of the highest asymmetric score. Where the view is approximate, every rank
+        order the items of the highest score by the default rank. Where the view is approximate, every rank
         orders its shortlist of the nearest items by Hamming distance.
 
         Parameters
@@ -174,7 +174,7 @@ class View:
         if rank.distance_first:
             found = scans.nearest(self.table, queries.codes, size)
             return [self._with_all_ties(queries, i, hit, k) for i, hit in enumerate(found)]
-        scan = self.ways.scan(RANKS["asymmetric"], queries.quantizer)
+        scan = self.ways.scan(shortlist_rank(queries.quantizer), queries.quantizer)
         return [hit.positions for hit in scan.nearest(self.table, queries, size)]
 
     def _with_all_ties(
