@@ -124,8 +124,8 @@ class View:
 
         Ranks with a scan of their own, and those by distance, are exact, "embedding" too: its
         shortlist is all items no farther, by Hamming distance, than the k-th nearest. The others
-        order the items of the highest score by the default rank. Where the view is approximate, every rank
-        orders its shortlist of the nearest items by Hamming distance.
+        order the items of the highest score by the default rank. Where the view is approximate,
+        every rank orders its shortlist of the nearest items by Hamming distance.
 
         Parameters
         ----------
