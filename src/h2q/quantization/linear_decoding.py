@@ -38,6 +38,8 @@ _RIDGE: Final = 0.3
 #: Pairs the power is chosen on: rows held out, rows they are compared with, neighbours counted.
 _HELD_OUT, _COMPARED, _NEIGHBOURS = 1000, 20_000, 10
 _ASKED_AT_ONCE: Final = 64
+#: Rows a bit from which a decoder is worth more than the signs: of fewer it is mostly ridge.
+_LEAST_ROWS_A_BIT: Final = 20
 #: Fewer rows than this are all needed for the fit.
 _LEAST_HELD_OUT: Final = 30
 
@@ -242,8 +244,8 @@ class LinearDecoder(LinearMap, BaseEstimator):  # type: ignore[misc]
 def decoder_of(
     rows: NDArray[Any], signs: NDArray[np.float32], generator: np.random.Generator
 ) -> LinearMap | None:
-    """Fit a map to rows (n, d) and signs (n, k); None where fewer than two rows are not zero."""
-    if int(rows.any(axis=1).sum()) < 2:
+    """Fit a map to rows (n, d) and signs (n, k); None of so few rows that it would say little."""
+    if int(rows.any(axis=1).sum()) < max(2, _LEAST_ROWS_A_BIT * signs.shape[1]):
         return None
     learned = LinearDecoder()._fit(rows, signs, generator)
     return LinearMap.from_tensors(learned.to_tensors(), *learned.weights_.shape[::-1])
