@@ -26,7 +26,7 @@ from h2q.quantization.randomness import as_generator
 from h2q.quantization.sampling import RowStream
 from h2q.quantization.solvers.polar import orthonormal
 from h2q.quantization.solvers.result import SolverResult
-from h2q.quantization.sphere import blocks_of, to_sphere
+from h2q.quantization.sphere import blocks_of, row_blocks, to_sphere
 from h2q.quantization.validation import check_finite, check_n_bits, check_rows
 
 #: Rows the decoder is fitted on that puts the mean back.
