@@ -26,8 +26,9 @@ _SHARES: Final = (2.0 ** np.arange(7, -1, -1) / 2).astype(np.float64)
 
 
 def brings_rows_back(quantizer: Any) -> bool:
-    """Whether a quantizer has a linear decoder of its own."""
-    return getattr(quantizer, "decoder_", None) is not None
+    """Whether a quantizer chose its bits for a linear decoder of its own."""
+    signs = getattr(quantizer, "codes_are_signs", True)
+    return not signs and getattr(quantizer, "decoder_", None) is not None
 
 
 @dataclass(frozen=True)
@@ -190,8 +191,9 @@ def prepare(queries: Queries) -> tuple[ReconstructionScorer, ReconstructionQueri
 
 
 def prepare_linear(queries: Queries) -> tuple[ReconstructionScorer, ReconstructionQueries]:
-    """Make queries ready for the decoder the collection keeps."""
-    ready = ReconstructionScorer(queries.decoder)
+    """Make queries ready for the decoder the collection keeps, or its quantizer's own."""
+    kept = queries.decoder if hasattr(queries.decoder, "weights_") else None
+    ready = ReconstructionScorer(queries.quantizer.decoder_ if kept is None else kept)
     return ready, ready.prepare(queries)
 
 

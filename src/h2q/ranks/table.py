@@ -145,7 +145,7 @@ def choose_rank(name: str | None, queries: Queries, keep: Keep) -> RankSpec:
             "were coded (rotated where the collection has no quantizer) or rank='hamming'"
         )
     for need in rank.needs:
-        if not _has(queries.decoder, need):
+        if not _has(queries, need):
             raise InvalidInputError(
                 f"the {rank.name} ranking needs a collection made with a {need} "
                 f"({_MADE_BY[need]}); make another with open_collection(..., decoder=...) and "
@@ -165,10 +165,13 @@ def choose_rank(name: str | None, queries: Queries, keep: Keep) -> RankSpec:
     return rank
 
 
-def _has(decoder: Any, need: Artifact) -> bool:
-    """Whether a collection's decoder (or None) is the one a rank needs."""
+def _has(queries: Queries, need: Artifact) -> bool:
+    """Whether a collection keeps the decoder a rank needs, or its quantizer brings one."""
+    decoder = queries.decoder
     linear = hasattr(decoder, "weights_")
-    return decoder is not None and linear == (need == "linear decoder")
+    if need == "linear decoder":
+        return linear or getattr(queries.quantizer, "decoder_", None) is not None
+    return decoder is not None and not linear
 
 
 def shortlist_rank(quantizer: Any) -> RankSpec:
