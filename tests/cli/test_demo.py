@@ -47,11 +47,13 @@ def test_same_seed_gives_the_same_codes_in_the_same_folder(
     assert outcome.code == 0, outcome
     assert codes() == before
     table = json.loads(outcome.out)
-    assert set(table["methods"]) == {"none", "itq", "h2q"}
+    assert set(table["quantizers"]) == {"none", "itq", "h2q"}
     for ranking in ("hamming", "asymmetric", "embedding"):
-        none, h2q_score = (table["methods"][m][ranking]["mean"] for m in ("none", "h2q"))
+        none, h2q_score = (table["quantizers"][m][ranking]["mean"] for m in ("none", "h2q"))
         assert 0.2 < none < h2q_score <= 1  # rotation helps, on every ranking
-    errors = {m: table["methods"][m]["quantization_error"]["fitted"] for m in table["methods"]}
+    errors = {
+        m: table["quantizers"][m]["quantization_error"]["fitted"] for m in table["quantizers"]
+    }
     assert errors["h2q"] < errors["itq"] < errors["none"]
 
 

@@ -32,7 +32,7 @@ def test_eval_of_embeddings_is_the_evaluation_of_the_library(h2q: H2Q, demo: Pat
             rank=ranking,
             k=100,
         )
-        assert table["methods"]["itq"][ranking]["mean"] == pytest.approx(expected, abs=1e-6)
+        assert table["quantizers"]["itq"][ranking]["mean"] == pytest.approx(expected, abs=1e-6)
     bound = mean_average_precision(
         query.rows, database.rows, query.labels, database.labels, rank="cosine", k=100
     )

@@ -205,7 +205,7 @@ def test_labelled_rows_of_a_table_are_judged_as_those_of_an_npz(h2q: Any, tmp_pa
         save_embeddings(tmp_path / name, given)
         done = h2q("eval", tmp_path / name, "--methods", "none,itq", "--json")
         assert done.code == 0, done
-        found.append(json.loads(done.out)["methods"])
+        found.append(json.loads(done.out)["quantizers"])
     assert found[0] == found[1]
     save_rows(tmp_path / "e.fbin", rows)
     done = h2q("eval", tmp_path / "e.fbin")
