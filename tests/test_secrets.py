@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
+import traceback
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import h2q
-from h2q._addresses import without_secrets
+from h2q._addresses import Address, hush, without_secrets
 from h2q.cli._app import app
 from h2q.errors import H2QError
 from h2q.ingest.workers import check_free, photo_payload
@@ -83,13 +88,30 @@ def check_silent(text: str, what: object) -> None:
     assert SECRET not in joined, (what, text)
 
 
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and all that stands above it in a traceback, also what is not shown there."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            waiting += [one.__cause__, one.__context__]
+
+
+def check_silent_error(error: BaseException, what: object) -> None:
+    check_silent("".join(traceback.format_exception(error)), what)
+    for each in chain(error):
+        check_silent(f"{each}{each!r}{each.args}{getattr(each, '__notes__', '')}", what)
+
+
 def ask(command: str, address: str) -> None:
     arguments = [address if word == "A" else word for word in command.split()]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code != 0 or "export" in arguments, arguments
     check_silent(result.output + result.stderr, (command, address))
     if result.exception is not None and not isinstance(result.exception, SystemExit):
-        check_silent(str(result.exception), (command, address))
+        check_silent_error(result.exception, (command, address))
 
 
 @pytest.mark.parametrize("number", range(len(COMMANDS)))
@@ -108,7 +130,7 @@ def test_no_command_shows_a_secret_of_any_address(there):
 
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_no_error_shows_a_secret(there, address):
-    """Of ours; what another library raised before may stand above it in a traceback."""
+    """Nor what another library raised before, which stands above it in a traceback."""
     calls = [
         lambda: h2q.open_collection(address, n_bits=8, timeout=1).add([1], np.zeros((1, 1), "u1")),
         lambda: read_codes(address, n_bits=8).gather(),
@@ -117,10 +139,8 @@ def test_no_error_shows_a_secret(there, address):
     for call in calls:
         try:
             call()
-        except H2QError as error:
-            check_silent("".join(map(str, error.args)) + repr(error), address)
-        except OSError:
-            pass
+        except (H2QError, OSError) as error:
+            check_silent_error(error, address)
     with h2q.open_collection("c.h2q") as collection:
         for call in (
             lambda: collection.backup(address),
@@ -128,8 +148,8 @@ def test_no_error_shows_a_secret(there, address):
         ):
             try:
                 call()
-            except H2QError as error:
-                check_silent(repr(error), address)
+            except (H2QError, OSError) as error:
+                check_silent_error(error, address)
 
 
 def test_a_password_is_not_stored_with_photos():
@@ -142,3 +162,98 @@ def test_a_password_is_not_stored_with_photos():
     assert payload["folder"] == "s3://AK@bucket/photos"
     check_free(payload, root, "a.png")
     check_free({**payload, "folder": source}, root, "a.png")  # by an earlier h2q
+
+
+@dataclass
+class Holder:
+    """What holds an address, as settings or a report might."""
+
+    address: Address[str]
+
+
+def test_an_address_cannot_be_made_to_show_its_secret():
+    address = Address.of(f"s3://AK:{SECRET}@bucket/photos?token={SECRET}")
+    assert address.secret() == f"s3://AK:{SECRET}@bucket/photos?token={SECRET}"
+    shown = "s3://AK@bucket/photos?token=***"
+    assert (str(address), f"{address}", f"{address:>40}") == (shown, shown, f"{shown:>40}")
+    for text in (
+        repr(address), "{} {!r}".format(*2 * [address]), repr([address]),
+        str(asdict(Holder(address))),
+        repr(copy.deepcopy(address)), json.dumps({"at": address}, default=str),
+        str([getattr(address, name) for name in dir(address) if name not in ("secret", "_held")]),
+    ):  # fmt: skip
+        check_silent(text, "an address")
+        assert "s3://AK@bucket" in text
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError, match="not pickled"):
+            pickle.dumps(address, protocol)
+    with pytest.raises(TypeError):
+        vars(address)
+    with pytest.raises(TypeError):
+        json.dumps(address)
+    assert copy.deepcopy(address).secret() == address.secret()
+
+
+@pytest.mark.parametrize("address", [each for each in ADDRESSES if "://" in each])
+def test_every_engine_holds_its_address_in_that_type(address, monkeypatch):
+    from h2q.collections.http.address import parse_address as http
+    from h2q.collections.milvus.address import parse_address as milvus
+    from h2q.collections.pgvector.address import parse_address as pgvector
+
+    for parse in (http, milvus, pgvector):
+        try:
+            parsed = parse(address)
+        except H2QError as error:
+            check_silent_error(error, address)
+        else:
+            assert isinstance(parsed, Address)
+            check_silent(f"{parsed} {parsed!r} {getattr(parsed, '__dict__', '')}", address)
+
+
+class OtherError(Exception):
+    """Of a library that keeps its words elsewhere."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(17)
+        self._words = words
+
+    def __str__(self) -> str:
+        return self._words
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda text: ValueError(text),
+        lambda text: ValueError({"url": [text]}, (text,)),
+        lambda text: OtherError(text),
+        lambda text: FileNotFoundError(2, "No such file", text, None, text),
+        lambda text: KeyError(text.encode()),
+        lambda text: ExceptionGroup("several", [OtherError(text)]),
+    ],
+)
+def test_the_causes_of_an_error_are_silenced(make):
+    """Whatever form a library's error has, and however deep."""
+    text = f"cannot reach postgresql://u:{SECRET}@h/d?password={SECRET}"
+
+    def fail() -> None:
+        try:
+            try:
+                raise make(text)
+            except Exception as first:
+                first.add_note(text)
+                raise RuntimeError("above it") from first
+        except RuntimeError as error:
+            raise H2QError("cannot") from error
+
+    with pytest.raises(H2QError) as caught:
+        fail()
+    check_silent_error(caught.value, text)
+    assert "postgresql://u@h/d" in "".join(traceback.format_exception(caught.value))
+
+
+def test_to_hush_an_error_leaves_what_is_no_secret():
+    error = FileNotFoundError(2, "No such file", "a:b/c.npy")
+    hush(error)
+    assert (error.errno, error.filename) == (2, "a:b/c.npy")
+    hush(None)

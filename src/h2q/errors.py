@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-from h2q._addresses import without_secrets
+from h2q._addresses import hush, without_secrets
 
 
 class H2QError(Exception):
     """Base of every error h2q raises on purpose; the command line prints it without a traceback.
 
-    No message holds the password of an address: it is taken out here, whoever put it in.
+    No message holds the password of an address: it is taken out here, whoever put it in; and out of
+    the error of another library that is being handled, which becomes its cause.
     """
 
     def __init__(self, *arguments: Any) -> None:
         shown = (without_secrets(each) if isinstance(each, str) else each for each in arguments)
         super().__init__(*shown)
+        hush(sys.exception())
 
 
 class InvalidInputError(H2QError, ValueError):

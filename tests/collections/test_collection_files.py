@@ -483,3 +483,31 @@ def test_the_chain_is_where_it_is_looked_for(path):
         assert last is not None
         assert last.identity == first.identity
         assert last.before == chain[-1].token
+
+
+# Logs and states that are damaged
+
+
+@pytest.mark.parametrize("exactly", [False, True])
+def test_no_log_of_any_length_or_page_size_is_more_than_refused(path, tmp_path, exactly):
+    killed_writer(path)
+    whole = Path(f"{path}-wal").read_bytes()
+    log = tmp_path / "log"
+    log.write_bytes(whole)
+    frames = lineage.of_log(log, exactly).frames
+    for length in [*range(64), *np.random.default_rng(0).integers(0, len(whole), 100)]:
+        log.write_bytes(whole[:length])
+        assert 0 <= lineage.of_log(log, exactly).frames <= frames
+    for size in (0, 511, 513, 1000, 4095, 65535, 65537, 1 << 31):
+        log.write_bytes(whole[:8] + size.to_bytes(4) + whole[12:])
+        assert lineage.of_log(log, exactly).frames == 0
+
+
+@pytest.mark.parametrize("last_row", [2**62 + 1, 2**63 - 1])
+def test_a_state_at_the_end_of_all_rows_is_damage(path, last_row):
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("UPDATE state SET last_row = ?, removed = ? - 1", (last_row, last_row))
+    connection.close()
+    with pytest.raises(FormatError, match="damaged"), open_collection(path) as collection:
+        collection.add(["late"], codes(1, 1))

@@ -19,7 +19,7 @@ from h2q._addresses import without_secrets
 _FIRST_LINE = 10.0
 _LONGEST_PAUSE = 60.0
 _WIDE = 160  # columns where the output is a pipe or a file, so that no row is broken
-_PLACES = ("collection", "uri", "source", "out", "copy", "manifest")
+_PLACES = ("collection", "uri", "source", "out", "copy", "manifest", "skipped", "folder")
 _quiet = False
 
 
@@ -58,7 +58,7 @@ def note(text: str) -> None:
 
 def warn(text: str) -> None:
     """Say something the user should not miss; --quiet does not silence it."""
-    err().print(f"[yellow]warning:[/] {escape(text)}")
+    err().print(f"[yellow]warning:[/] {escape(without_secrets(text))}")
 
 
 def fail(text: str) -> None:
@@ -69,11 +69,19 @@ def fail(text: str) -> None:
 def print_json(value: Any) -> None:
     """Print `value` as JSON for another program; what names a place, without its password."""
     if isinstance(value, dict):
-        value = {
-            key: without_secrets(each) if key in _PLACES and isinstance(each, str) else each
-            for key, each in value.items()
-        }
+        value = {key: _shown(each) if key in _PLACES else each for key, each in value.items()}
     sys.stdout.write(_writable(json.dumps(value, ensure_ascii=False, default=_plain)) + "\n")
+
+
+def _shown(value: Any, *, within: bool = False) -> Any:
+    """Return a place, or a list of them; of a list, which may name photos, the addresses only."""
+    if isinstance(value, str):
+        return value if within and "://" not in value else without_secrets(value)
+    if isinstance(value, list | tuple):
+        return [_shown(each, within=True) for each in value]
+    if isinstance(value, dict):
+        return {key: _shown(each, within=True) for key, each in value.items()}
+    return value
 
 
 def print_line(text: str) -> None:
@@ -97,7 +105,7 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = 
     """Print a table as the result, below a title."""
     console = out()
     if title:
-        console.print(title, style="bold", markup=False, soft_wrap=True)
+        console.print(without_secrets(title), style="bold", markup=False, soft_wrap=True)
     console.print(table(columns, rows))
 
 

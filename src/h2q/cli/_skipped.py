@@ -26,7 +26,8 @@ def list_skipped(skipped: Sequence[Skipped]) -> None:
     kinds = Counter((suffix_of(each.path), each.reason) for each in skipped)
     many = {kind: n for kind, n in kinds.items() if n > _OF_ONE_KIND}
     for (suffix, reason), n in many.items():
-        _console.err().print(f"  {n:,} {suffix or 'files'}: {reason}", markup=False, soft_wrap=True)
+        line = without_secrets(f"  {n:,} {suffix or 'files'}: {reason}")
+        _console.err().print(line, markup=False, soft_wrap=True)
     skipped = [e for e in skipped if (suffix_of(e.path), e.reason) not in many]
     for each in skipped[:_SHOWN]:
         line = without_secrets(f"  {each.path}: {each.reason}")

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from h2q._addresses import without_secrets
 from h2q._typing import StrPath
 from h2q.codes import CodeFile
 from h2q.collections.base import Collection, Id
@@ -88,8 +89,8 @@ def index_rows(
     book: Journal | None = None
     if journal is not None:
         coder = "" if task.quantizer is None else hashlib.sha256(task.quantizer).hexdigest()
-        # An address may hold a password.
-        name = hashlib.sha256(collection.uri.encode()).hexdigest()
+        # A digest of a password would let it be guessed.
+        name = hashlib.sha256(without_secrets(collection.uri).encode()).hexdigest()
         maker = {"collection": name, "n_bits": collection.n_bits, "quantizer": coder}
         book = Journal(journal, maker, task.prefix if split is None else f"{task.prefix}@{split}")
         finished = book.finished(units, collection)
@@ -246,6 +247,5 @@ def default_journal(uri: str) -> Path:
     """Record of what is in a collection: beside its file, or, of a server's, in this folder."""
     if "://" not in uri:
         return Path(f"{uri}.units")
-    # Without the password that an address may hold.
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", re.sub(r"//[^/@]*@", "//", uri))
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", re.sub(r"//[^/@]*@", "//", without_secrets(uri)))
     return Path(f"{name}.units")

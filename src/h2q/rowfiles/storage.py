@@ -10,7 +10,7 @@ import glob
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -41,7 +41,7 @@ class FoundFile:
         Changes when the file does: nanoseconds of the last change, an ETag, ...
     """
 
-    url: str
+    url: str = field(repr=False)  # the driver needs it whole
     name: str
     size: int
     version: str

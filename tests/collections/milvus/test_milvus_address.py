@@ -20,7 +20,7 @@ def test_all_parts_of_an_address():
         "&consistency=session"
     )
     assert (address.host, address.port, address.name) == ("db.example", 1234, "photos")
-    assert (address.user, address.password) == ("an@na", "p/w:")
+    assert (address.user, address.secret()) == ("an@na", "p/w:")
     assert (address.database, address.secure, address.consistency) == ("two", True, "Session")
     assert address.server == "https://db.example:1234"
 

@@ -34,7 +34,7 @@ from tests.collections.pgvector.server import PASSWORD, PostgresServer
 )  # fmt: skip
 def test_is_taken_apart(uri, wanted, collection, shown):
     address = parse_address(uri)
-    assert address.parameters == wanted
+    assert address.secret() == wanted
     assert (address.collection, address.shown) == (collection, shown)
     again = parse_address(address.shown)
     assert (again.collection, again.shown) == (collection, shown)
@@ -64,7 +64,7 @@ def test_what_is_not_understood_is_not_shown(uri):
 @pytest.mark.parametrize("password", ["s3:9", "s3?cret", "s3#"])
 def test_signs_that_do_no_harm_in_a_password(password):
     address = parse_address(f"postgresql://u:{password}@h/d?collection=a")
-    assert (address.parameters["password"], address.collection) == (password, "a")
+    assert (address.secret()["password"], address.collection) == (password, "a")
     assert address.shown == "postgresql://u@h/d?collection=a"
 
 

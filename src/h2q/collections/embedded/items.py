@@ -21,6 +21,8 @@ from h2q.errors import FormatError
 _FETCH: Final = 4096
 #: The removal log is cut once it is longer than this and than the items held.
 _LEAST_LOG: Final = 100_000
+#: Row numbers end where SQLite's do; so many left cannot be used up.
+_MOST_ROWS: Final = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,11 @@ class State:
 def read_state(connection: sqlite3.Connection) -> State:
     """Return the version of the items, without a scan."""
     row = connection.execute("SELECT last_row, removed, forgotten FROM state").fetchone()
-    if row is None or not all(type(n) is int for n in row) or not row[0] >= row[1] >= row[2] >= 0:
+    if (
+        row is None
+        or not all(type(n) is int for n in row)
+        or not _MOST_ROWS >= row[0] >= row[1] >= row[2] >= 0
+    ):
         raise FormatError(f"damaged: its state is {row}; restore it from a copy")
     return State(*row)
 

@@ -31,6 +31,7 @@ INSERT INTO meta VALUES (:key, :identity || ':' || :none || ':' || :token)
 ON CONFLICT (key) DO UPDATE SET value = substr(value, 1, 17) || substr(value, 51) || ':' || :token
 """
 _LOG_MAGIC: Final = (0x377F0682, 0x377F0683)
+_PAGE_SIZES: Final = frozenset(1 << power for power in range(9, 17))
 _LOG_HEADER: Final = 32
 _FRAME_HEADER: Final = 24
 
@@ -117,8 +118,10 @@ def of_log(path: Path, exactly: bool = False) -> Log:
         return nothing
     with file:
         header = file.read(_LOG_HEADER)
+        if len(header) < _LOG_HEADER:
+            return nothing
         magic, size, salts = header[:4], int.from_bytes(header[8:12]), header[16:24]
-        if int.from_bytes(magic) not in _LOG_MAGIC or not 512 <= size <= 65536:
+        if int.from_bytes(magic) not in _LOG_MAGIC or size not in _PAGE_SIZES:
             return nothing
         order: Literal["little", "big"] = "big" if magic[3] & 1 else "little"
         sums = _sums(header[:24], (0, 0), order)
@@ -131,8 +134,10 @@ def of_log(path: Path, exactly: bool = False) -> Log:
             else:
                 file.seek(size, os.SEEK_CUR)
             if exactly:
+                if len(page) < size:
+                    break
                 sums = _sums(frame[:8] + page, sums, order)
-                if len(page) < size or frame[16:24] != b"".join(s.to_bytes(4) for s in sums):
+                if frame[16:24] != b"".join(s.to_bytes(4) for s in sums):
                     break
             frames += 1
             if int.from_bytes(frame[:4]) == _PAGE:

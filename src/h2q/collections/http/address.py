@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
+from h2q._addresses import Address
 from h2q.errors import InvalidInputError
 
 #: The environment variable that holds the key of an address without one.
 KEY_VARIABLE: Final = "H2Q_API_KEY"
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where a server is.
+class HttpAddress(Address[str | None]):
+    """Where a server is; its secret is the API key, or None.
 
-    Attributes
+    Parameters
     ----------
     url : str
         Without the key; ends with "/".
     key : str or None
-        API key.
     is_local : bool
         Whether it is on this machine.
     """
 
-    url: str
-    key: str | None = field(repr=False)
-    is_local: bool
+    def __init__(self, url: str, key: str | None, *, is_local: bool) -> None:
+        super().__init__(url, key)
+        self.url, self.is_local = url, is_local
 
 
-def parse_address(uri: str) -> Address:
+def parse_address(uri: str) -> HttpAddress:
     """Take ``http://:KEY@host:port/path/`` apart; without a key, that of `H2Q_API_KEY` is taken.
 
     Raises
@@ -41,12 +39,10 @@ def parse_address(uri: str) -> Address:
     InvalidInputError
         If it is not understood. The message shows nothing of it: a part may be a key.
     """
-    try:
-        parts = urlsplit(uri)
-        host, port = parts.hostname or "", parts.port
-        key = None if parts.password is None else unquote(parts.password, errors="strict")
-    except (ValueError, UnicodeError):
-        raise _not_understood() from None
+    found = _parts(uri)
+    if found is None:
+        raise _not_understood()
+    parts, host, port, key = found
     if not host or parts.query or parts.fragment or "@" in parts.path or not host.isprintable():
         raise _not_understood()
     if parts.username and key is None:  # as many services take them: http://KEY@host/
@@ -59,7 +55,18 @@ def parse_address(uri: str) -> Address:
     place = f"[{host}]" if ":" in host else host
     place += "" if port is None else f":{port}"
     path = parts.path.rstrip("/")
-    return Address(f"{parts.scheme.lower()}://{place}{path}/", key, _is_local(host))
+    url = f"{parts.scheme.lower()}://{place}{path}/"
+    return HttpAddress(url, key, is_local=_is_local(host))
+
+
+def _parts(uri: str) -> tuple[SplitResult, str, int | None, str | None] | None:
+    """Take a URL apart; None, without the words of Python, which quote it, where it cannot be."""
+    try:
+        parts = urlsplit(uri)
+        key = None if parts.password is None else unquote(parts.password, errors="strict")
+        return parts, parts.hostname or "", parts.port, key
+    except (ValueError, UnicodeError):
+        return None
 
 
 def _not_understood() -> InvalidInputError:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import httpx
 
 from h2q import errors
-from h2q.collections.http.address import Address
+from h2q.collections.http.address import HttpAddress
 from h2q.errors import CollectionError, H2QError, InvalidInputError
 
 #: Seconds a server has to answer, and to be reached.
@@ -33,16 +33,17 @@ class Caller:
 
     Parameters
     ----------
-    address : Address
+    address : HttpAddress
     timeout : float, optional
         Seconds to wait for an answer.
     """
 
-    def __init__(self, address: Address, timeout: float | None) -> None:
+    def __init__(self, address: HttpAddress, timeout: float | None) -> None:
         self._address = address
         headers = {"accept": "application/json"}
-        if address.key is not None:
-            headers["authorization"] = f"Bearer {address.key}"
+        key = address.secret()
+        if key is not None:
+            headers["authorization"] = f"Bearer {key}"
         self._client = httpx.Client(
             base_url=address.url,
             headers=headers,

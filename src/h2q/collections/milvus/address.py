@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, TypeVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from h2q._addresses import Address
 from h2q.errors import InvalidInputError
 
 _FORM: Final = "milvus://[user:password@]host:port/name"
@@ -24,41 +24,43 @@ _LEVELS: Final[dict[str, Consistency]] = {
 }
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where a collection is, and how it is reached.
+class MilvusAddress(Address[str]):
+    """Where a collection is, and how it is reached; its secret is the password.
 
-    Attributes
+    Parameters
     ----------
-    host, port, user, password, database, name
+    host, port, name, user, password, database
     secure : bool
         Whether to speak TLS.
     consistency : str
         Which writes a read must see, in Milvus's words.
     """
 
-    host: str
-    port: int
-    name: str
-    user: str = ""
-    password: str = field(default="", repr=False)
-    database: str = _DEFAULT_DATABASE
-    secure: bool = False
-    consistency: Consistency = "Strong"
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        name: str,
+        user: str = "",
+        password: str = "",
+        database: str = _DEFAULT_DATABASE,
+        secure: bool = False,
+        consistency: Consistency = "Strong",
+    ) -> None:
+        before = f"{user}@" if user else ""
+        options = "" if database == _DEFAULT_DATABASE else f"?database={database}"
+        super().__init__(f"milvus://{before}{host}:{port}/{name}{options}", password)
+        self.host, self.port, self.name, self.user = host, port, name, user
+        self.database, self.secure, self.consistency = database, secure, consistency
 
     @property
     def server(self) -> str:
         """Address of the server, as its client takes it."""
         return f"{'https' if self.secure else 'http'}://{self.host}:{self.port}"
 
-    def __str__(self) -> str:
-        """Say what may be shown: no password."""
-        user = f"{self.user}@" if self.user else ""
-        options = "" if self.database == _DEFAULT_DATABASE else f"?database={self.database}"
-        return f"milvus://{user}{self.host}:{self.port}/{self.name}{options}"
 
-
-def parse_address(uri: str) -> Address:
+def parse_address(uri: str) -> MilvusAddress:
     """Parse ``milvus://[user:password@]host[:port]/name[?database=...&secure=...]``.
 
     The query may have ``database``, ``secure`` ("true": TLS) and ``consistency`` ("strong", the
@@ -69,16 +71,14 @@ def parse_address(uri: str) -> Address:
     InvalidInputError
         If it is of another form; the message shows no password.
     """
-    try:
-        parts = urlsplit(uri)
-        port = parts.port or _DEFAULT_PORT
-        options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
-    except ValueError:
+    found = _parts(uri)
+    if found is None:
         # Not what Python says of it: a part of a password may be taken for the port.
         raise InvalidInputError(
             f"not an address of the form {_FORM} (it is not shown: it may hold a password); the "
             "signs @ : / ? # % of a password are written as %40 %3A %2F %3F %23 %25"
-        ) from None
+        )
+    parts, port, options = found
     name = unquote(parts.path.removeprefix("/"))
     if parts.scheme.lower() != "milvus" or not parts.hostname or parts.fragment:
         raise InvalidInputError(f"an address of a Milvus collection has the form {_FORM}")
@@ -93,7 +93,7 @@ def parse_address(uri: str) -> Address:
             f"unknown {', '.join(sorted(unknown))} in the address; there are database, secure and "
             "consistency"
         )
-    return Address(
+    return MilvusAddress(
         host=parts.hostname,
         port=port,
         name=name,
@@ -103,6 +103,15 @@ def parse_address(uri: str) -> Address:
         secure=_choice("secure", options.get("secure", "false"), {"true": True, "false": False}),
         consistency=_choice("consistency", options.get("consistency", "strong"), _LEVELS),
     )
+
+
+def _parts(uri: str) -> tuple[SplitResult, int, dict[str, str]] | None:
+    try:
+        parts = urlsplit(uri)
+        port = parts.port or _DEFAULT_PORT
+        return parts, port, dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+    except ValueError:
+        return None
 
 
 def _choice(name: str, value: str, choices: dict[str, _T]) -> _T:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from h2q._lazy import require
-from h2q.collections.milvus.address import Address
+from h2q.collections.milvus.address import MilvusAddress
 from h2q.errors import CollectionError
 
 #: Seconds a call may take, retries included, where the caller does not say.
@@ -43,12 +43,12 @@ class Server:
 
     Parameters
     ----------
-    address : Address
+    address : MilvusAddress
     timeout : float, optional
         Seconds a request may take, all its tries together.
     """
 
-    def __init__(self, address: Address, timeout: float | None = None) -> None:
+    def __init__(self, address: MilvusAddress, timeout: float | None = None) -> None:
         self.address = address
         self.timeout = DEFAULT_TIMEOUT if timeout is None else float(timeout)
         self._pymilvus = require("pymilvus", "milvus")
@@ -61,7 +61,7 @@ class Server:
             return self._pymilvus.MilvusClient(
                 uri=self.address.server,
                 user=self.address.user,
-                password=self.address.password,
+                password=self.address.secret(),
                 db_name=self.address.database,
                 timeout=min(self.timeout, _CONNECT_TIMEOUT),
             )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, unquote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from h2q._addresses import without_secrets
+from h2q._addresses import Address
 from h2q.errors import InvalidInputError
 
 #: The collection of an address that names none.
@@ -21,26 +20,25 @@ _SECRETS: Final = ("password", "sslpassword", "oauth_client_secret")
 _PLACE: Final = ("user", "host", "hostaddr", "port", "dbname")
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where a collection is.
+class PgvectorAddress(Address[dict[str, str]]):
+    """Where a collection is; its secret are the settings libpq connects with.
 
-    Attributes
+    Parameters
     ----------
     parameters : dict
         What libpq connects with, the password among it.
     collection : str
         Name of the collection.
-    shown : str
-        The address without its secrets, for messages.
     """
 
-    parameters: dict[str, str] = field(repr=False)
-    collection: str
-    shown: str
+    __slots__ = ("collection",)
+
+    def __init__(self, parameters: dict[str, str], collection: str) -> None:
+        super().__init__(_shown(parameters, collection), parameters)
+        self.collection = collection
 
 
-def parse_address(uri: str) -> Address:
+def parse_address(uri: str) -> PgvectorAddress:
     """Take ``postgresql://user:password@host:port/database?collection=NAME`` apart.
 
     All but `collection` is libpq's own form of an address, with its options (``sslmode=require``)
@@ -62,11 +60,10 @@ def parse_address(uri: str) -> Address:
             names.append(unquote(value))
         else:
             kept.append(part)
-    try:
-        scheme, _, body = rest.partition("://")
-        given = conninfo_to_dict(f"{scheme.lower()}://{body}?{'&'.join(kept)}")
-    except (psycopg.Error, UnicodeError):
-        raise _not_understood() from None
+    scheme, _, body = rest.partition("://")
+    given = _settings(f"{scheme.lower()}://{body}?{'&'.join(kept)}")
+    if given is None:
+        raise _not_understood()
     parameters = {key: str(value) for key, value in given.items() if value is not None}
     # A password with a plain "@", "/" or ":" in it is cut there, and its end taken for something
     # else.
@@ -78,7 +75,15 @@ def parse_address(uri: str) -> Address:
     if len(names) > 1:
         raise InvalidInputError("the address names more than one collection; name one")
     name = _as_name(names[0] if names else DEFAULT_NAME)
-    return Address(parameters, name, _shown(parameters, name))
+    return PgvectorAddress(parameters, name)
+
+
+def _settings(uri: str) -> dict[str, Any] | None:
+    """Take an address apart as libpq does; None, without its words, where it cannot."""
+    try:
+        return conninfo_to_dict(uri)
+    except (psycopg.Error, UnicodeError):
+        return None
 
 
 def _not_understood() -> InvalidInputError:
@@ -121,4 +126,4 @@ def _shown(parameters: dict[str, str], name: str) -> str:
     options = {k: v for k, v in parameters.items() if k not in _PLACE and k not in _SECRETS}
     asked = "&".join(f"{k}={quote(v, safe='')}" for k, v in {**options, "collection": name}.items())
     database = quote(parameters.get("dbname", ""), safe="")
-    return without_secrets(f"postgresql://{user}{places}/{database}?{asked}")
+    return f"postgresql://{user}{places}/{database}?{asked}"

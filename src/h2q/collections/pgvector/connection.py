@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import psycopg
 from psycopg import IsolationLevel, pq
 
-from h2q.collections.pgvector.address import Address
+from h2q.collections.pgvector.address import PgvectorAddress
 from h2q.collections.pgvector.bits import register_bits
 from h2q.collections.pgvector.faults import failed_to_connect, reported
 from h2q.errors import CollectionError
@@ -75,7 +75,7 @@ class Link:
 
     Parameters
     ----------
-    address : Address
+    address : PgvectorAddress
     read_only : bool
         Let the server refuse to write.
     timeout : float or None
@@ -83,7 +83,7 @@ class Link:
         seconds more, for the answer to anything else.
     """
 
-    def __init__(self, address: Address, *, read_only: bool, timeout: float | None) -> None:
+    def __init__(self, address: PgvectorAddress, *, read_only: bool, timeout: float | None) -> None:
         self.shown = address.shown
         self._address = address
         self._read_only = read_only
@@ -176,7 +176,7 @@ class Link:
             **_KEEPALIVE,
             "connect_timeout": max(2, math.ceil(patience)),
             "application_name": "h2q",
-            **self._address.parameters,
+            **self._address.secret(),
             "client_encoding": "utf8",
         }
         try:
