@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from h2q._closing import Closing
-from h2q._typing import Array, StrPath
+from h2q._typing import Array, CodeArray, StrPath
 from h2q.codes import hamming_distances, unpack_signs
 from h2q.collections import open_collection
 from h2q.collections.base import Collection, Id, Rank, Where
@@ -68,12 +68,15 @@ class Hit:
     score : float or None
         By the rank (`h2q.collections.base.Neighbours`); None where codes were compared.
     payload : dict or None
+    code : ndarray of shape (ceil(n_bits / 8),), uint8, or None
+        None where the item has been deleted since.
     """
 
     id: Id
     distance: int
     score: float | None
     payload: dict[str, Any] | None
+    code: CodeArray | None = field(default=None, repr=False, compare=False)
 
     @property
     def path(self) -> Path | None:
@@ -269,7 +272,7 @@ class Searcher(Closing):
         where: Where | None = None,
         rank: Rank | None = None,
         oversample: int | None = None,
-        distinct: bool = False,
+        distinct: bool | int = False,
     ) -> list[Result]:
         """Find the neighbours of each query.
 
@@ -284,9 +287,9 @@ class Searcher(Closing):
             Only items whose payload meets this (`h2q.collections.filters`).
         rank, oversample : optional
             As `h2q.collections.Collection.search` takes them.
-        distinct : bool
+        distinct : bool or int
             Leave out what is nearly the same as a better result: of the same content, or with a
-            code within a sixteenth of the bits.
+            code within so many bits; True: within a sixteenth of them.
         """
         return [
             self._search_one(query, k, radius, where, rank, oversample, distinct)
@@ -306,7 +309,7 @@ class Searcher(Closing):
         where: Where | None,
         rank: Rank | None,
         oversample: int | None,
-        distinct: bool,
+        distinct: bool | int,
     ) -> Result:
         rows = np.asarray(query.row)[None, :]
         if k is None and radius is None:
@@ -322,8 +325,9 @@ class Searcher(Closing):
                 )
             ids, scores = found.ids[0], None if found.scores is None else found.scores[0]
             places = [i for i, item_id in enumerate(ids) if item_id not in query.own_ids]
-            if distinct:
-                places = self._distinct([ids[i] for i in places], places, k)
+            if distinct is not False:
+                near = int(self.collection.n_bits * _NEAR) if distinct is True else distinct
+                places = self._distinct([ids[i] for i in places], places, k, near)
             elif k is not None:
                 places = places[:k]
             enough = k is None or len(places) >= k or radius is not None
@@ -337,14 +341,16 @@ class Searcher(Closing):
                 int(found.distances[0][i]),
                 None if scores is None else float(scores[i]),
                 item.payload if item is not None else None,
+                item.code if item is not None else None,
             )
             for i, item in zip(places, items, strict=True)
         ]
         return Result(query.name, hits, query.paths)
 
-    def _distinct(self, ids: Sequence[Id], places: Sequence[int], k: int | None) -> list[int]:
+    def _distinct(
+        self, ids: Sequence[Id], places: Sequence[int], k: int | None, radius: int
+    ) -> list[int]:
         """Keep the places of items that are not nearly the same as one before them."""
-        radius = int(self.collection.n_bits * _NEAR)
         kept: list[int] = []
         codes: list[NDArray[np.uint8]] = []
         contents: set[str] = set()
@@ -394,6 +400,11 @@ class Searcher(Closing):
         quantizer: Any = self.collection.quantizer
         if quantizer is None:
             return z
+        if not getattr(quantizer, "codes_are_signs", True):
+            raise InvalidInputError(
+                f"queries cannot be combined in a collection of a {type(quantizer).__name__}: it "
+                "has no way back from rotated rows; search with one at a time"
+            )
         row = z @ np.asarray(quantizer.rotation_).T
         if quantizer.components_ is not None:
             mean = np.asarray(quantizer.mean_)

@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,17 @@ from PIL import Image
 
 from h2q._closing import Closing
 from h2q._typing import Array, CodeArray
-from h2q.codes import check_codes, pack, unpack, unpack_signs
+from h2q.codes import check_codes, pack, unpack
 from h2q.collections.base import Collection, Id, Item, Payload
 from h2q.collections.http.wire import codes_of_text, id_of, key_of
+from h2q.collections.inputs import as_queries
 from h2q.duplicates import Duplicates
 from h2q.encoders import TextEncoder
 from h2q.errors import CollectionError, InvalidInputError
 from h2q.evaluation import code_statistics
 from h2q.ingest.encoder import CodedEncoder, Encoder
-from h2q.ingest.models import kept_encoder
+from h2q.ranks import RANKS, Queries, choose_rank
+from h2q.searching import searcher as searching
 from h2q.serving.batching import Batcher
 from h2q.serving.catalog import Catalog
 from h2q.serving.mapping import Method, coordinates
@@ -75,14 +77,6 @@ class Answer:
     seconds: float
 
 
-@dataclass(frozen=True)
-class _Point:
-    """A query as the collection takes it, shape (1, width) or (1, d)."""
-
-    row: Array
-    own: Id | None = None
-
-
 class Library(Closing):
     """What the routes ask; its methods may be called from many threads.
 
@@ -116,6 +110,7 @@ class Library(Closing):
         self._catalog: Catalog | None = None
         self._photos: PhotoStore | None = None
         self._maps = _Maps(self.side_file)
+        self._searcher = searching.Searcher(collection)
         self.review = Review(collection)
         self.uploads = Uploads(settings.max_body)
 
@@ -163,6 +158,18 @@ class Library(Closing):
     def encodes_photos(self) -> bool:
         """Whether the collection says with what photos are encoded."""
         return self._encoder is not None or "model" in self.collection.fingerprints
+
+    @property
+    def _understands_words(self) -> bool:
+        """Whether the encoder, once it is loaded, has a network of texts."""
+        encoder: Any = self._encoder
+        inner = encoder.encoder if isinstance(encoder, CodedEncoder) else encoder
+        return isinstance(inner, TextEncoder) and getattr(inner, "text", inner) is not None
+
+    def warm_up(self) -> None:
+        """Load the encoder in the background, once the items have been looked at."""
+        if self.encodes_photos:
+            self._threads.submit(self._load_encoder)
 
     def ask(self, data: bytes) -> Asked:
         """Embed a photo and keep it, so that it can be searched with by its token.
@@ -212,7 +219,7 @@ class Library(Closing):
     def _load_encoder(self) -> tuple[Encoder, Batcher[Any, NDArray[np.float32]]]:
         with self._encoder_lock:
             if self._encoder is None or self._embed is None:
-                encoder = kept_encoder(self.collection)
+                encoder = self._searcher.encoder
                 rotates = self.collection.quantizer is None
 
                 def rows(prepared: list[Any]) -> Sequence[NDArray[np.float32]]:
@@ -233,38 +240,37 @@ class Library(Closing):
         InvalidInputError
             If a query names no item or photo, or the collection cannot rank so.
         """
-        liked = [self._point(query) for query in wanted.queries]
-        disliked = [self._point(query) for query in wanted.without]
-        rows = _direction(liked, disliked, self.collection.n_bits)
-        own = {point.own for point in liked if point.own is not None}
-        spare = len(own) + (0 if wanted.distinct is None else 4 * wanted.k)
+        asked = self._searcher.combined(
+            [self._query(query) for query in wanted.queries],
+            [self._query(query) for query in wanted.without],
+        )
         began = time.perf_counter()
-        if wanted.radius is not None:
-            rank = "hamming"
-            found = self.collection.within(rows, wanted.radius, where=wanted.where)
-        else:
-            rank = wanted.rank or ("hamming" if rows.dtype == np.uint8 else "asymmetric")
-            found = self.collection.search(
-                rows,
-                wanted.k + spare,
-                where=wanted.where,
-                rank=cast(Any, wanted.rank),
-                oversample=wanted.oversample,
-            )
+        (found,) = self._searcher.search(
+            [asked],
+            k=wanted.k,
+            radius=wanted.radius,
+            where=wanted.where,
+            rank=wanted.rank,
+            oversample=wanted.oversample,
+            distinct=False if wanted.distinct is None else wanted.distinct,
+        )
         seconds = time.perf_counter() - began
-        hits = []
-        for place, item in enumerate(self.collection.get(found.ids[0][: wanted.k + spare])):
-            if item is not None and item.id not in own:
-                score = None if found.scores is None else float(found.scores[0][place])
-                hits.append(Hit(item, int(found.distances[0][place]), score))
-        if wanted.distinct is not None:
-            hits = _distinct(hits, wanted.distinct)
-        code = rows[0] if rows.dtype == np.uint8 else self.code_of(rows[0])
+        hits = [
+            Hit(Item(hit.id, hit.code, hit.payload), hit.distance, hit.score)
+            for hit in found.hits
+            if hit.code is not None
+        ]
+        queries = as_queries(asked.row, self.collection.n_bits, self.collection.quantizer)
+        rank = RANKS["hamming"]
+        if wanted.radius is None:
+            decoded = replace(queries, decoder=self.collection.decoder)
+            rank = choose_rank(wanted.rank, decoded, self.collection.keep)
+        code = queries.codes[0]
         catalog = self.catalog()
         histogram = catalog.histogram(code, catalog.mask(self.collection, wanted.where))
-        return Answer(rank, code, hits[: wanted.k], histogram, seconds)
+        return Answer(rank.name, code, hits, histogram, seconds)
 
-    def _point(self, query: Query) -> _Point:
+    def _query(self, query: Query) -> searching.Query:
         given = query.model_dump(exclude_none=True)
         if len(given) != 1:
             raise InvalidInputError("a query is one of key, photo, code, vector and text")
@@ -273,23 +279,19 @@ class Library(Closing):
             item = self.item(id_of(query.key))
             if item is None:
                 raise InvalidInputError(f"the collection holds no item {query.key[:80]}")
-            return _Point(item.code[None, :], item.id)
+            return searching.Query(query.key, item.code, (), frozenset([item.id]))
         if query.photo is not None:
-            return _Point(self.asked(query.photo).row[None, :])
+            return searching.Query("photo", self.asked(query.photo).row)
         if query.code is not None:
             code = codes_of_text(query.code, n_bits, "code")
             if len(code) != 1:
                 raise InvalidInputError(f"code is one code of {n_bits} bits")
-            return _Point(check_codes(code, n_bits))
+            return searching.Query("code", check_codes(code, n_bits)[0])
         if query.vector is not None:
-            return _Point(np.asarray([query.vector], dtype=np.float32))
-        encoder, _ = self._load_encoder()
-        inner = encoder.encoder if isinstance(encoder, CodedEncoder) else encoder
-        if not isinstance(inner, TextEncoder):
-            raise InvalidInputError(
-                "this collection cannot be searched with words: it keeps no encoder of texts"
-            )
-        return _Point(inner.embed_texts([str(query.text)]))
+            row = np.asarray(query.vector, dtype=np.float32)
+            as_queries(row, n_bits, self.collection.quantizer)  # refused before it is combined
+            return searching.Query("vector", row)
+        return self._searcher.text(str(query.text))
 
     # Changing
 
@@ -365,24 +367,23 @@ class Library(Closing):
             fingerprints=facts.fingerprints,
             ranks=[RankOut(name=name, text=text) for name, text in self._ranks()],
             photos=self.encodes_photos,
-            texts=False,
+            texts=self._understands_words,
             writable=not self.settings.read_only,
             roots=len(self.photos.roots),
         )
 
     def _ranks(self) -> list[tuple[str, str]]:
         collection = self.collection
-        ranks = [
-            ("hamming", "bits that differ"),
-            ("asymmetric", "real query, coded items"),
-        ]
-        if collection.decoder is not None:
-            ranks.append(("decoded", "real query, items decoded from codes"))
-        if collection.keep != "codes":
-            ranks.append(("calibrated", "cosine, estimated"))
-        if collection.keep in ("int8", "float16"):
-            ranks += [("embedding", "bits, ties by real rows"), ("cosine", "cosine of real rows")]
-        return ranks
+        row = np.ones((1, collection.n_bits), dtype=np.float32)
+        queries = Queries(pack(row), row, collection.decoder, collection.quantizer, row)
+        able = []
+        for rank in RANKS.values():
+            try:
+                choose_rank(rank.name, queries, collection.keep)
+            except InvalidInputError:
+                continue
+            able.append((rank.name, rank.orders_by))
+        return able
 
     def stats(self) -> StatsOut:
         """Return what the codes look like, and what one search costs."""
@@ -494,47 +495,6 @@ def roots_of(paths: Sequence[Path]) -> tuple[Path, ...]:
         if not path.is_dir():
             raise InvalidInputError(f"the root {path} is no folder")
     return tuple(path.resolve() for path in paths)
-
-
-def _direction(liked: list[_Point], disliked: list[_Point], n_bits: int) -> Array:
-    """Return one query, shape (1, ...): the mean of what is liked, away from what is not."""
-    points = liked + disliked
-    if len(points) == 1:
-        return points[0].row
-    real = all(point.row.dtype != np.uint8 for point in points)
-    if real and len({point.row.shape[1] for point in points}) == 1:
-        rows = np.concatenate([point.row for point in points]).astype(np.float32)
-        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-        return _balance(rows, len(liked))
-    if any(point.row.dtype != np.uint8 for point in points):
-        raise InvalidInputError(
-            "photos and vectors cannot be mixed with items or codes in one query"
-        )
-    codes = np.concatenate([point.row for point in points])
-    return pack(_balance(unpack_signs(codes, n_bits), len(liked)))
-
-
-def _balance(rows: NDArray[np.float32], liked: int) -> NDArray[np.float32]:
-    mean = rows[:liked].mean(axis=0, keepdims=True)
-    if liked < len(rows):
-        mean = mean - 0.5 * rows[liked:].mean(axis=0, keepdims=True)
-    out: NDArray[np.float32] = mean.astype(np.float32)
-    return out
-
-
-def _distinct(hits: list[Hit], radius: int) -> list[Hit]:
-    """Return the hits of which none better is within so many bits."""
-    kept: list[Hit] = []
-    for hit in hits:
-        if (
-            not kept
-            or min(
-                np.bitwise_count(np.stack([k.item.code for k in kept]) ^ hit.item.code).sum(axis=1)
-            )
-            > radius
-        ):
-            kept.append(hit)
-    return kept
 
 
 def _finite(value: float) -> float | None:

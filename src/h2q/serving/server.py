@@ -46,6 +46,7 @@ def run(
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else shown}:{port}/"  # noqa: S104
     app = create_app(collection, settings)
+    app.state.library.warm_up()
     config = uvicorn.Config(
         app,
         log_config=None,

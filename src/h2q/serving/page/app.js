@@ -213,10 +213,14 @@ function App() {
   const unlike = useCallback((item) => go({ unlike: [...state.unlike, ["key", item.key]] }), [state.unlike]);
   const openItem = useCallback((item) => setLarge(item), []);
   const askText = async (text) => {
-    if (info.texts) { go({ like: [["text", text]], unlike: [] }); return; }
     for (const name of [`s:${text}`, ...(/^-?\d+$/.test(text) ? [`i:${text}`] : [])]) {
       try { const item = await api.item(name); searchItem(item); return; } catch (e) { if (e.status !== 404) { fail(e); return; } }
     }
+    try { // the encoder may have been loaded since
+      const fresh = await api.info();
+      setInfo(fresh);
+      if (fresh.texts) { go({ like: [["text", text]], unlike: [] }); return; }
+    } catch (e) { fail(e); return; }
     setError(`No item is called ${text}. ${info.photos ? "Drop a photo to search with it; words need" : "Words need"} a collection with an encoder of texts.`);
   };
   const removeItem = (item) => api.remove([item.key]).then(() => { setChanges((n) => n + 1); go({ like: state.like.filter(([, v]) => v !== item.key) }); }, fail);

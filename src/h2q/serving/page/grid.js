@@ -57,11 +57,12 @@ export function Thumbnail({ item, onGone }) {
     class=${state} onLoad=${() => setState("loaded")} onError=${() => { setState("gone"); onGone?.(); }} />`;
 }
 
-function Cell({ item, place, total, size, active, query, nBits, onSearch, onOpen, onFocus, at }) {
+function Cell({ item, place, total, size, active, query, nBits, onSearch, onOpen, onFocus, at, grab }) {
   const button = useRef(null);
   useEffect(() => {
-    if (active && document.activeElement?.closest?.(".grid")) button.current?.focus({ preventScroll: true });
-  }, [active]);
+    // The cell that had the focus may be gone from the view by now, and the focus with it.
+    if (active && grab.current && button.current) { grab.current = false; button.current.focus({ preventScroll: true }); }
+  }, [active, item === undefined]);
   const style = { width: `${size}px`, height: `${size + 58}px`, transform: `translate(${at[0]}px, ${at[1]}px)` };
   if (!item) return html`<li class="cell empty" style=${style} aria-hidden="true"><span class="frame"></span></li>`;
   const near = item.distance === undefined ? "" :
@@ -86,6 +87,7 @@ export function Grid({ total, get, need, query, nBits, onSearch, onOpen, label }
   const [scroll, setScroll] = useState(0);
   const [height, setHeight] = useState(600);
   const [active, setActive] = useState(0);
+  const grab = useRef(false); // whether the cell that becomes active takes the focus
 
   useLayoutEffect(() => {
     const node = box.current;
@@ -132,6 +134,7 @@ export function Grid({ total, get, need, query, nBits, onSearch, onOpen, label }
     if (step === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     const next = Math.min(total - 1, Math.max(0, active + step));
+    grab.current = next !== active;
     setActive(next);
     const top = box.current.getBoundingClientRect().top + window.scrollY + Math.floor(next / columns) * row;
     if (top < window.scrollY + 80 || top + row > window.scrollY + height)
@@ -147,6 +150,6 @@ export function Grid({ total, get, need, query, nBits, onSearch, onOpen, label }
 
   return html`<ul class="grid" ref=${box} role="list" aria-label=${label} style=${{ height: `${rows * row}px` }} onKeyDown=${move}>
     ${cells.map(([place, at]) => html`<${Cell} key=${place} place=${place} item=${get(place)} total=${total} size=${size}
-      at=${at} active=${place === active} query=${query} nBits=${nBits} onSearch=${onSearch} onOpen=${onOpen} onFocus=${setActive} />`)}
+      at=${at} active=${place === active} grab=${grab} query=${query} nBits=${nBits} onSearch=${onSearch} onOpen=${onOpen} onFocus=${setActive} />`)}
   </ul>`;
 }

@@ -132,7 +132,10 @@ export function useCoordinates(method, stamp, onError) {
           const data = api.bytes(found.places);
           setState({ ready: true, places: new Float32Array(data.buffer), stamp: found.stamp, method });
         } else {
-          setState((old) => ({ ...old, ready: false }));
+          const flat = await api.map("pca"); // something to look at meanwhile
+          if (!live) return;
+          setState((old) => (old.places && old.stamp === flat.stamp ? { ...old, ready: false }
+            : { ready: false, places: new Float32Array(api.bytes(flat.places).buffer), stamp: flat.stamp, method: "pca" }));
           timer = setTimeout(load, 1500);
         }
       } catch (error) { if (live) onError(error); }
