@@ -8,7 +8,7 @@ JOBS   ?= 2
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: demo test test-fast fuzz lint format types bench docs clean
+.PHONY: browser demo test test-fast fuzz lint format types bench docs clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -28,7 +28,13 @@ $(VENV)/.docs: pyproject.toml | $(BIN)/python
 demo: $(VENV)/.demo
 	$(BIN)/h2q demo --out build/demo
 
-test: $(VENV)/.dev
+# A browser for the tests of the page, where Debian's can be installed; without one they skip.
+browser:
+	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null \
+	  || echo "no Chromium could be installed: the tests of the page will skip"; fi
+
+test: $(VENV)/.dev browser
 	$(BIN)/python -m pytest -n $(JOBS)
 
 test-fast: $(VENV)/.dev
