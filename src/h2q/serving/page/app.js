@@ -32,17 +32,20 @@ function useAddress() {
 
 // Stretches of the collection, loaded when they come near the view.
 function useStretches(where, stamp, onError) {
-  const pages = useRef(new Map());
   const [, redraw] = useState(0);
   const [total, setTotal] = useState(null);
   const name = JSON.stringify(where);
-  useEffect(() => { pages.current = new Map(); setTotal(null); load(0); }, [name, stamp]);
+  // Made while rendering: the effects of the grid, which ask for stretches, run before those here.
+  const pages = useMemo(() => new Map(), [name, stamp]);
+  const current = useRef(pages);
+  current.current = pages;
+  useEffect(() => { setTotal(null); load(0); }, [name, stamp]);
   const load = (page) => {
-    if (pages.current.has(page)) return;
-    const mine = pages.current;
+    if (pages.has(page)) return;
+    const mine = pages;
     mine.set(page, []);
     api.items(page * PAGE, PAGE, where).then((found) => {
-      if (pages.current !== mine) return;
+      if (current.current !== mine) return;
       mine.set(page, found.items);
       setTotal(found.total);
       redraw((n) => n + 1);
@@ -51,27 +54,25 @@ function useStretches(where, stamp, onError) {
   const need = useCallback((from, to) => {
     for (let page = Math.floor(from / PAGE); page <= Math.floor(Math.max(from, to - 1) / PAGE); page++) load(page);
   }, [name, stamp]);
-  const get = (place) => pages.current.get(Math.floor(place / PAGE))?.[place % PAGE];
+  const get = (place) => pages.get(Math.floor(place / PAGE))?.[place % PAGE];
   return { total, get, need };
 }
 
 // What lies inside the lasso, loaded likewise.
 function usePlaces(places, stamp, onError) {
-  const found = useRef(new Map());
   const [, redraw] = useState(0);
-  useEffect(() => { found.current = new Map(); }, [places, stamp]);
+  const found = useMemo(() => new Map(), [places, stamp]);
   const need = useCallback((from, to) => {
     if (!places) return;
-    const wanted = places.slice(from, to).filter((p) => !found.current.has(p)).slice(0, 1000);
+    const wanted = places.slice(from, to).filter((p) => !found.has(p)).slice(0, 1000);
     if (!wanted.length) return;
-    const mine = found.current;
-    wanted.forEach((p) => mine.set(p, undefined));
+    wanted.forEach((p) => found.set(p, undefined));
     api.at(wanted, stamp).then((answer) => {
-      for (const item of answer.items) mine.set(item.place, item);
-      if (found.current === mine) redraw((n) => n + 1);
+      for (const item of answer.items) found.set(item.place, item);
+      redraw((n) => n + 1);
     }, onError);
   }, [places, stamp]);
-  return { need, get: (place) => found.current.get(places?.[place]) };
+  return { need, get: (place) => found.get(places?.[place]) };
 }
 
 function KeyDialog({ onDone, wrong }) {

@@ -1,0 +1,287 @@
+"""The page, as people use it: by mouse, by keyboard, by dropping and pasting, on any screen."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.serving.browser.conftest import HOSTILE, scene
+
+pytestmark = pytest.mark.browser
+RED = "?like=item%3As%3Ared%2Fred+05.png"
+
+
+def png(number: int, kind: int) -> str:
+    data = io.BytesIO()
+    scene(number, kind).save(data, "PNG")
+    return base64.b64encode(data.getvalue()).decode()
+
+
+def transfer(page: Any, content: str, kind: str = "image/png", name: str = "mine.png") -> Any:
+    return page.evaluate_handle(
+        """([content, type, name]) => {
+          const data = new DataTransfer();
+          const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+          data.items.add(new File([bytes], name, { type }));
+          return data;
+        }""",
+        [content, kind, name],
+    )
+
+
+def title(page: Any, text: str) -> None:
+    page.wait_for_function(
+        "t => document.querySelector('h1.title')?.textContent.includes(t)", arg=text
+    )
+
+
+def names_in(page: Any) -> list[str]:
+    page.locator(".cell .name").first.wait_for()
+    return [str(name) for name in page.locator(".cell .name").all_inner_texts()]
+
+
+def test_one_click_searches_and_the_address_keeps_it(page_of, address):
+    page = page_of()
+    title(page, "73 items")
+    page.get_by_role("button", name="blue/blue 03.png").first.click()
+    title(page, "found")
+    assert "like=item" in page.url
+    assert "blue 03" in page.locator(".chip").inner_text()
+    names = names_in(page)
+    assert page.locator(".cell .near").first.inner_text().split()[1].startswith("bit")
+    assert "blue 03.png" not in names
+    assert sum(name.startswith(("blue", "copy")) for name in names[:10]) >= 6
+    before = page.url
+    page.locator(".cell .frame").first.click()
+    page.wait_for_function("u => location.href !== u", arg=before)
+    page.go_back()
+    page.wait_for_function("() => document.querySelector('.chip')?.textContent.includes('blue 03')")
+    page.go_back()
+    title(page, "73 items")
+    page.go_forward()
+    title(page, "found")
+    shared = page_of(page.url.removeprefix(address))
+    title(shared, "found")
+    assert names_in(shared)[:5] == names[:5]
+
+
+def test_a_dropped_photo_is_searched_with(page_of):
+    page = page_of()
+    data = transfer(page, png(200, 2))
+    page.dispatch_event("body", "dragover", {"dataTransfer": data})
+    page.wait_for_selector(".drop")
+    page.dispatch_event("body", "drop", {"dataTransfer": data})
+    title(page, "found")
+    assert page.locator(".drop").count() == 0
+    assert "like=photo" in page.url
+    names = names_in(page)[:10]
+    assert sum(name.startswith(("blue", "copy")) for name in names) >= 6
+    page.reload()  # the server keeps the photo for the address
+    title(page, "found")
+    assert names_in(page)[:10] == names
+
+
+def test_a_pasted_photo_is_searched_with(page_of):
+    page = page_of()
+    page.evaluate(
+        "data => document.dispatchEvent(new ClipboardEvent('paste', "
+        "{ clipboardData: data, bubbles: true }))",
+        transfer(page, png(5, 1)),
+    )
+    title(page, "found")
+    assert names_in(page)[0] == "green 05.png"
+    assert page.locator(".cell .near").first.inner_text().startswith("0 bits")
+
+
+def test_a_chosen_photo_is_searched_with(page_of, tmp_path):
+    scene(5, 2).save(tmp_path / "same.png")
+    page = page_of()
+    page.locator("input[type=file]").set_input_files(tmp_path / "same.png")
+    title(page, "found")
+    assert page.locator(".cell .near").first.inner_text().startswith("0 bits")
+
+
+def test_what_is_no_photo_is_said(page_of):
+    page = page_of()
+    text = base64.b64encode(b"not a picture").decode()
+    for kind, name in (("text/plain", "notes.txt"), ("image/png", "broken.png")):
+        data = transfer(page, text, kind, name)
+        page.dispatch_event("body", "drop", {"dataTransfer": data})
+        page.get_by_role("alert").wait_for()
+        page.get_by_role("button", name="Close the message").click()
+    page.get_by_role("searchbox", name="Search").fill("no such item")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").wait_for()
+    assert "No item is called no such item" in page.get_by_role("alert").inner_text()
+
+
+def test_everything_goes_by_keyboard(page_of):
+    page = page_of()
+    title(page, "73 items")
+    page.locator(".cell .frame").first.focus()
+    before = page.evaluate("document.activeElement.dataset.place")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("b => document.activeElement.dataset.place !== b", arg=before)
+    page.keyboard.press("End")
+    page.wait_for_function("() => document.activeElement.dataset.place === '72'")
+    page.keyboard.press("Home")
+    page.wait_for_function("() => document.activeElement.dataset.place === '0'")
+    page.keyboard.press("Space")
+    page.wait_for_selector("dialog[open]")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog", state="detached")
+    page.locator(".cell .frame").first.focus()
+    page.keyboard.press("Enter")
+    title(page, "found")
+
+
+def test_a_hostile_name_is_only_a_name(page_of):
+    page = page_of()
+    title(page, "73 items")
+    page.get_by_role("searchbox", name="Search").fill(f"red/{HOSTILE}")
+    page.keyboard.press("Enter")
+    title(page, "found")
+    assert HOSTILE in page.locator(".chip").inner_text()
+    page.get_by_role("link", name="Items").click()
+    page.locator(".chip button").click()
+    title(page, "73 items")
+    names_in(page)
+    page.locator(".facet label", has_text="red").locator("input").check()
+    title(page, "24 items")
+    cell = page.locator(".cell", has_text=HOSTILE).first
+    cell.locator("img.loaded").wait_for()
+    cell.locator(".open").click(force=True)
+    page.wait_for_selector("dialog[open]")
+    assert HOSTILE in page.locator("dialog h2").inner_text()
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img[src='x']").count() == 0
+
+
+def test_filters_have_counts_and_are_in_the_address(page_of, address):
+    page = page_of(RED)
+    title(page, "found")
+    page.locator(".facet label", has_text="blue").locator("input").check()
+    page.wait_for_function(
+        "() => document.querySelector('h1.title').textContent.startsWith('25 found')"
+    )
+    assert "only=label" in page.url
+    assert page.locator(".facet label", has_text="blue").locator(".count").inner_text() == "25"
+    assert all(
+        n.startswith(("blue", "copy")) for n in page.locator(".cell .name").all_inner_texts()
+    )
+    slider = page.get_by_role("slider", name="Radius in bits")
+    slider.fill("2")
+    page.wait_for_function("() => location.search.includes('radius=2')")
+    page.get_by_text("No item is within this radius").or_(page.locator(".cell").first).wait_for()
+    page.get_by_role("button", name="Nearest instead").click()
+    page.get_by_label("Hide near-duplicates").check()
+    page.wait_for_function("() => /distinct=/.test(location.search)")
+    title(page, "found")
+    assert page.locator(".cell").count() < 25
+
+
+@pytest.mark.parametrize("width", [360, 1280, 3840])
+@pytest.mark.parametrize("path", ["", RED, "?view=map", "?view=duplicates", "?view=about"])
+def test_fits_any_screen(page_of, width, path):
+    page = page_of(path, width, 2160 if width == 3840 else 800)
+    page.wait_for_selector("h1, h2")
+    if "view" not in path:
+        page.wait_for_selector(".cell .near")
+    wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert wide[0] <= wide[1]
+    if path == "" and width == 3840:
+        assert page.locator(".cell").count() > 40  # of which a large screen shows many
+
+
+def test_is_dark_where_the_system_is(page_of):
+    def brightness(page: Any) -> float:
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(map(int, colour[4:-1].split(",")))
+
+    assert brightness(page_of(color_scheme="dark")) < 150 < 600 < brightness(page_of())
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_serious(page_of, dark):
+    """By axe-core: contrast, names of controls, roles, landmarks."""
+    page = page_of(RED, color_scheme="dark" if dark else "light", bypass_csp=True)
+    for view in ("Items", "Map", "Duplicates", "About"):
+        page.get_by_role("navigation").get_by_role("link", name=view).click()
+        page.wait_for_selector(f"nav a[aria-current=page] >> text={view}")
+        page.wait_for_selector("h1.title, .about h1, .about h2")
+        page.wait_for_timeout(300)
+        found = Axe().run(page).response["violations"]
+        serious = [v for v in found if v["impact"] in ("serious", "critical")]
+        assert [(v["id"], v["nodes"][0]["html"][:200]) for v in serious] == [], view
+    page.get_by_role("navigation").get_by_role("link", name="Items").click()
+    title(page, "found")
+    page.locator(".cell .open").first.click(force=True)
+    page.wait_for_selector("dialog[open]")
+    found = Axe().run(page).response["violations"]
+    assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+
+
+def test_a_lasso_on_the_map_filters_the_grid(page_of):
+    page = page_of("?view=map")
+    page.wait_for_selector(".map canvas[data-engine=webgl], .map canvas[data-engine=canvas]")
+    title(page, "73 items")
+    box = page.locator(".map canvas").first.bounding_box()
+    page.get_by_role("button", name="Lasso", exact=True).click()
+    x, y, w, h = box["x"], box["y"], box["width"], box["height"]
+    corners = [(0.02, 0.02), (0.5, 0.02), (0.5, 0.98), (0.02, 0.98), (0.02, 0.5)]
+    page.mouse.move(x + corners[0][0] * w, y + corners[0][1] * h)
+    page.mouse.down()
+    for a, b in corners[1:]:
+        page.mouse.move(x + a * w, y + b * h, steps=8)
+    page.mouse.up()
+    title(page, "in the lasso")
+    count = int(page.locator("h1.title").inner_text().split()[0])
+    assert 0 < count < 73
+    assert "lasso=" in page.url
+    page.wait_for_function(
+        "n => document.querySelectorAll('.cell:not(.empty)').length >= Math.min(n, 3)", arg=count
+    )
+    page.locator(".cell .frame").first.click()
+    title(page, "found")  # the search lights up on the map, within the lasso
+    assert int(page.locator("h1.title").inner_text().split()[0]) <= count
+    page.get_by_role("button", name="Clear lasso").first.click()
+    page.wait_for_function("() => !location.search.includes('lasso')")
+
+
+def test_the_map_shows_a_thumbnail_under_the_pointer(page_of, address):
+    page = page_of("?view=map")
+    page.wait_for_selector(".map canvas[data-engine]")
+    page.wait_for_timeout(500)
+    box = page.locator(".map canvas").first.bounding_box()
+    for i in range(60):
+        page.mouse.move(box["x"] + box["width"] * (0.25 + 0.5 * (i % 10) / 10),
+                        box["y"] + box["height"] * (0.2 + 0.6 * (i // 10) / 6))  # fmt: skip
+        page.wait_for_timeout(60)
+        if page.locator(".map .card").count():
+            break
+    page.locator(".map .card img").wait_for()
+
+
+def test_duplicates_are_reviewed_by_keyboard(page_of):
+    page = page_of("?view=duplicates")
+    page.wait_for_selector(".group.now")
+    assert page.locator(".group.now .member").count() == 2
+    assert page.locator(".group.now .member.keep").count() == 1
+    moved = page.locator(".group.now .member.move").inner_text()
+    page.keyboard.press("2")
+    page.wait_for_function(
+        "t => document.querySelector('.group.now .member.move').innerText !== t", arg=moved
+    )
+    page.keyboard.press("x")
+    page.wait_for_selector(".group.now .member.move", state="detached")
+    page.keyboard.press("r")
+    page.wait_for_selector(".group.now .member.move")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save plan").click()
+    plan = json.loads(download.value.path().read_text())
+    assert len(plan["moves"]) == 1
