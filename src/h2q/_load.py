@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from h2q._lazy import require
 from h2q._typing import StrPath
+from h2q.errors import InvalidInputError
 from h2q.quantization import decoder_from_bytes
 from h2q.quantization import load as load_quantizer
 from h2q.quantization.serialization import read_header
 
 
-def load(path: StrPath) -> Any:
+def load(path: StrPath, *, backbone: Callable[..., Any] | None = None) -> Any:
     """Read what `save` wrote: a quantizer, a decoder, or a model (a network with its quantizer).
 
     Parameters
     ----------
     path : str or path
+    backbone : class or function, optional
+        What makes the backbone of a model, where it is one of your own (`Hasher.load`).
 
     Returns
     -------
@@ -32,8 +36,10 @@ def load(path: StrPath) -> Any:
         If it holds a model and torch is not installed.
     """
     kind = read_header(path).get("kind")
+    if backbone is not None and kind != "hasher":
+        raise InvalidInputError(f"{path} is a {kind} and no model; leave backbone= out")
     if kind == "decoder":
         return decoder_from_bytes(Path(path).read_bytes(), str(path))
     if kind == "hasher":
-        return require("h2q.learning", "train").Hasher.load(path)
+        return require("h2q.learning", "train").Hasher.load(path, backbone=backbone)
     return load_quantizer(path)

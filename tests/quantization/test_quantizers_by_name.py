@@ -41,9 +41,9 @@ def test_a_class_of_ones_own_is_judged() -> None:
     labels = rng.integers(0, 3, 120)
     rows = rng.standard_normal((3, 8))[labels] + 0.5 * rng.standard_normal((120, 8))
     parts = [Split(rows[part], labels[part]) for part in (slice(60), slice(60, 80), slice(80, 120))]
-    found = compare_quantizers(*parts, methods=["none", OWN])
-    none, own = (scores.mean_average_precision for scores in found.methods)
-    assert found.methods[1].title == "MyQuantizer"
+    found = compare_quantizers(*parts, quantizers=["none", OWN])
+    none, own = (scores.mean_average_precision for scores in found.quantizers)
+    assert found.quantizers[1].title == "MyQuantizer"
     # Turning a column round on both sides changes no distance.
     assert own["hamming"] == none["hamming"]
 

@@ -159,7 +159,8 @@ def _embed(data: str | None, model: Path, device: str, batch_size: int | None) -
     hasher = load_hasher(model)
     config = TrainConfig()
     if (model / "config.yaml").is_file():
-        config = TrainConfig.from_yaml(model / "config.yaml")
+        # Of which the data set alone is looked at: code that it names is not imported.
+        config = TrainConfig.from_yaml(model / "config.yaml", trusted=None)
     spec = data or config.dataset
     if spec is None:
         raise InvalidInputError(f"{model} does not say what it was trained on; give --data")

@@ -49,7 +49,8 @@ def train(
         str | None,
         typer.Option(
             "--backbone",
-            help="Network before the hash layer: any timm name, local-dir:PATH, digits-cnn, ...",
+            help="Network before the hash layer: any timm name, local-dir:PATH, digits-cnn, ..., "
+            "or yours: package.module:Name.",
             rich_help_panel=_MODEL,
         ),
     ] = None,
@@ -69,7 +70,11 @@ def train(
     ] = None,
     loss: Annotated[
         str | None,
-        typer.Option("--loss", help="Similarity loss (--list losses).", rich_help_panel=_MODEL),
+        typer.Option(
+            "--loss",
+            help="Similarity loss (--list losses), or yours: package.module:MyLoss.",
+            rich_help_panel=_MODEL,
+        ),
     ] = None,
     bits: Annotated[
         int | None,
@@ -78,7 +83,7 @@ def train(
     quantizer: Annotated[
         str | None,
         typer.Option(
-            "--quantizer", help="Stage 2: h2q, itq, random or none.", rich_help_panel=_MODEL
+            "--quantizer", help="Stage 2: h2q, itq, random, none, ...", rich_help_panel=_MODEL
         ),
     ] = None,
     epochs: Annotated[
@@ -164,7 +169,8 @@ def train(
     from h2q.ingest.report import Skipped
     from h2q.learning import TrainConfig, fit
 
-    base = TrainConfig() if config is None else TrainConfig.from_yaml(config)
+    said = [each for each in (backbone, loss) if each is not None]
+    base = TrainConfig() if config is None else TrainConfig.from_yaml(config, trusted=said)
     given = {
         "dataset": data,
         "backbone": backbone,
@@ -251,6 +257,7 @@ def _list(listing: Listing, json: bool) -> None:
         if listing is Listing.LOSSES:
             rows = [[name, losses.describe(name)] for name in losses.names()]
             rows.append(["pml:CLASS", "any loss of pytorch-metric-learning, by its class name"])
+            rows.append(["package.module:MyLoss", "a class of your own"])
         else:
             rows = [[name, _BACKBONES.get(name, "")] for name in backbones.names()]
             rows.append(
@@ -267,5 +274,6 @@ _BACKBONES = {
     "features": "none: precomputed features go straight to the hash layer",
     "alexnet": "AlexNet, as in the paper (torchvision)",
     "vgg16": "VGG-16, as in the paper (torchvision)",
+    "package.module:Name": "a class, or a function that makes a module, of your own",
     "local-dir:PATH": "a timm model folder on this machine (config.json, model.safetensors)",
 }

@@ -6,14 +6,17 @@ import dataclasses
 import difflib
 import types
 import typing
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from h2q._foreign import shortened
 from h2q._lazy import require
+from h2q._own_code import TRUSTED, is_trusted, names_code
 from h2q._typing import StrPath
 from h2q._yaml import read_yaml
 from h2q.errors import FormatError, InvalidInputError
+from h2q.quantization.registry import QUANTIZERS, get_quantizer
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class TrainConfig:
         Options of the data set (root folder, split, seed, ...).
     backbone : str, optional
         See `h2q.learning.backbones`; "features" where the data set holds features and no images.
+    backbone_options : dict
+        Arguments of a backbone of one's own, ``package.module:Name``.
     pretrained : bool
         Start from published weights (or the local folder's).
     weights : str, optional
@@ -40,7 +45,7 @@ class TrainConfig:
     n_bits : int
         Length of the code.
     loss : str
-        One of `h2q.learning.losses.names()`.
+        One of `h2q.learning.losses.names()`, or one's own, ``package.module:MyLoss``.
     loss_options : dict
         The loss's own parameters.
     penalty : str, optional
@@ -75,8 +80,9 @@ class TrainConfig:
         Largest norm of the gradient.
     validation_rows : int
         Validation items are ranked, by cosine, against at most so many training items.
-    quantizer : {"h2q", "itq", "random", "none"}
-        Fitted on the training embeddings at the end.
+    quantizer : str
+        Fitted on the training embeddings at the end: one of `h2q.quantization.registry.QUANTIZERS`
+        that rotates ("h2q", "itq", "random", "none", "h2q-sgd", "h2q-procrustes").
     precision : {"32", "bf16", "16"}
         Of the forward and backward pass; weights and losses stay in 32 bits.
     embed_precision : {"32", "tf32", "16", "bf16"}
@@ -114,6 +120,7 @@ class TrainConfig:
     dataset: str | None = None
     dataset_options: dict[str, Any] = field(default_factory=dict)
     backbone: str | None = None
+    backbone_options: dict[str, Any] = field(default_factory=dict)
     pretrained: bool = True
     weights: str | None = None
     image_size: int | None = None
@@ -136,7 +143,7 @@ class TrainConfig:
     schedule: Literal["constant", "cosine"] = "constant"
     gradient_clip: float | None = None
     validation_rows: int = 5000
-    quantizer: Literal["h2q", "itq", "random", "none"] = "h2q"
+    quantizer: str = "h2q"
     precision: Literal["32", "bf16", "16"] = "32"
     embed_precision: Literal["32", "tf32", "16", "bf16"] = "32"
     compile: bool = False
@@ -151,6 +158,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for key, kind in _kinds().items():
             _check(key, getattr(self, key), kind)
+        _check_quantizer(self.quantizer)
         for key in ("n_bits", "epochs", "batch_size", "validation_rows", "devices", "num_nodes"):
             if getattr(self, key) < 1:
                 raise InvalidInputError(f"{key} must be at least 1, got {getattr(self, key)}")
@@ -182,8 +190,22 @@ class TrainConfig:
         return cls(**_known(values))
 
     @classmethod
-    def from_yaml(cls, path: StrPath) -> Self:
-        """Read a YAML file of names and values; keys it lacks keep their default."""
+    def from_yaml(cls, path: StrPath, *, trusted: Collection[str] | None = ()) -> Self:
+        """Read a YAML file of names and values; keys it lacks keep their default.
+
+        Parameters
+        ----------
+        path : path-like
+        trusted : collection of str, optional
+            Code, ``package.module:Name``, that the file may name as its backbone or loss; so may
+            it what ``H2Q_TRUSTED`` lists. A file alone makes h2q import nothing. None for a caller
+            that imports neither.
+
+        Raises
+        ------
+        InvalidInputError
+            If the file cannot be read, names code that is not trusted, or `from_dict` raises.
+        """
         try:
             values = read_yaml(path, "a config")
         except (OSError, FormatError) as error:
@@ -192,6 +214,14 @@ class TrainConfig:
             values = {}
         if not isinstance(values, dict):
             raise InvalidInputError(f"{path}: expected lines of 'key: value', e.g. 'n_bits: 32'")
+        for key in ("backbone", "loss"):
+            name = str(values.get(key))
+            if trusted is not None and names_code(name) and not is_trusted(name, trusted):
+                raise InvalidInputError(
+                    f"{path}: its {key} {name:.200} is code, and a file alone makes h2q import "
+                    f"nothing; if you trust it, name it yourself (--{key} {name:.200}, "
+                    f"trusted=[{name!r:.200}], or {TRUSTED} in the environment)"
+                )
         try:
             return cls.from_dict(values)
         except InvalidInputError as error:
@@ -225,6 +255,20 @@ def _known(values: dict[str, Any]) -> dict[str, Any]:
             raise InvalidInputError(f"unknown key {key!r}; {hint}")
     kinds = _kinds()
     return {key: _float_of(value, kinds[key]) for key, value in values.items()}
+
+
+def _check_quantizer(name: str) -> None:
+    """Refuse what no model file can hold: it keeps a rotation, and names a class of h2q."""
+    if names_code(name):
+        raise InvalidInputError(
+            f"quantizer: {name!r} is code of your own, which no model file holds; train with one "
+            "of h2q's, and judge yours on the model's embeddings (h2q eval --quantizers)"
+        )
+    if not get_quantizer(name).rotates:
+        raise InvalidInputError(
+            f"quantizer: {name!r} has no rotation, which is what a model keeps; choose "
+            f"{', '.join(each.name for each in QUANTIZERS.values() if each.rotates)}"
+        )
 
 
 def _float_of(value: Any, kind: Any) -> Any:

@@ -16,7 +16,7 @@ from h2q import codes
 from h2q._typing import StrPath
 from h2q.errors import InvalidInputError
 from h2q.learning import backbones, bulk
-from h2q.learning.backbones import Backbone, Preprocessing
+from h2q.learning.backbones import Backbone, Maker, Preprocessing
 
 if TYPE_CHECKING:
     from h2q.datasets import Items
@@ -74,6 +74,11 @@ class Hasher(nn.Module):
         if isinstance(n_bits, bool) or int(n_bits) != n_bits or n_bits < 1:
             raise InvalidInputError(f"n_bits must be a whole number of at least 1, got {n_bits!r}")
         self.backbone = backbones.create(backbone) if isinstance(backbone, str) else backbone
+        if not isinstance(self.backbone, Backbone):
+            raise InvalidInputError(
+                f"{type(backbone).__name__} is no backbone yet: make one of it by "
+                "h2q.learning.backbones.own(module, preprocessing=... or n_inputs=...)"
+            )
         self.n_bits = int(n_bits)
         self.hash_layer = nn.Linear(self.backbone.n_features, self.n_bits)
         self.register_buffer("rotation", torch.eye(self.n_bits))
@@ -202,17 +207,27 @@ class Hasher(nn.Module):
         model_file.save(self, path)
 
     @classmethod
-    def load(cls, path: StrPath) -> Hasher:
+    def load(cls, path: StrPath, *, backbone: Maker | None = None) -> Hasher:
         """Read a model written by `save`, on the CPU, ready to encode (`eval`).
+
+        Parameters
+        ----------
+        path : path-like
+        backbone : class or function, optional
+            What makes the backbone, where it is one of your own: called with the arguments that
+            the file states. A file makes h2q import no code: it is handed over here, or trusted
+            (`h2q.learning.backbones.trust`, or ``H2Q_TRUSTED=package.module:Name``).
 
         Raises
         ------
+        InvalidInputError
+            If the backbone is code that was neither handed over nor trusted.
         FormatError
             If the file is truncated, is not a model of h2q, or is newer than this h2q.
         """
         from h2q.learning import model_file
 
-        return model_file.load(path)
+        return model_file.load(path, backbone)
 
     def to_bytes(self) -> bytes:
         """Return the content of the file `save` writes."""
@@ -221,8 +236,8 @@ class Hasher(nn.Module):
         return model_file.to_bytes(self)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Hasher:
-        """Inverse of `to_bytes`."""
+    def from_bytes(cls, data: bytes, *, backbone: Maker | None = None) -> Hasher:
+        """Inverse of `to_bytes`; `backbone` as in `load`."""
         from h2q.learning import model_file
 
-        return model_file.from_bytes(data)
+        return model_file.from_bytes(data, backbone=backbone)

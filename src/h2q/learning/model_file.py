@@ -21,7 +21,7 @@ from h2q._foreign import parse_json, reading, size_of
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.learning import backbones
-from h2q.learning.backbones import BackboneSpec, Preprocessing
+from h2q.learning.backbones import BackboneSpec, Maker, Preprocessing
 from h2q.learning.hasher import Hasher
 
 FORMAT: Final = "h2q"
@@ -32,11 +32,20 @@ _QUANTIZER: Final = "quantizer"
 
 def to_bytes(hasher: Hasher) -> bytes:
     """Return the model as the content of a file."""
-    tensors = {
+    tensors: dict[str, torch.Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in hasher.state_dict().items():
+        if not isinstance(tensor, torch.Tensor):
+            raise InvalidInputError(
+                f"the model cannot be saved: its {name} is a {type(tensor).__name__}; a model file "
+                "holds tensors, so keep it in a buffer (register_buffer)"
+            )
+        plain = tensor.detach().cpu().contiguous()
+        # Weights that share memory are written twice, and are the same again once loaded.
+        plain = plain.clone() if plain.data_ptr() in taken else plain
+        taken.add(plain.data_ptr())
         # A compiled network is the same network: what torch.compile put around it is left out.
-        name.replace("_orig_mod.", ""): tensor.detach().cpu().contiguous()
-        for name, tensor in hasher.state_dict().items()
-    }
+        tensors[name.replace("_orig_mod.", "")] = plain
     preprocessing = hasher.preprocessing
     header = {
         "backbone": hasher.backbone.spec.to_dict(),
@@ -45,7 +54,8 @@ def to_bytes(hasher: Hasher) -> bytes:
         "precision": hasher.precision,
         "facts": hasher.facts,
     }
-    _check_rebuilt(header, tensors)
+    own = hasher.backbone
+    _check_rebuilt(header, tensors, own.make if isinstance(own, backbones.OwnBackbone) else None)
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
@@ -58,9 +68,27 @@ def to_bytes(hasher: Hasher) -> bytes:
     return safetensors.torch.save(tensors, metadata)
 
 
-def _check_rebuilt(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+def check_round_trip(hasher: Hasher) -> None:
+    """Raise `InvalidInputError`, before anything is learned, where the model could not be saved.
+
+    A backbone of h2q is drawn up without memory; one of somebody's own is saved and loaded.
+    """
+    data = to_bytes(hasher)
+    if isinstance(hasher.backbone, backbones.OwnBackbone):
+        try:
+            from_bytes(data, backbone=hasher.backbone.make)
+        except FormatError as error:
+            raise InvalidInputError(
+                f"a model with the backbone {hasher.backbone.spec.name!r} could be saved but not "
+                f"loaded again: {error}"
+            ) from error
+
+
+def _check_rebuilt(
+    header: dict[str, Any], tensors: dict[str, torch.Tensor], make: Maker | None
+) -> None:
     """Raise `InvalidInputError` where loading would build another network than the one saved."""
-    wanted = _shapes(header)
+    wanted = _shapes(header, make)
     given = {name: tensor.shape for name, tensor in tensors.items()}
     changed = sorted(name for name in wanted | given if wanted.get(name) != given.get(name))
     if changed:
@@ -72,26 +100,28 @@ def _check_rebuilt(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
         )
 
 
-def from_bytes(data: bytes, source: str = "model") -> Hasher:
-    """Inverse of `to_bytes`; `source` is what errors call it."""
+def from_bytes(data: bytes, source: str = "model", backbone: Maker | None = None) -> Hasher:
+    """Inverse of `to_bytes`; `source` is what errors call it, `backbone` as in `Hasher.load`."""
     header = _header(data, source)
+    make = backbones.maker_of(header["backbone"], backbone, source)
     with reading(source, "a model of h2q"):
         tensors = safetensors.torch.load(data)
         stored = tensors.pop(_QUANTIZER, None)
-        _check_size(header, tensors, len(data))
-        hasher = _build(header)
+        _check_size(header, tensors, len(data), make)
+        hasher = _build(header, make)
         hasher.load_state_dict(tensors)
         if stored is not None:
             hasher.set_quantizer(quantization.from_bytes(stored.numpy().tobytes()))
     return hasher.eval()
 
 
-def _build(header: dict[str, Any]) -> Hasher:
+def _build(header: dict[str, Any], make: Maker | None) -> Hasher:
     """Build the network, with random weights."""
     preprocessing = header["preprocessing"]
     backbone = backbones.rebuild(
         BackboneSpec(**header["backbone"]),
         None if preprocessing is None else Preprocessing.from_dict(preprocessing),
+        make,
     )
     return Hasher(
         backbone,
@@ -101,13 +131,19 @@ def _build(header: dict[str, Any]) -> Hasher:
     )
 
 
-def _shapes(header: dict[str, Any]) -> dict[str, torch.Size]:
-    """Shapes of the tensors of the network a header names, drawn up without memory."""
-    with torch.device("meta"):
-        return {name: each.shape for name, each in _build(header).state_dict().items()}
+def _shapes(header: dict[str, Any], make: Maker | None) -> dict[str, torch.Size]:
+    """Shapes of the tensors of the network a header names, drawn up without memory.
+
+    Somebody's own code need not bear that (it may read its weights), and is really built.
+    """
+    device = torch.device("meta" if make is None else "cpu")
+    with torch.random.fork_rng(devices=[]), device:
+        return {name: each.shape for name, each in _build(header, make).state_dict().items()}
 
 
-def _check_size(header: dict[str, Any], tensors: dict[str, torch.Tensor], size: int) -> None:
+def _check_size(
+    header: dict[str, Any], tensors: dict[str, torch.Tensor], size: int, make: Maker | None
+) -> None:
     """Raise unless the tensors are those of the network the header names, before it is built.
 
     A header of some hundred bytes may name a network of gigabytes, so it is drawn up without
@@ -116,7 +152,7 @@ def _check_size(header: dict[str, Any], tensors: dict[str, torch.Tensor], size: 
     for value in (header["n_bits"], *_numbers(header["backbone"].get("arguments", {}))):
         if not isinstance(value, bool) and not -size <= value <= size:
             raise ValueError(f"{value} is more than a file of {size:,} bytes can hold")
-    expected = _shapes(header)
+    expected = _shapes(header, make)
     found = {name: each.shape for name, each in tensors.items()}
     if expected != found:
         odd = sorted(expected.items() ^ found.items())[0][0]
@@ -144,14 +180,14 @@ def save(hasher: Hasher, path: StrPath) -> None:
         raise InvalidInputError(f"{target}: cannot write the model: {error}") from error
 
 
-def load(path: StrPath) -> Hasher:
+def load(path: StrPath, backbone: Maker | None = None) -> Hasher:
     """Read a model file."""
     try:
         size_of(Path(path))
         data = Path(path).read_bytes()
     except OSError as error:
         raise InvalidInputError(f"{path}: cannot read this model file: {error}") from error
-    return from_bytes(data, str(path))
+    return from_bytes(data, str(path), backbone)
 
 
 def _header(data: bytes, source: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from h2q._own_code import import_code
 from h2q.errors import InvalidInputError
 
 
@@ -25,6 +26,8 @@ class QuantizerEntry:
         The estimator and where it lives; imported when it is used.
     options : mapping
         Parameters that make this name of the class.
+    rotates : bool
+        Whether what it learns is a rotation (`rotation_`), which a trained model can hold.
     """
 
     name: str
@@ -32,6 +35,7 @@ class QuantizerEntry:
     class_name: str
     module: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    rotates: bool = True
 
     @property
     def estimator(self) -> type[Any]:
@@ -58,7 +62,10 @@ QUANTIZERS: Final[dict[str, QuantizerEntry]] = {
             "h2q-procrustes", "H²Q (procrustes)", "HouseholderQuantizer", "householder",
             solver="procrustes",
         ),
-        _entry("local-search", "local search", "LocalSearchQuantizer", "local_search"),
+        QuantizerEntry(
+            "local-search", "local search", "LocalSearchQuantizer", "h2q.quantization.local_search",
+            rotates=False,
+        ),
     )
 }  # fmt: skip
 #: Other words for the same.
@@ -141,13 +148,7 @@ def make_quantizer(
 
 def _own(name: str) -> QuantizerEntry:
     module, _, class_name = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InvalidInputError(
-            f"the quantizer {name!r} cannot be imported ({error}); write package.module:ClassName, "
-            "with the package on PYTHONPATH"
-        ) from error
+    found = import_code(name, "quantizer")
     needed = ("fit", "transform", "rotate", "quantization_error")
     missing = [each for each in needed if not callable(getattr(found, each, None))]
     if not isinstance(found, type) or missing:

@@ -11,7 +11,8 @@ from typing import Any
 
 from torch import nn
 
-from h2q.learning.losses import _registry, metric_learning
+from h2q._own_code import names_code
+from h2q.learning.losses import _registry, metric_learning, own_losses
 from h2q.learning.losses.adsh import ADSHLoss
 from h2q.learning.losses.cel import CELLoss
 from h2q.learning.losses.dch import DCHLoss
@@ -20,7 +21,8 @@ from h2q.learning.losses.dpsh import DPSHLoss
 from h2q.learning.losses.dsh import DSHLoss
 from h2q.learning.losses.hashnet import HashNetLoss
 from h2q.learning.losses.hyp2 import HyP2Loss
-from h2q.learning.losses.metric_learning import MetricLearningLoss
+from h2q.learning.losses.metric_learning import MetricLearningLoss, is_of_metric_learning
+from h2q.learning.losses.own_losses import check_own, name_of
 from h2q.learning.losses.wglhh import WGLHHLoss
 
 __all__ = [
@@ -34,8 +36,11 @@ __all__ = [
     "HyP2Loss",
     "MetricLearningLoss",
     "WGLHHLoss",
+    "check_own",
     "create",
     "describe",
+    "is_of_metric_learning",
+    "name_of",
     "names",
 ]
 
@@ -82,12 +87,13 @@ def create(name: str, *, n_bits: int, n_classes: int, **options: Any) -> nn.Modu
     Parameters
     ----------
     name : str
-        One of `names()` (case and hyphens do not matter), or ``pml:`` and a class name of
-        pytorch-metric-learning, such as ``pml:TripletMarginLoss``.
+        One of `names()` (case and hyphens do not matter); ``pml:`` and a class name of
+        pytorch-metric-learning, such as ``pml:TripletMarginLoss``; or ``package.module:MyLoss``, a
+        class or function of one's own that makes a module.
     n_bits : int
-        Width k of the embeddings.
+        Width k of the embeddings; passed on to a loss that takes it.
     n_classes : int
-        Number c of labels.
+        Number c of labels; passed on to a loss that takes it.
     **options
         The loss's own parameters; see its class.
 
@@ -105,6 +111,8 @@ def create(name: str, *, n_bits: int, n_classes: int, **options: Any) -> nn.Modu
         return metric_learning.create(
             name.removeprefix(_METRIC_LEARNING), n_bits=n_bits, n_classes=n_classes, **options
         )
+    if names_code(name):
+        return own_losses.create(name, n_bits=n_bits, n_classes=n_classes, **options)
     kind = _registry.look_up(name, _LOSSES, "loss")
     given = {"n_bits": n_bits, "n_classes": n_classes}
     return _registry.build(kind, name, given, options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from torch import nn
 
@@ -22,7 +22,10 @@ def look_up(name: str, known: Mapping[str, type[nn.Module]], what: str) -> type[
 
 
 def build(
-    kind: type[nn.Module], name: str, given: Mapping[str, object], options: Mapping[str, object]
+    kind: Callable[..., nn.Module],
+    name: str,
+    given: Mapping[str, object],
+    options: Mapping[str, object],
 ) -> nn.Module:
     """`kind(**given, **options)`, dropping what `kind` does not take of `given` but no option."""
     # A class without a constructor of its own shows nn.Module's *args and **kwargs: no options.

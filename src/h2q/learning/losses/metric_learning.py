@@ -80,6 +80,13 @@ class MetricLearningLoss(nn.Module):
         return value if value.requires_grad else value + 0.0 * embeddings.sum()
 
 
+def is_of_metric_learning(loss: nn.Module) -> bool:
+    """Whether a loss is one of that library, or is derived from one."""
+    return any(
+        each.__module__.startswith("pytorch_metric_learning.") for each in type(loss).__mro__
+    )
+
+
 def class_indices(labels: Tensor) -> Tensor:
     """One-hot rows to class numbers.
 

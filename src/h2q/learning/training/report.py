@@ -9,6 +9,7 @@ from torch import nn
 
 from h2q._files import write_whole
 from h2q._version import __version__
+from h2q.learning.backbones import OwnBackbone
 from h2q.learning.config import TrainConfig
 from h2q.learning.hasher import Hasher
 from h2q.learning.training.run_folder import RunFolder
@@ -64,7 +65,7 @@ def _card(hasher: Hasher, loss: nn.Module, config: TrainConfig, n_validation: in
     frozen = "frozen" if config.freeze_backbone else "trained"
     backbone = f"{config.backbone} ({hasher.backbone.spec.architecture}, {frozen})"
     rows = {
-        "backbone": "none: precomputed features" if hasher.preprocessing is None else backbone,
+        "backbone": "none: precomputed features" if config.backbone == "features" else backbone,
         "bits": hasher.n_bits,
         "loss": f"{config.loss} ({type(loss).__name__})",
         "quantizer": config.quantizer,
@@ -77,6 +78,9 @@ def _card(hasher: Hasher, loss: nn.Module, config: TrainConfig, n_validation: in
         "seed": config.random_state,
         "h2q": facts["h2q_version"],
     }
+    own = ""
+    if isinstance(hasher.backbone, OwnBackbone):
+        own = f", backbone={hasher.backbone.spec.architecture.rpartition(':')[2]}"
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
     return f"""# Hashing model of {hasher.n_bits} bits
 
@@ -94,7 +98,7 @@ Use:
 ```python
 from h2q.learning import Hasher
 
-hasher = Hasher.load("model.safetensors")
+hasher = Hasher.load("model.safetensors"{own})
 codes = hasher.quantizer.transform(hasher.embed_images(images))  # PIL images to packed bits
 ```
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from h2q._own_code import code_name
 from h2q._signals import ended_by_sigterm
 from h2q._typing import StrPath
 from h2q.errors import InvalidInputError
-from h2q.learning import backbones, losses, penalties
-from h2q.learning.backbones import Backbone
+from h2q.learning import backbones, losses, model_file, penalties
+from h2q.learning.backbones import Backbone, Maker
 from h2q.learning.bulk import default_workers
 from h2q.learning.config import TrainConfig
 from h2q.learning.hasher import Hasher
@@ -58,7 +59,7 @@ def fit(
     *,
     out: StrPath,
     config: TrainConfig | None = None,
-    backbone: str | Backbone | None = None,
+    backbone: str | nn.Module | Maker | None = None,
     loss: str | nn.Module | None = None,
     miner: nn.Module | None = None,
     sampler: Iterable[int] | None = None,
@@ -83,11 +84,14 @@ def fit(
         Run folder, made if it is absent.
     config : TrainConfig, optional
         How to train; `options` change single values of it.
-    backbone : str or Backbone, optional
-        Name, or a backbone made with `h2q.learning.backbones.create`.
+    backbone : str, nn.Module, class or function, optional
+        Name; or a backbone made with `h2q.learning.backbones.create`; or a module of one's own,
+        or what makes one (`h2q.learning.backbones.own`): ``package.module:Name`` as a str. A module
+        is trained in place; the model of the result is another.
     loss : str or nn.Module, optional
-        Name, or any module `loss(embeddings (n, k), multi-hot labels (n, c)) -> scalar`, or a
-        loss of pytorch-metric-learning as it is.
+        Name (``package.module:MyLoss`` for one's own), or any module
+        ``loss(embeddings (n, k), multi-hot labels (n, c)) -> scalar``, or a loss of
+        pytorch-metric-learning as it is.
     miner : nn.Module, optional
         A miner of pytorch-metric-learning, for a loss of that library.
     sampler : iterable of int, optional
@@ -109,7 +113,8 @@ def fit(
     Raises
     ------
     InvalidInputError
-        For an unknown option, a backbone that does not fit the items, weights that cannot be
+        Before anything is learned: for an unknown option, a backbone that does not fit the items
+        or could not be saved, a loss that gives no scalar with a gradient, weights that cannot be
         had, or a folder that holds another run.
 
     Examples
@@ -121,21 +126,27 @@ def fit(
     settings = _settings(config, dataset, backbone, loss, options)
     seed_all(settings.random_state)
     built = _backbone(dataset, settings, backbone)
+    make = None
+    if isinstance(built, backbones.OwnBackbone):
+        make = built.make
+        settings = settings.with_options(backbone_options=built.options)
     hasher = Hasher(built, settings.n_bits, precision=settings.embed_precision)
+    model_file.check_round_trip(hasher)
     criterion = _criterion(dataset, settings, loss, miner)
+    losses.check_own(criterion, n_bits=settings.n_bits, n_classes=dataset.n_classes)
     folder = RunFolder(out)
     has_checkpoint = folder.prepare(
         settings, identity_of(settings, dataset, criterion), resume=resume
     )
     if folder.model.exists():
-        return _result(folder, Hasher.load(folder.model))
+        return _result(folder, Hasher.load(folder.model, backbone=make))
     keep = folder.features if feature_cache is None else Path(feature_cache)
     with ended_by_sigterm():
         sources = make_sources(
             dataset, hasher, settings, lambda: FeatureCache(keep, built), progress=progress
         )
         _learn(hasher, criterion, settings, sources, folder, has_checkpoint, sampler, progress)
-    return _result(folder, Hasher.load(folder.model))
+    return _result(folder, Hasher.load(folder.model, backbone=make))
 
 
 def _result(folder: RunFolder, hasher: Hasher) -> TrainingResult:
@@ -191,15 +202,15 @@ def _learn(
 def _settings(
     config: TrainConfig | None,
     dataset: Dataset,
-    backbone: str | Backbone | None,
+    backbone: str | nn.Module | Maker | None,
     loss: str | nn.Module | None,
     options: dict[str, Any],
 ) -> TrainConfig:
     named: dict[str, Any] = {}
     if backbone is not None:
-        named["backbone"] = backbone if isinstance(backbone, str) else backbone.spec.name
+        named["backbone"] = _name_of(backbone)
     if loss is not None:
-        named["loss"] = loss if isinstance(loss, str) else type(loss).__name__
+        named["loss"] = loss if isinstance(loss, str) else losses.name_of(loss)
     settings = (config or TrainConfig()).with_options(**options, **named)
     if settings.dataset is None:
         settings = settings.with_options(dataset=dataset.name)
@@ -213,12 +224,23 @@ def _settings(
     return settings
 
 
-def _backbone(dataset: Dataset, settings: TrainConfig, backbone: str | Backbone | None) -> Backbone:
+def _name_of(backbone: str | nn.Module | Maker) -> str:
+    if isinstance(backbone, str):
+        return backbone
+    if isinstance(backbone, Backbone):
+        return backbone.spec.name
+    return code_name(type(backbone) if isinstance(backbone, nn.Module) else backbone)
+
+
+def _backbone(
+    dataset: Dataset, settings: TrainConfig, backbone: str | nn.Module | Maker | None
+) -> Backbone:
     if isinstance(backbone, Backbone):
         return backbone
     features = dataset.train.features
     return backbones.create(
-        settings.backbone or "features",
+        settings.backbone or "features" if backbone is None else backbone,
+        options=settings.backbone_options,
         pretrained=settings.pretrained,
         weights=settings.weights,
         image_size=settings.image_size,
@@ -234,7 +256,7 @@ def _criterion(
 ) -> nn.Module:
     if isinstance(loss, nn.Module):
         criterion = loss
-        if miner is not None or type(loss).__module__.startswith("pytorch_metric_learning."):
+        if miner is not None or losses.is_of_metric_learning(loss):
             criterion = losses.MetricLearningLoss(loss, miner)
     else:
         options = dict(settings.loss_options) | ({} if miner is None else {"miner": miner})

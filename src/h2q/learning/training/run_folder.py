@@ -140,6 +140,8 @@ class RunFolder:
 def identity_of(config: TrainConfig, dataset: Dataset, loss: nn.Module) -> dict[str, Any]:
     """Collect what must be equal for a run to be resumed: the config and the training data."""
     values = {k: v for k, v in config.to_dict().items() if k not in _FREE}
+    if not config.backbone_options:  # runs of before it was an option may resume
+        values.pop("backbone_options")
     values["loss"] = f"{config.loss} ({type(loss).__name__})"
     values["data"] = fingerprint(dataset.train, dataset.validation)
     return values

@@ -119,6 +119,8 @@ def make_sources(
             reference_batches=PixelBatches(again, hot[0][chosen]),
             on_features=False,
         )
+    # Rows go to the backbone, too, where there is one; nothing stands before the hash layer else.
+    on_features = seen is not None or hasher.backbone.spec.family == "features"
     if seen is None:
         rows = [bulk.features_of(train), bulk.features_of(validation)]
     else:
@@ -135,7 +137,7 @@ def make_sources(
         plain_batches=held,
         validation_batches=RowBatches(rows[1], hot[1], device),
         reference_batches=RowBatches(rows[0][chosen], hot[0][chosen], device),
-        on_features=True,
+        on_features=on_features,
     )
 
 
