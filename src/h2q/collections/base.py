@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from h2q._closing import Closing
 from h2q._files import written_whole
-from h2q._foreign import parse_json
+from h2q._foreign import naming, parse_json
 from h2q._typing import Array, CodeArray, StrPath
 from h2q.collections import inputs
 from h2q.collections.artifacts import (
@@ -238,7 +238,8 @@ class Collection(Closing):
             return None
         with self._artifact_lock:
             if name not in self._loaded:
-                self._loaded[name] = read(b"".join(self._content(name)))
+                with naming(self.uri):
+                    self._loaded[name] = read(b"".join(self._content(name)))
             return self._loaded[name]
 
     def info(self) -> CollectionInfo:

@@ -41,4 +41,13 @@ def register_bits(connection: psycopg.Connection[Any]) -> None:
 def codes_of(values: Iterable[bytes], width: int) -> CodeArray:
     """Codes (n, width), uint8, of `bit(n)` values as a binary result has them."""
     data: NDArray[np.uint8] = np.frombuffer(b"".join(values), dtype=np.uint8)
-    return data.reshape(-1, _LENGTH_BYTES + width)[:, _LENGTH_BYTES:]
+    rows = data.reshape(-1, _LENGTH_BYTES + width)
+    lengths = rows[:, :_LENGTH_BYTES]
+    # Of any other length, two may yet have as many bytes as two of the right one.
+    if len(rows) and ((lengths != lengths[0]).any() or -(-_number(lengths[0]) // 8) != width):
+        raise ValueError("codes of other lengths")
+    return rows[:, _LENGTH_BYTES:]
+
+
+def _number(length: NDArray[np.uint8]) -> int:
+    return int.from_bytes(length.tobytes(), "big")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
+from h2q._foreign import reading
 from h2q._typing import CodeArray
 from h2q.codes import code_width
 from h2q.collections.artifacts import ArtifactFacts, Source
@@ -14,6 +16,7 @@ from h2q.collections.inputs import Id
 from h2q.collections.pgvector import artifacts, items, searching
 from h2q.collections.pgvector.conditions import compile_node
 from h2q.collections.pgvector.connection import Link
+from h2q.collections.pgvector.tables import REMEDY
 from h2q.collections.request import Facts, Mode
 from h2q.collections.shortlists import Asked, Shortlist
 from h2q.ranks.records import record_width
@@ -47,6 +50,10 @@ class PgvectorCollection(Collection):
         self._table = items.Table(name, facts.n_bits, code_width(facts.n_bits))
         self._record_width = record_width(facts.keep, facts.n_bits)
 
+    def _reading(self) -> AbstractContextManager[None]:
+        """Say of which collection it is that another program has damaged its tables."""
+        return reading(self._link.shown, "a collection of h2q", REMEDY)
+
     def _insert(self, new: NewItems) -> None:
         with self._link.writing() as connection:
             items.insert(connection, self._table, new.ids, new.codes, new.payloads, new.records)
@@ -63,14 +70,17 @@ class PgvectorCollection(Collection):
             index.option("ef_search") if index.kind == "hnsw" else 0,
             asked.ties_from is not None,
         )
-        return searching.shortlists(self._link, self._table, asked, condition, plan,
-                                    self._record_width if asked.with_records else 0)  # fmt: skip
+        width = self._record_width if asked.with_records else 0
+        with self._reading():
+            yield from searching.shortlists(self._link, self._table, asked, condition, plan, width)
 
     def _within(self, codes: CodeArray, radius: int, condition: Node | None) -> Iterable[Shortlist]:
-        return searching.within(self._link, self._table, codes, radius, compile_node(condition))
+        compiled = compile_node(condition)
+        with self._reading():
+            yield from searching.within(self._link, self._table, codes, radius, compiled)
 
     def _read(self, ids: list[Id]) -> list[Item | None]:
-        with self._link.statements() as connection:
+        with self._reading(), self._link.statements() as connection:
             return items.read_items(connection, self._table, ids)
 
     def _count(self, condition: Node | None) -> int:
@@ -81,7 +91,7 @@ class PgvectorCollection(Collection):
     def _scan(self, batch_size: int, condition: Node | None) -> Iterator[Batch]:
         last, compiled = 0, compile_node(condition)
         while True:
-            with self._link.statements() as connection:
+            with self._reading(), self._link.statements() as connection:
                 found = items.read_batch(connection, self._table, last, batch_size, compiled)
             if found is None:
                 return
@@ -89,7 +99,7 @@ class PgvectorCollection(Collection):
             yield batch
 
     def _chunks(self, name: str) -> Iterable[bytes]:
-        with self._link.statements() as connection:
+        with self._reading(), self._link.statements() as connection:
             yield from artifacts.chunks(connection, self._name, name)
 
     def _keep_artifact(self, name: str, source: Source) -> ArtifactFacts:

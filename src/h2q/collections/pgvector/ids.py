@@ -15,6 +15,7 @@ from h2q.errors import InvalidInputError
 
 #: Bytes of an id as text: an entry of PostgreSQL's index holds no more (2704, less its header).
 LONGEST_ID: Final = 2600
+_DIGITS: Final = re.compile(r"-?[0-9]{1,20}")
 _ESCAPED: Final = re.compile(r"\\([\\0])")
 
 
@@ -28,11 +29,14 @@ def to_text(item_id: Id) -> str:
 
 
 def from_text(text: str) -> Id:
-    """Return the id that is written so."""
+    """Return the id that is written so; ValueError where it is none."""
     if "\\" not in text:
         return text
     if text.startswith("\\i"):
-        return int(text[2:])
+        digits = text[2:]
+        if not _DIGITS.fullmatch(digits):
+            raise ValueError(f"{text[:40]!r} is no id as h2q writes it")
+        return int(digits)
     return _ESCAPED.sub(lambda found: "\0" if found[1] == "0" else "\\", text)
 
 

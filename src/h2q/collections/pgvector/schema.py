@@ -21,12 +21,14 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
+from h2q._foreign import reading
 from h2q._version import __version__
 from h2q.codes import BIT_ORDER
 from h2q.collections.index_spec import IndexSpec
+from h2q.collections.pgvector import tables
 from h2q.collections.pgvector.connection import Connection
 from h2q.collections.pgvector.hnsw import build
-from h2q.errors import CollectionError, CompatibilityError, FormatError
+from h2q.errors import CollectionError, CompatibilityError
 from h2q.ranks import KEEPS, Keep
 
 FORMAT_VERSION: Final = 1
@@ -77,6 +79,25 @@ CREATE TABLE {table} (
 """
 
 
+_SHARED_TABLES: Final = {
+    "h2q_collections": {
+        "name": "text", "format_version": "integer", "n_bits": "integer", "bit_order": "text",
+        "keep": "text", "index": "text", "index_options": "jsonb", "created_by": "text",
+        "last_row": "bigint",
+    },
+    "h2q_artifacts": {
+        "collection": "text", "name": "text", "fingerprint": "text", "sha256": "text",
+    },
+    "h2q_artifact_chunks": {
+        "collection": "text", "name": "text", "position": "integer", "data": "bytea",
+    },
+}  # fmt: skip
+_ITEMS_COLUMNS: Final = {
+    "row_number": "bigint", "id": "text", "payload": "jsonb", "payload_text": "text",
+    "record": "bytea",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Made:
     """What a collection is made of, as its row in `h2q_collections` says."""
@@ -101,24 +122,16 @@ def read(connection: Connection, name: str, shown: str) -> Made | None:
     FormatError, CompatibilityError
         If it is not one this h2q reads.
     """
-    # Not by to_regclass: it may remember from before a lock was waited for that there is none.
-    known = connection.execute(
-        "SELECT FROM pg_catalog.pg_class WHERE relname = 'h2q_collections' "
-        "AND pg_table_is_visible(oid)"
-    ).fetchone()
-    if known is None:
+    known = tables.read(connection, [*_SHARED_TABLES, f"h2q_{name}_items"])
+    if "h2q_collections" not in known:
         return None
-    try:
-        row = connection.execute(
-            "SELECT format_version, n_bits, bit_order, keep, index, index_options, created_by "
-            "FROM h2q_collections WHERE name = %s",
-            (name,),
-        ).fetchone()
-    except psycopg.errors.UndefinedColumn as error:
-        raise FormatError(
-            f"{shown}: the table h2q_collections there is not one of h2q: "
-            f"{error.diag.message_primary}; give another database"
-        ) from error
+    for table in _SHARED_TABLES:
+        tables.check(known, table, _SHARED_TABLES[table], shown)
+    row = connection.execute(
+        "SELECT format_version, n_bits, bit_order, keep, index, index_options, created_by "
+        "FROM h2q_collections WHERE name = %s",
+        (name,),
+    ).fetchone()
     if row is None:
         return None
     version, n_bits, bit_order, keep, index, options, created_by = row
@@ -132,7 +145,10 @@ def read(connection: Connection, name: str, shown: str) -> Made | None:
             f"{shown}: its bit order is {bit_order!r} and it keeps {keep!r}; this h2q reads "
             f"{BIT_ORDER!r} and {', '.join(KEEPS)}; upgrade h2q"
         )
-    stated = IndexSpec.from_json(json.dumps({"kind": index, "options": options}), shown)
+    # Also bounds what is claimed of the length of a code: by the table, of which the server knows.
+    tables.check(known, f"h2q_{name}_items", _ITEMS_COLUMNS | {"code": f"bit({n_bits})"}, shown)
+    with reading(shown, "a collection of h2q", tables.REMEDY):
+        stated = IndexSpec.from_json(json.dumps({"kind": index, "options": options}), shown)
     return Made(name, n_bits, keep, stated, created_by)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 from psycopg.sql import SQL, Composed
 
+from h2q._foreign import reading
 from h2q._typing import CodeArray
 from h2q.collections.inputs import Id
 from h2q.collections.pgvector.bits import Bits, codes_of
@@ -21,7 +22,9 @@ from h2q.collections.pgvector.connection import Connection, Link
 from h2q.collections.pgvector.hnsw import set_up_search
 from h2q.collections.pgvector.ids import from_text
 from h2q.collections.pgvector.items import Table
+from h2q.collections.pgvector.tables import REMEDY
 from h2q.collections.shortlists import Asked, Shortlist
+from h2q.errors import FormatError
 
 #: Queries sent ahead.
 _AHEAD: Final = 64
@@ -56,12 +59,15 @@ def shortlists(
     for rows in _found(link, table, columns, asked.codes, asked.size, condition, plan):
         records = codes = None
         if record_width:
-            data = b"".join([row[3] for row in rows])
+            kept = [row[3] for row in rows]
+            if any(len(each) != record_width for each in kept):
+                raise FormatError(f"{link.shown}: damaged: a record is cut; {REMEDY}")
+            data = b"".join(kept)
             records = np.frombuffer(data, dtype=np.uint8).reshape(-1, record_width)
         if asked.with_codes:
             codes = codes_of([row[2] for row in rows], table.width)
         yield Shortlist(
-            _Ids([row[1] for row in rows]),
+            _Ids([row[1] for row in rows], link.shown),
             codes,
             records,
             np.array([row[0] for row in rows], dtype=np.int64),
@@ -82,7 +88,7 @@ def within(
     ]
     for rows in _run(link, statement, parameters, prepare=condition is EVERYTHING):
         yield Shortlist(
-            _Ids([row[1] for row in rows]),
+            _Ids([row[1] for row in rows], link.shown),
             None,
             None,
             np.array([row[0] for row in rows], dtype=np.int64),
@@ -175,11 +181,15 @@ def _execute(
 class _Ids(Sequence[Id]):
     """Ids of a shortlist, read from their texts when asked for: most are not."""
 
-    def __init__(self, texts: list[str]) -> None:
-        self._texts = texts
+    def __init__(self, texts: list[str], shown: str) -> None:
+        self._texts, self._shown = texts, shown
 
     def __len__(self) -> int:
         return len(self._texts)
 
     def __getitem__(self, number: Any) -> Any:
-        return from_text(self._texts[number])
+        try:
+            return from_text(self._texts[number])
+        except Exception:  # the way that says what is wrong costs more
+            with reading(self._shown, "a collection of h2q", REMEDY):
+                return from_text(self._texts[number])
