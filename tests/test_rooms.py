@@ -9,7 +9,7 @@ from pathlib import Path
 SRC = Path(__file__).resolve().parents[1] / "src"
 #: From the lowest.
 ORDER = """
-codes quantization evaluation ranks collections rowfiles images datasets learning encoders ingest
+codes quantization ranks evaluation collections rowfiles images datasets learning encoders ingest
 searching
 duplicates judging reports demo experiments serving cli
 """.split()  # noqa: SIM905

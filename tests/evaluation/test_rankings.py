@@ -201,7 +201,7 @@ def test_zero_rows_and_one_item_are_harmless():
         (lambda a: a | {"query_labels": np.eye(3)[a["query_labels"]]}, "do not match"),
         (lambda a: a | {"k": 0}, "k must be 1 or more"),
         (lambda a: a | {"k": 3, "radius": 2}, "not both"),
-        (lambda a: a | {"rank": "euclid"}, "unknown ranking"),
+        (lambda a: a | {"rank": "euclid"}, "rank must be one of"),
         (lambda a: a | {"normalisation": "none"}, "unknown normalisation"),
         (lambda a: a | {"without_relevant": "drop"}, "without_relevant"),
         (lambda a: a | {"query": pack(a["query"]), "rank": "asymmetric"}, "needs real rows"),

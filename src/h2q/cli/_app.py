@@ -84,6 +84,7 @@ _add(
     "h2q index ~/Pictures --collection photos.h2q --model runs/photos",
     "h2q index ~/Pictures --collection photos.h2q --prune",
     "h2q index embeddings.npz --collection items.h2q --quantizer rotation.safetensors",
+    "h2q index ~/Pictures -c photos.h2q --decoder code",
     "h2q index s3://bucket/photos --collection photos.h2q --model runs/photos --ray auto",
 )
 _add(
@@ -130,6 +131,7 @@ _add(
     "h2q fit photos.npz --bits 64 --out rotation.safetensors",
     "h2q fit photos.npz --quantizer itq --seed 1 --out itq.safetensors",
     "h2q fit 'shards/*.npy' --bits 64 --out rotation.safetensors",
+    "h2q fit photos.npz --bits 64 --out rotation.safetensors --decoder-out decoder.safetensors",
     "h2q fit photos.npz --solver sgd --objective min_entry --out paper.safetensors",
 )
 _add(

@@ -28,6 +28,21 @@ def fit(
     quantizer: Annotated[
         str, typer.Option("--quantizer", help="h2q, itq, none or random.")
     ] = "h2q",
+    decoder: Annotated[
+        str,
+        typer.Option(
+            "--decoder",
+            help="With --decoder-out: code (for the rank decoded) or linear (for the rank linear).",
+        ),
+    ] = "code",
+    decoder_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--decoder-out",
+            help="Also fit what brings rows back from codes, and write it here, for h2q index "
+            "--decoder.",
+        ),
+    ] = None,
     solver: Annotated[
         str | None,
         typer.Option(
@@ -58,8 +73,11 @@ def fit(
     Shards ('shards/*.npy', a folder, s3://...; .npy, .npz, Parquet) are streamed: they may be
     larger than memory together.
     """
-    from h2q.ingest import fit_shards
+    from h2q.ingest import fit_decoder_to_shards, fit_shards
     from h2q.quantization import make_quantizer
+    from h2q.quantization.decoders import check_decoder_name
+
+    check_decoder_name(decoder)
 
     given = {"solver": solver, "objective": objective}
     options = {name: value for name, value in given.items() if value is not None}
@@ -70,6 +88,13 @@ def fit(
         report = fit_shards(
             embeddings, estimator, key=key, split=split, with_error=with_error, on_progress=advance
         )
+    if decoder_out is not None:
+        with _console.progress("reading for the decoder") as advance:
+            behind = fit_decoder_to_shards(
+                embeddings, estimator, decoder, key=key, split=split, random_state=seed,
+                on_progress=advance,
+            )  # fmt: skip
+        behind.save(decoder_out)
     n_rows, dimension, error = report.rows, report.dimension, report.quantization_error
     estimator.save(out)
     result = {
@@ -80,6 +105,8 @@ def fit(
         "n_bits": estimator.n_bits_,
         "quantization_error": error,
     }
+    if decoder_out is not None:
+        result |= {"decoder": decoder, "decoder_out": str(decoder_out)}
     if json:
         _console.print_json(result)
         return
@@ -89,3 +116,5 @@ def fit(
         f"{shown} -> {out}",
         markup=False,
     )
+    if decoder_out is not None:
+        _console.out().print(f"decoder {decoder} -> {decoder_out}", markup=False)

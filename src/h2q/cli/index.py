@@ -65,6 +65,15 @@ def index(
             "(nothing), scale (2 bytes), int8 or float16 (1 or 2 bytes a bit).",
         ),
     ] = None,
+    decoder: Annotated[
+        str | None,
+        typer.Option(
+            "--decoder",
+            help="Of a new collection: what brings rows back from codes, kept once, for search "
+            "--rank: a file of fit --decoder-out; or by name, fitted on what is indexed: code "
+            "(rank decoded) or linear (rank linear).",
+        ),
+    ] = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove the photos of this folder that are gone.")
     ] = False,
@@ -126,6 +135,7 @@ def index(
             gps=gps,
             quantizer=quantizer,
             keep=None if keep is None else check_keep(keep),
+            decoder=decoder,
             prune=prune,
             prefix=prefix,
             max_pixels=max_pixels,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +33,14 @@ class Side:
         The real rows the codes were made from, if they were given.
     backend : Backend
         Of the arrays.
+    given : array, shape (n, d), or None
+        The rows before a quantizer rotated them; `rows` where there is none.
     """
 
     codes: CodeArray
     rows: Array | None
     backend: Backend = NUMPY
+    given: Array | None = None
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -138,7 +141,11 @@ class DistinctCodes:
 
 
 def prepare(
-    query: Array, database: Array, n_bits: int | None, backend: Backend = NUMPY
+    query: Array,
+    database: Array,
+    n_bits: int | None,
+    backend: Backend = NUMPY,
+    quantizer: Any = None,
 ) -> tuple[Side, Side, int]:
     """Check the two sides and pack their codes.
 
@@ -150,6 +157,8 @@ def prepare(
         Length of the codes; k where a side is real.
     backend : Backend
         Where the two sides are brought.
+    quantizer : fitted quantizer, optional
+        Rotates and codes the real rows, which are then as they were before it, (n, d).
 
     Returns
     -------
@@ -177,8 +186,8 @@ def prepare(
         if array.dtype == xp.uint8:
             continue
         if n_bits is None:
-            n_bits = shape[1]
-        if shape[1] != n_bits:
+            n_bits = shape[1] if quantizer is None else int(quantizer.n_bits_)
+        if quantizer is None and shape[1] != n_bits:
             raise InvalidInputError(f"{name} has {shape[1]} columns, expected {n_bits}")
         if xp.isdtype(array.dtype, "real floating") and not all(
             bool(xp.all(xp.isfinite(array[s]))) for s in _chunks(len(array))
@@ -188,14 +197,23 @@ def prepare(
         raise InvalidInputError("packed codes on both sides need n_bits, the length of a code")
     if n_bits > _MAX_BITS:
         raise InvalidInputError(f"codes of {n_bits} bits are longer than {_MAX_BITS}")
-    query_side, database_side = (_side(array, n_bits, backend) for array in arrays.values())
+    if quantizer is not None and quantizer.n_bits_ != n_bits:
+        raise InvalidInputError(
+            f"the quantizer makes codes of {quantizer.n_bits_} bits, n_bits is {n_bits}"
+        )
+    query_side, database_side = (
+        _side(array, n_bits, backend, quantizer) for array in arrays.values()
+    )
     return query_side, database_side, n_bits
 
 
-def _side(array: Array, n_bits: int, backend: Backend) -> Side:
+def _side(array: Array, n_bits: int, backend: Backend, quantizer: Any) -> Side:
     if array.dtype == backend.xp.uint8:
         return Side(backend.check_codes(array, n_bits), None, backend)
-    return Side(backend.pack(array), array, backend)
+    if quantizer is None:
+        return Side(backend.pack(array), array, backend, array)
+    codes, rows = (backend.asarray(made(array)) for made in (quantizer.transform, quantizer.rotate))
+    return Side(codes, rows, backend, array)
 
 
 def _chunks(n: int) -> list[slice]:

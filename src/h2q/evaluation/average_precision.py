@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,6 +37,7 @@ def average_precision(
     n_bits: int | None = None,
     normalisation: Normalisation = "retrieved",
     decoder: Decoder | None = None,
+    quantizer: Any = None,
 ) -> NDArray[np.float64]:
     """Average precision of each query.
 
@@ -45,8 +48,10 @@ def average_precision(
         numpy, or torch on any device; the work is done where they are.
     query_labels, database_labels : array
         Integer classes (n,), or multi-hot 0/1 (n, c). Relevant means sharing a label.
-    rank : {"hamming", "asymmetric", "embedding", "cosine", "decoded"}
-        How items are ordered; see `h2q.evaluation.Ranking`.
+    rank : str
+        How items are ordered: any of `h2q.ranks.RANKS`. One that no code of its own is here for is
+        judged by its scores, where equal ones are ties; of the rows it has what a collection with
+        the first of its `keeps` has.
     k : int, optional
         Only the best k items count; all of them by default.
     radius : int, optional
@@ -57,8 +62,12 @@ def average_precision(
         What the sum of the precisions at relevant items is divided by: the relevant items among
         the first k (HashNet and the deep-hashing literature), those in the database (the
         textbook's), or the smaller of that and k.
-    decoder : h2q.CodeDecoder, optional
-        For the rank "decoded".
+    decoder : h2q.CodeDecoder or h2q.LinearDecoder, optional
+        For the rank "decoded" or "linear".
+    quantizer : fitted quantizer, optional
+        Rotates and codes the real rows, which are then given as they were before it, (n, d). The
+        rank "reconstructed" needs it, and so does "linear" where its decoder was fitted on such
+        rows.
 
     Returns
     -------
@@ -73,7 +82,7 @@ def average_precision(
     """
     return _scores(
         query, database, query_labels, database_labels, rank, k, radius, n_bits, normalisation,
-        decoder,
+        decoder, quantizer,
     )[0]  # fmt: skip
 
 
@@ -88,6 +97,7 @@ def _scores(
     n_bits: int | None,
     normalisation: Normalisation,
     decoder: Decoder | None,
+    quantizer: Any,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return AP, and the number of relevant items, of each query."""
     check_k(k)
@@ -97,7 +107,7 @@ def _scores(
         raise InvalidInputError(f"radius must be 0 or more, got {radius}")
     backend = backend_for(query, database)
     relevance = SharedLabel(query_labels, database_labels, backend)
-    retrieval = Retrieval(query, database, relevance, n_bits, decoder)
+    retrieval = Retrieval(query, database, relevance, n_bits, decoder, quantizer)
     check_lengths(retrieval, query_labels, database_labels)
     result = backend.empty((len(retrieval),))
     n_relevant = backend.empty((len(retrieval),), integer=True)
@@ -127,13 +137,14 @@ def mean_average_precision(
     normalisation: Normalisation = "retrieved",
     without_relevant: WithoutRelevant = "zero",
     decoder: Decoder | None = None,
+    quantizer: Any = None,
 ) -> float:
     """Mean over the queries of `average_precision`, which has the parameters.
 
     Parameters
     ----------
     query, database, query_labels, database_labels, rank, k, radius, n_bits, normalisation, \
-    decoder
+    decoder, quantizer
         As in `average_precision`.
     without_relevant : {"zero", "skip"}
         A query with no relevant item in the database counts as 0 (as the paper's authors do), or
@@ -155,6 +166,6 @@ def mean_average_precision(
     """
     scores, n_relevant = _scores(
         query, database, query_labels, database_labels, rank, k, radius, n_bits, normalisation,
-        decoder,
+        decoder, quantizer,
     )  # fmt: skip
     return mean_over_queries(scores, n_relevant, without_relevant)

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Final, TypeAlias
 
 from h2q._typing import Array
 from h2q.errors import InvalidInputError
 from h2q.evaluation._backend import OUTSIDE, Backend, backend_for
 from h2q.evaluation._labels import Relevance
 from h2q.evaluation._sides import Decoder, DistinctCodes, prepare
+from h2q.evaluation._table_ranks import TableRank
 from h2q.evaluation._ties import TieGroups, add_distances, groups_by_distance, groups_by_key
+from h2q.ranks import (
+    RANKS,
+    RankSpec,
+    class_of_artifact,
+    has_artifact,
+    is_shipped,
+    rank_named,
+)
 
-#: `hamming`: distance of the codes. `asymmetric`: real query against +-1 codes. `embedding`:
-#: distance of the codes, its ties broken by the distance of the normalised real rows (the
-#: paper's). `cosine`: real on both sides, no code at all: the bound. `decoded`: real query against
-#: what a `h2q.CodeDecoder` makes of the codes.
-Ranking: TypeAlias = Literal["hamming", "asymmetric", "embedding", "cosine", "decoded"]
-#: Those that need nothing but the items: all except `decoded`.
-RANKINGS: tuple[Ranking, ...] = ("hamming", "asymmetric", "embedding", "cosine")
+#: The name of a rank of the table `h2q.ranks.RANKS`.
+Ranking: TypeAlias = str
+#: Those that need nothing but the items, and have code of their own here: the real rows are there
+#: whole, and nothing need be kept of them.
+RANKINGS: Final[tuple[Ranking, ...]] = ("hamming", "asymmetric", "embedding", "cosine")
+#: "decoded" as well: its rows are multiplied in blocks.
+_OWN_CODE: Final = (*RANKINGS, "decoded")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +68,9 @@ class Retrieval:
     n_bits : int, optional
         Length of packed codes.
     decoder : Decoder, optional
-        Needed by the decoded ranking.
+        Needed by the ranks "decoded" and "linear".
+    quantizer : fitted quantizer, optional
+        Rotates and codes the real rows.
     """
 
     def __init__(
@@ -69,24 +80,47 @@ class Retrieval:
         relevance: Relevance,
         n_bits: int | None = None,
         decoder: Decoder | None = None,
+        quantizer: Any = None,
     ) -> None:
         self.backend: Backend = backend_for(query, database)
-        self.query, self.database, self.n_bits = prepare(query, database, n_bits, self.backend)
+        self.query, self.database, self.n_bits = prepare(
+            query, database, n_bits, self.backend, quantizer
+        )
         self.relevance = relevance
-        self._decoder = decoder
+        self._decoder, self._quantizer = decoder, quantizer
         self._distinct: dict[str, DistinctCodes] = {}
+        self._of_table: dict[str, TableRank] = {}
 
     def __len__(self) -> int:
         return len(self.query)
 
     def supported(self) -> tuple[Ranking, ...]:
-        """Return the rankings these inputs allow: real rows where a ranking needs them."""
-        if self.query.rows is None:
-            return ("hamming",)
-        names: tuple[Ranking, ...] = ("hamming", "asymmetric")
-        if self.database.rows is not None:
-            names += ("embedding", "cosine")
-        return names if self._decoder is None else (*names, "decoded")
+        """Return what is judged where nobody says by which ranks.
+
+        Of what the inputs allow: the ranks that need nothing else, those whose decoder was given,
+        and the usual one of the quantizer.
+        """
+        return tuple(
+            rank.name
+            for rank in RANKS.values()
+            if (rank.name in RANKINGS or rank.needs or rank.is_default)
+            and self._why_not(rank) is None
+        )
+
+    def _why_not(self, rank: RankSpec) -> str | None:
+        """Say what a rank lacks; None where it can be had."""
+        for need in rank.needs:
+            if not has_artifact(self._decoder, need):
+                return f"needs decoder=, a fitted {class_of_artifact(need)}"
+        needy = {"query": rank.needs_rows, "database": bool(rank.keeps)}
+        for name, needs_rows in needy.items():
+            if needs_rows and getattr(self, name).rows is None:
+                return f"needs real rows, but {name} holds packed codes"
+        if not rank.suits(self._quantizer):
+            if self._quantizer is None:
+                return "needs quantizer=, the fitted quantizer it suits"
+            return f"does not suit a {type(self._quantizer).__name__}"
+        return None
 
     def blocks(
         self,
@@ -110,22 +144,22 @@ class Retrieval:
             Retrieve only what is within this Hamming distance: `Block.within` items a query.
         """
         for name in rankings:
-            if name not in get_args(Ranking):
-                known = ", ".join(get_args(Ranking))
-                raise InvalidInputError(f"unknown ranking {name!r}; one of {known}")
-            if name == "decoded" and self._decoder is None:
-                raise InvalidInputError(
-                    "the decoded ranking needs decoder=, a fitted h2q.CodeDecoder"
+            rank = rank_named(name)
+            why_not = self._why_not(rank)
+            if why_not is not None:
+                raise InvalidInputError(f"the {name} ranking {why_not}")
+            if name in self._distinct or name in self._of_table:
+                continue
+            if name not in _OWN_CODE or not is_shipped(rank):
+                self._of_table[name] = TableRank(
+                    rank, self.query, self.database, self.n_bits, self._decoder, self._quantizer
                 )
-            if name not in self.supported():
-                side = "query" if self.query.rows is None else "database"
-                raise InvalidInputError(
-                    f"the {name} ranking needs real rows, but {side} holds packed codes"
-                )
-        for name, decoder in (("asymmetric", None), ("decoded", self._decoder)):
-            if name in rankings and name not in self._distinct:
+            elif name in ("asymmetric", "decoded"):
                 self._distinct[name] = DistinctCodes(
-                    self.database.codes, self.n_bits, decoder, self.backend
+                    self.database.codes,
+                    self.n_bits,
+                    self._decoder if name == "decoded" else None,
+                    self.backend,
                 )
         n = len(self.database)
         top = n if top is None else min(top, n)
@@ -147,15 +181,24 @@ class Retrieval:
         relevant = self.relevance.block(rows)
         groups: dict[str, TieGroups] = {}
         distances = histogram = within = None
-        if by_distance or radius is not None or {"hamming", "embedding"} & set(rankings):
+        of_table = {name: self._of_table[name] for name in rankings if name in self._of_table}
+        wanted = set(rankings) - set(of_table)
+        if (
+            by_distance
+            or radius is not None
+            or {"hamming", "embedding"} & wanted
+            or any(rank.needs_distances for rank in of_table.values())
+        ):
             distances = backend.distances(self.query.codes[rows], self.database.codes, self.n_bits)
-        if distances is not None and (by_distance or "hamming" in rankings):
+        if distances is not None and (by_distance or "hamming" in wanted):
             histogram = groups_by_distance(distances, relevant, self.n_bits, backend)
-            if "hamming" in rankings:
+            if "hamming" in wanted:
                 groups["hamming"] = histogram
         if distances is not None and radius is not None:
             within = xp.sum(distances <= radius, axis=1)
-        wanted = set(rankings)
+        for name, rank in of_table.items():
+            keys = rank.keys(rows, distances)
+            groups[name] = _grouped(keys, relevant, top, distances, radius, backend)
         for name in wanted & set(self._distinct):
             keys = backend.sort_keys(self._distinct[name].similarities(self.query.unit.take(rows)))
             groups[name] = _grouped(keys, relevant, top, distances, radius, backend)

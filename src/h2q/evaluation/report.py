@@ -97,20 +97,22 @@ def evaluate(
     normalisation: Normalisation = "retrieved",
     without_relevant: WithoutRelevant = "zero",
     decoder: Decoder | None = None,
+    quantizer: Any = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Evaluate every rank the inputs allow, sharing distances and similarities.
 
     Parameters
     ----------
-    query, database, query_labels, database_labels, n_bits, normalisation, decoder
+    query, database, query_labels, database_labels, n_bits, normalisation, decoder, quantizer
         As in `h2q.evaluation.average_precision`.
     k : int, None, or a sequence of them
         Cut-offs; None is the whole database. The first is the one `average_precision` reports.
     ranks : sequence of str, optional
-        By default ``hamming``, ``asymmetric``, ``embedding`` and ``cosine`` for real rows, the
-        first two for real queries against codes, ``hamming`` for codes alone; and ``decoded`` for
-        real queries where there is a decoder.
+        Any of `h2q.ranks.RANKS`, one's own included. By default ``hamming``, ``asymmetric``,
+        ``embedding`` and ``cosine`` for real rows, the first two for real queries against codes,
+        ``hamming`` for codes alone; ``decoded`` or ``linear`` where there is such a decoder, and
+        ``reconstructed`` where the quantizer brings rows back.
     radii : sequence of int
         Hamming radii of `Evaluation.lookup`; those above n_bits are left out.
     without_relevant : {"zero", "skip"}
@@ -136,7 +138,7 @@ def evaluate(
     """
     backend = backend_for(query, database)
     relevance = SharedLabel(query_labels, database_labels, backend)
-    retrieval = Retrieval(query, database, relevance, n_bits, decoder)
+    retrieval = Retrieval(query, database, relevance, n_bits, decoder, quantizer)
     check_lengths(retrieval, query_labels, database_labels)
     cutoffs = [k] if k is None or isinstance(k, int | np.integer) else list(k)
     for cutoff in cutoffs:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from h2q.ingest.anything import ingest
     from h2q.ingest.by_units import bulk_index_photos
     from h2q.ingest.encoder import CodedEncoder, Encoder, PhotoEncoder, load_hasher, model_file
-    from h2q.ingest.fitting import FitReport, fit_shards
+    from h2q.ingest.fitting import FitReport, fit_decoder_to_shards, fit_shards
     from h2q.ingest.folder import index_folder
     from h2q.ingest.photo_files import photo_path
     from h2q.ingest.photos import index_photos
@@ -48,6 +48,7 @@ __all__ = [
     "bulk_index_photos",
     "bulk_index_rows",
     "encode_file",
+    "fit_decoder_to_shards",
     "fit_shards",
     "import_codes",
     "index_codes",
@@ -68,7 +69,7 @@ __getattr__ = lazy_names(
         "anything": ["ingest"],
         "by_units": ["bulk_index_photos"],
         "encoder": ["CodedEncoder", "Encoder", "PhotoEncoder", "load_hasher", "model_file"],
-        "fitting": ["FitReport", "fit_shards"],
+        "fitting": ["FitReport", "fit_decoder_to_shards", "fit_shards"],
         "folder": ["index_folder"],
         "photo_files": ["photo_path"],
         "report": ["IndexReport", "Skipped"],

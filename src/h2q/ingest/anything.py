@@ -15,8 +15,10 @@ from h2q.collections.base import Collection, Keep
 from h2q.errors import InvalidInputError
 from h2q.images import MAX_PIXELS, image_suffixes
 from h2q.ingest.by_units import bulk_index_photos
+from h2q.ingest.decoders import check_kept, is_name, load_decoder
+from h2q.ingest.fitting import decoder_of_rows, decoder_of_shards
 from h2q.ingest.folder import index_folder
-from h2q.ingest.models import collection_and_encoder, exists, kept_encoder
+from h2q.ingest.models import collection_and_encoder, exists, is_there, kept_encoder
 from h2q.ingest.photos import index_photos
 from h2q.ingest.quantizers import load_quantizer
 from h2q.ingest.report import IndexReport, OnProgress, no_progress
@@ -45,6 +47,7 @@ def ingest(
     encoder: str | None = None,
     quantizer: Any = None,
     keep: Keep | None = None,
+    decoder: Any = None,
     n_bits: int | None = None,
     bit_order: str | None = None,
     format: str | None = None,
@@ -83,6 +86,10 @@ def ingest(
         For embeddings: what codes them; a collection keeps its own.
     keep : str, optional
         What a new collection keeps of each real row, as `h2q.open_collection` takes it.
+    decoder : fitted decoder, path or name, optional
+        Of a new collection, for the rank "decoded" or "linear". By its name, "code" or "linear", it
+        is fitted on what comes in: a sample of the embeddings, or the photos the rotation is
+        fitted on.
     n_bits : int, optional
         Of photos: the length of a code of a new collection. Of files of codes that do not say it:
         theirs.
@@ -138,12 +145,17 @@ def ingest(
     loaded = quantizer if quantizer is None or hasattr(quantizer, "to_bytes") else None
     if quantizer is not None and loaded is None:
         loaded = load_quantizer(quantizer)
+    decoder = load_decoder(decoder)
+    if decoder is not None and not isinstance(collection, str | Path):
+        raise InvalidInputError(
+            "an open collection has its decoder, or none; give it to open_collection(..., decoder=)"
+        )
     if isinstance(source, Embeddings | CodeFile | CodeStream):
         _refuse(
             "rows in memory",
             {**of_photos, **of_files, "n_bits": n_bits, "ray": ray, "prefix": prefix},
         )
-        return _memory(source, collection, loaded, keep, on_progress)
+        return _memory(source, collection, loaded, keep, decoder, on_progress)
     text = str(source)
     if holds(text, rows=loaded is not None or format is not None or kind is not None) == "rows":
         _refuse(f"{text} holds rows: a file of rows", of_photos)
@@ -155,7 +167,11 @@ def ingest(
             "quantizer": loaded, "split": split, "prefix": prefix, "ray": ray, "workers": workers,
             "on_progress": on_progress,
         }  # fmt: skip
-        with _opened(collection, loaded, keep, shards[0].n_bits) as opened:
+
+        def fitted(name: str) -> Any:
+            return decoder_of_shards(shards, loaded, name, split=split, random_state=0)
+
+        with _opened(collection, loaded, keep, shards[0].n_bits, decoder, fitted) as opened:
             if journal is None and _many_units(shards):
                 journal = default_journal(opened.uri)
             return index_rows(shards, opened, journal=journal, **options)
@@ -163,8 +179,8 @@ def ingest(
     if loaded is not None:
         raise InvalidInputError("a quantizer is for embeddings, a model for photos; give one")
     return _photos(
-        text, collection, model, encoder, n_bits, keep, device, {"ray": ray, "workers": workers},
-        on_note,
+        text, collection, model, encoder, n_bits, keep, decoder, device,
+        {"ray": ray, "workers": workers}, on_note,
         {
             "prefix": prefix, "prune": prune, "gps": gps, "batch_size": batch_size,
             "max_pixels": max_pixels, "on_progress": on_progress,
@@ -237,7 +253,12 @@ def _many_units(shards: list[Shard]) -> bool:
 
 @contextlib.contextmanager
 def _opened(
-    collection: str | Path | Collection, quantizer: Any, keep: Keep | None, n_bits: int | None
+    collection: str | Path | Collection,
+    quantizer: Any,
+    keep: Keep | None,
+    n_bits: int | None,
+    decoder: Any,
+    fitted: Callable[[str], Any],
 ) -> Iterator[Collection]:
     if not isinstance(collection, str | Path):
         yield collection
@@ -250,7 +271,12 @@ def _opened(
             "quantizer: fit it (h2q fit ROWS --bits 64 --out rotation.safetensors) and give it "
             "(--quantizer rotation.safetensors)"
         )
-    with open_collection(str(collection), keep=keep, **given) as opened:
+    named = decoder if is_name(decoder) else None
+    if named is not None:
+        decoder = None if is_there(str(collection)) else fitted(named)
+    with open_collection(str(collection), keep=keep, decoder=decoder, **given) as opened:
+        if named is not None:
+            check_kept(opened, named)
         yield opened
 
 
@@ -259,10 +285,16 @@ def _memory(
     collection: str | Path | Collection,
     quantizer: Any,
     keep: Keep | None,
+    decoder: Any,
     on_progress: OnProgress,
 ) -> IndexReport:
     n_bits = None if isinstance(source, Embeddings) else source.n_bits
-    with _opened(collection, quantizer, keep, n_bits) as opened:
+
+    def fitted(name: str) -> Any:
+        rows = source.rows if isinstance(source, Embeddings) else None
+        return decoder_of_rows(rows, quantizer, name, random_state=0)
+
+    with _opened(collection, quantizer, keep, n_bits, decoder, fitted) as opened:
         if isinstance(source, Embeddings):
             return index_embeddings(source, opened, quantizer, on_progress=on_progress)
         if isinstance(source, CodeFile):
@@ -277,6 +309,7 @@ def _photos(
     encoder: str | None,
     n_bits: int | None,
     keep: Keep | None,
+    decoder: Any,
     device: str,
     cluster: dict[str, Any],
     on_note: Callable[[str], None],
@@ -294,8 +327,8 @@ def _photos(
     if local or (not is_url(source) and model is None and not exists(uri)):
         # Of a new collection the rotation is fitted here; on a cluster the rest is left to it.
         return index_photos(
-            source, uri, encoder=encoder, model=model, n_bits=n_bits, keep=keep, device=device,
-            on_note=on_note, **options,
+            source, uri, encoder=encoder, model=model, n_bits=n_bits, keep=keep,
+            decoder=decoder, device=device, on_note=on_note, **options,
         )  # fmt: skip
     if model is None and not exists(uri):
         raise InvalidInputError(
@@ -303,10 +336,9 @@ def _photos(
             "index a folder of some of them first"
         )
     find_files(source, image_suffixes())  # a mistyped folder should leave nothing behind
-    with collection_and_encoder(uri, model=model, encoder=encoder, device="cpu", keep=keep) as (
-        opened,
-        _,
-    ):
+    with collection_and_encoder(
+        uri, model=model, encoder=encoder, device="cpu", keep=keep, decoder=decoder
+    ) as (opened, _):
         return bulk_index_photos(source, opened, _kept(opened), device=device, **cluster, **options)
 
 

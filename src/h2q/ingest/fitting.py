@@ -105,7 +105,87 @@ def fit_shards(
     return FitReport(n, shards[0].width, len(shards), error_sum / n if with_error else None)
 
 
-def _blocks(shards: list[Shard], split: str) -> Iterator[tuple[Shard, int, NDArray[np.floating]]]:
+def fit_decoder_to_shards(
+    source: str,
+    quantizer: Any,
+    name: str,
+    *,
+    key: str | None = None,
+    split: str | None = None,
+    random_state: int = 0,
+    on_progress: OnProgress = no_progress,
+) -> Any:
+    """Fit the decoder of a fitted quantizer to a uniform sample of the rows of all shards.
+
+    Parameters
+    ----------
+    source, key, split, on_progress
+        As in `fit_shards`: the same rows the quantizer was fitted on.
+    quantizer : fitted quantizer
+    name : {"code", "linear"}
+    random_state : int
+
+    Returns
+    -------
+    h2q.CodeDecoder or h2q.LinearDecoder
+
+    Raises
+    ------
+    InvalidInputError
+        If there are no such rows, or the decoder does not suit the quantizer.
+    FormatError
+        If a shard is damaged.
+    """
+    shards = find_shards(source, key=key)
+    check_split(shards, split)
+    return decoder_of_shards(
+        shards, quantizer, name, split=split or "train", random_state=random_state,
+        on_progress=on_progress,
+    )  # fmt: skip
+
+
+def decoder_of_shards(
+    shards: list[Shard],
+    quantizer: Any,
+    name: str,
+    *,
+    split: str | None,
+    random_state: int,
+    on_progress: OnProgress = no_progress,
+) -> Any:
+    """Fit a decoder as `fit_decoder_to_shards` does, on shards already found."""
+    from h2q.quantization.decoders import rows_for_decoder
+    from h2q.quantization.sampling import RowStream
+
+    if shards[0].kind == "codes":
+        return decoder_of_rows(None, quantizer, name, random_state=random_state)
+    generator = np.random.default_rng(random_state)
+    stream = RowStream(rows_for_decoder(name), generator, with_moments=False)
+    total, seen = sum(shard.n_rows for shard in shards), 0
+    for _, size, rows in _blocks(shards, split):
+        if len(rows):
+            stream.add(rows)
+        seen += size
+        on_progress(seen, total)
+    rows_seen = stream.sample() if stream.n_seen else None
+    return decoder_of_rows(rows_seen, quantizer, name, random_state=random_state)
+
+
+def decoder_of_rows(rows: Any, quantizer: Any, name: str, *, random_state: int) -> Any:
+    """Fit a decoder to rows; of none, or without a quantizer, say what to do."""
+    if rows is None or quantizer is None:
+        raise InvalidInputError(
+            f"the decoder {name!r} is fitted on embeddings with their quantizer; give both, or the "
+            "file of a decoder (h2q fit ROWS --out QUANTIZER --decoder-out DECODER)"
+        )
+    from h2q.quantization.decoders import fit_decoder
+
+    return fit_decoder(name, rows, quantizer, random_state=random_state)
+
+
+def _blocks(
+    shards: list[Shard], split: str | None
+) -> Iterator[tuple[Shard, int, NDArray[np.floating]]]:
     size = shard_rows_at_a_time(shards)
     for shard in shards:
         for start, stop in row_ranges(shard, size):

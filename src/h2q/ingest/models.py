@@ -13,7 +13,8 @@ from h2q._typing import StrPath
 from h2q.collections import open_collection
 from h2q.collections.base import Collection, Keep
 from h2q.encoders.kept import KIND, metadata_of
-from h2q.errors import InvalidInputError
+from h2q.errors import CollectionError, InvalidInputError
+from h2q.ingest.decoders import check_kept, is_name
 from h2q.ingest.encoder import CodedEncoder, Encoder, PhotoEncoder, load_hasher, model_file
 
 
@@ -26,6 +27,7 @@ def collection_and_encoder(
     device: str = "auto",
     mode: Literal["a", "r"] = "a",
     keep: Keep | None = None,
+    decoder: Any = None,
 ) -> Iterator[tuple[Collection, Encoder]]:
     """Open a collection of photos and what codes them.
 
@@ -47,6 +49,8 @@ def collection_and_encoder(
         "r" only reads.
     keep : str, optional
         What is kept of each real row, as `h2q.open_collection` takes it.
+    decoder : fitted decoder or name, optional
+        As `h2q.open_collection` takes it. A name ("code") says which one it must be there already.
 
     Raises
     ------
@@ -59,11 +63,27 @@ def collection_and_encoder(
         # Loading first: a damaged model must not leave an empty collection behind.
         coder = PhotoEncoder(load_hasher(model), device)
         options: dict[str, Any] = {"n_bits": coder.n_bits, "model": model_file(model)}
-        with open_collection(uri, mode=mode, keep=keep, **options) as collection:
+        with _with_decoder(uri, decoder, mode=mode, keep=keep, **options) as collection:
             yield collection, coder
         return
-    with open_collection(uri, mode=mode, keep=keep) as collection:
+    with _with_decoder(uri, decoder, mode=mode, keep=keep) as collection:
         yield collection, kept_encoder(collection, encoder=encoder, device=device)
+
+
+@contextlib.contextmanager
+def _with_decoder(uri: str, decoder: Any, **options: Any) -> Iterator[Collection]:
+    if not is_name(decoder):
+        with open_collection(uri, decoder=decoder, **options) as collection:
+            yield collection
+        return
+    if not is_there(uri):
+        raise InvalidInputError(
+            f"there is no collection {uri} yet, and nothing to fit its decoder {decoder!r} on "
+            "here; give the file of a decoder, or index a folder of some of the photos first"
+        )
+    with open_collection(uri, **options) as collection:
+        check_kept(collection, decoder)
+        yield collection
 
 
 def kept_encoder(
@@ -120,3 +140,16 @@ def encoder_of(
 def exists(uri: str) -> bool:
     """Whether an embedded collection is there; True for a server's, which is asked by opening."""
     return "://" in uri or Path(uri).exists()
+
+
+def is_there(uri: str) -> bool:
+    """Whether there is a collection of that address; a server is asked."""
+    if "://" not in uri:
+        return exists(uri)
+    try:
+        open_collection(uri, mode="r").close()
+    except CollectionError as error:
+        if "no such collection" in str(error):
+            return False
+        raise
+    return True

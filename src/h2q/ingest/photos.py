@@ -12,12 +12,13 @@ from h2q import encoders
 from h2q._typing import StrPath
 from h2q.collections import open_collection
 from h2q.collections.base import Keep
-from h2q.errors import CollectionError, InvalidInputError
+from h2q.errors import InvalidInputError
 from h2q.images import MAX_PIXELS
 from h2q.ingest.batches import in_batches
-from h2q.ingest.encoder import CodedEncoder
+from h2q.ingest.decoders import is_name, load_decoder
+from h2q.ingest.encoder import CodedEncoder, PhotoEncoder, load_hasher
 from h2q.ingest.folder import FoundPhotos, index_folder, look_through
-from h2q.ingest.models import collection_and_encoder, exists
+from h2q.ingest.models import collection_and_encoder, is_there
 from h2q.ingest.photo_files import PhotoFile, readable
 from h2q.ingest.photo_reader import EmbeddedPhoto, LoadedPhoto, PhotoReader
 from h2q.ingest.read_ahead import read_ahead
@@ -41,6 +42,7 @@ def index_photos(
     model: StrPath | None = None,
     n_bits: int | None = None,
     keep: Keep | None = None,
+    decoder: Any = None,
     device: str = "auto",
     random_state: int = 0,
     batch_size: int | None = None,
@@ -70,10 +72,13 @@ def index_photos(
         Length of a code of a new collection; 64 by default.
     keep : str, optional
         As `h2q.open_collection` takes it.
+    decoder : fitted decoder, path or name, optional
+        Of a new collection. By its name, "code" or "linear", it is fitted on the photos that the
+        rotation is fitted on, or as many of them for a model.
     device : str
         Where a network of torch runs.
     random_state : int
-        Of the rotation.
+        Of the rotation and the decoder.
     batch_size, max_pixels, gps, on_progress
         As in `index_folder`.
     on_note : callable
@@ -92,6 +97,8 @@ def index_photos(
     CompatibilityError
         If the collection was made with another encoder, model or code length.
     """
+    from h2q.quantization import fit_decoder  # scikit-learn waits until it is needed
+
     # Before a collection is made: a mistyped folder should leave nothing behind.
     found = look_through(folder)
     shared: dict[str, Any] = {
@@ -100,9 +107,18 @@ def index_photos(
     }  # fmt: skip
     if model is not None and encoder is not None:
         raise InvalidInputError("give either a model or an encoder, not both")
-    if model is not None or _is_there(uri):
+    decoder = load_decoder(decoder)
+    if model is not None and is_name(decoder) and not is_there(uri):
+        coder = PhotoEncoder(load_hasher(model), device)
+        reader = PhotoReader(coder, max_pixels, gps)
+        seen = _embedded_sample(found, coder, reader, batch_size or coder.batch_size, on_progress)
+        # Queries reach such a collection rotated: it keeps a model, not its quantizer.
+        rotated = coder.rotate(np.stack([each.row for each in seen.values()]))
+        decoder = fit_decoder(decoder, rotated, random_state=random_state)
+        shared["embedded"] = seen
+    if model is not None or is_there(uri):
         with collection_and_encoder(
-            uri, model=model, encoder=encoder, device=device, keep=keep
+            uri, model=model, encoder=encoder, device=device, keep=keep, decoder=decoder
         ) as (collection, coder):
             if n_bits not in (None, collection.n_bits):
                 raise InvalidInputError(
@@ -119,12 +135,15 @@ def index_photos(
         )
     reader = PhotoReader(network, max_pixels, gps)
     sample = _embedded_sample(found, network, reader, batch_size or 64, on_progress)
-    quantizer, said = fit_on_photos(
-        np.stack([each.row for each in sample.values()]), network, bits, random_state=random_state
-    )
+    rows = np.stack([each.row for each in sample.values()])
+    quantizer, said = fit_on_photos(rows, network, bits, random_state=random_state)
+    if is_name(decoder):
+        decoder = fit_decoder(decoder, rows, quantizer, random_state=random_state)
     on_note(f"encoder {network.name}; {said}")
     kept = network.kept.to_bytes(bits)
-    with open_collection(uri, quantizer=quantizer, model=kept, keep=keep) as collection:
+    with open_collection(
+        uri, quantizer=quantizer, model=kept, keep=keep, decoder=decoder
+    ) as collection:
         return index_folder(
             folder, collection, CodedEncoder(network, quantizer), embedded=sample, **shared
         )
@@ -197,7 +216,7 @@ def _around(
 
 def _embedded_sample(
     found: FoundPhotos,
-    encoder: encoders.Encoder,
+    encoder: Any,
     reader: PhotoReader,
     batch_size: int,
     on_progress: OnProgress,
@@ -225,16 +244,3 @@ def _embedded_sample(
             f"{found.root}: none of its {len(found.photos)} photos can be read ({why})"
         )
     return sample
-
-
-def _is_there(uri: str) -> bool:
-    """Whether there is a collection of that address."""
-    if "://" not in uri:
-        return exists(uri)
-    try:
-        open_collection(uri, mode="r").close()
-    except CollectionError as error:
-        if "no such collection" in str(error):
-            return False
-        raise
-    return True

@@ -11,7 +11,7 @@ Scikit-learn estimators with one interface (`BaseQuantizer`):
 
 Each takes numpy, torch (CPU or CUDA) or any array-API rows, is saved with ``save`` and read with
 `load`. `CodeDecoder` and `LinearDecoder` go the other way,
-from codes to expected embeddings. Below them:
+from codes to expected embeddings; `fit_decoder` makes either by its name in `DECODERS`. Below them:
 `reflections` (the parametrisation), `objectives`, `solvers`, `projection`, `sampling` (streams)
 and `serialization`.
 """
@@ -24,6 +24,7 @@ from h2q._lazy import lazy_names
 
 if TYPE_CHECKING:
     from h2q.quantization.base import BaseQuantizer
+    from h2q.quantization.decoders import DECODERS, decoder_name, fit_decoder
     from h2q.quantization.decoding import CodeDecoder
     from h2q.quantization.householder import HouseholderQuantizer
     from h2q.quantization.itq import ITQQuantizer
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from h2q.quantization.sign import SignQuantizer
 
 __all__ = [
+    "DECODERS",
     "QUANTIZERS",
     "BaseQuantizer",
     "CodeDecoder",
@@ -45,6 +47,8 @@ __all__ = [
     "RandomRotationQuantizer",
     "SignQuantizer",
     "decoder_from_bytes",
+    "decoder_name",
+    "fit_decoder",
     "from_bytes",
     "get_quantizer",
     "load",
@@ -56,6 +60,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "base": ["BaseQuantizer"],
+        "decoders": ["DECODERS", "decoder_name", "fit_decoder"],
         "decoding": ["CodeDecoder"],
         "householder": ["HouseholderQuantizer"],
         "itq": ["ITQQuantizer"],

@@ -125,6 +125,11 @@ def rank_named(name: str) -> RankSpec:
     return found
 
 
+def is_shipped(rank: RankSpec) -> bool:
+    """Whether a rank is h2q's own, and no other one registered under its name."""
+    return any(rank is each for each in _ROWS)
+
+
 def choose_rank(name: str | None, queries: Queries, keep: Keep) -> RankSpec:
     """Choose the rank: the one asked for, or the best that queries and codes alone allow.
 
@@ -145,7 +150,7 @@ def choose_rank(name: str | None, queries: Queries, keep: Keep) -> RankSpec:
             "were coded (rotated where the collection has no quantizer) or rank='hamming'"
         )
     for need in rank.needs:
-        if not _has(queries, need):
+        if not has_artifact(queries.decoder, need, queries.quantizer):
             raise InvalidInputError(
                 f"the {rank.name} ranking needs a collection made with a {need} "
                 f"({_MADE_BY[need]}); make another with open_collection(..., decoder=...) and "
@@ -165,12 +170,16 @@ def choose_rank(name: str | None, queries: Queries, keep: Keep) -> RankSpec:
     return rank
 
 
-def _has(queries: Queries, need: Artifact) -> bool:
-    """Whether a collection keeps the decoder a rank needs, or its quantizer brings one."""
-    decoder = queries.decoder
+def class_of_artifact(need: Artifact) -> str:
+    """Return the class of what a rank needs, such as "h2q.CodeDecoder"."""
+    return _MADE_BY[need]
+
+
+def has_artifact(decoder: Any, need: Artifact, quantizer: Any = None) -> bool:
+    """Whether a decoder (or None) is the one a rank needs, or the quantizer brings one."""
     linear = hasattr(decoder, "weights_")
     if need == "linear decoder":
-        return linear or getattr(queries.quantizer, "decoder_", None) is not None
+        return linear or getattr(quantizer, "decoder_", None) is not None
     return decoder is not None and not linear
 
 
