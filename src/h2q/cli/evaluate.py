@@ -9,6 +9,7 @@ import typer
 
 from h2q.cli import _console
 from h2q.cli._help import BatchSize, Device, Json, Key, Seed
+from h2q.ranks import judged_text
 
 if TYPE_CHECKING:
     from h2q.datasets import Dataset
@@ -54,13 +55,12 @@ def evaluate(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Judge codes by [bold]mean average precision[/], by every rank.
+    """Judge codes by [bold]mean average precision[/], by several ranks.
 
     For embeddings or a model: fits each quantizer on the training rows and searches the queries
-    among the database, ranked by [bold]hamming[/] (expected value over ties), [bold]asymmetric[/]
-    (real query, coded database) and [bold]embedding[/] (the paper's: ties broken by the real
-    embeddings), beside the bound of the real embeddings. For a collection: searches some of its
-    items among the others by their codes.
+    among the database, ranked by JUDGED, beside the bound of the real embeddings. Items that tie
+    count by the expected value over their orders. For a collection: searches some of its items
+    among the others by their codes.
     """
     if (source is None) == (model is None):
         raise typer.BadParameter("give labelled embeddings or a collection, or --model and --data")
@@ -103,6 +103,9 @@ def evaluate(
         f"fitted on {facts['train']:,} rows; {facts['query']:,} queries among "
         f"{facts['database']:,}; seeds {comparison.seeds}"
     )
+
+
+evaluate.__doc__ = (evaluate.__doc__ or "").replace("JUDGED", judged_text())
 
 
 def _is_collection(source: str) -> bool:

@@ -136,10 +136,15 @@ def listed(values: Any, what: str) -> list[Any]:
 
 
 def rows_of(array: Array) -> NDArray[Any]:
-    """Return an array, a list or a data frame as numpy, whatever its device and dtype.
+    """Return an array, a list, a data frame or a column of rows as numpy, whatever its dtype.
 
-    bfloat16 and the other small floats, which numpy has not, become float32. A mask is refused:
-    numpy would drop it without a word.
+    bfloat16 and the other small floats, which numpy has not, become float32. A mask is refused,
+    in a list of rows too: numpy would drop it without a word.
+
+    Raises
+    ------
+    InvalidInputError
+        If some of it is masked, or a column holds rows that are missing or differ in length.
     """
     if array_api_compat.is_torch_array(array):
         array = array.detach()
@@ -152,14 +157,31 @@ def rows_of(array: Array) -> NDArray[Any]:
         return np.asarray(array.resolve_conj().resolve_neg().cpu())
     if array_api_compat.is_cupy_array(array):
         array = array.get()
-    if is_masked(array):
+    if is_masked(array) or (isinstance(array, list | tuple) and any(map(is_masked, array))):
         raise InvalidInputError("the array is masked; fill it, or leave those rows out")
     if not isinstance(array, np.ndarray) and callable(getattr(array, "to_numpy", None)):
-        array = array.to_numpy()  # a data frame
+        arrow = type(array).__module__.partition(".")[0] == "pyarrow"  # others copy unasked
+        array = array.to_numpy(zero_copy_only=False) if arrow else array.to_numpy()
     given: NDArray[Any] = np.asarray(array)
+    if given.dtype.kind == "O" and given.shape[1:] in ((), (1,)):
+        given = _stacked(given)
     if given.dtype.kind == "V" and "float" in given.dtype.name:  # of ml_dtypes: bfloat16, float8
         given = given.astype(np.float32)
     return given
+
+
+def _stacked(column: NDArray[Any]) -> NDArray[Any]:
+    """Make one array of a column whose values are rows; of another return it as it is."""
+    rows = [np.asarray(each) for each in column.ravel()]
+    lengths = {row.shape for row in rows}
+    if not any(row.ndim for row in rows):
+        return column
+    if len(lengths) > 1:
+        raise InvalidInputError(
+            "the rows of the column differ in length, or some are missing; give each item one row "
+            "of as many numbers"
+        )
+    return np.stack(rows)
 
 
 def is_masked(array: Any) -> bool:

@@ -109,11 +109,13 @@ def index_photos(
         raise InvalidInputError("give either a model or an encoder, not both")
     decoder = load_decoder(decoder)
     if model is not None and is_name(decoder) and not is_there(uri):
-        coder = PhotoEncoder(load_hasher(model), device)
-        reader = PhotoReader(coder, max_pixels, gps)
-        seen = _embedded_sample(found, coder, reader, batch_size or coder.batch_size, on_progress)
+        trained = PhotoEncoder(load_hasher(model), device)
+        reader = PhotoReader(trained, max_pixels, gps)
+        seen = _embedded_sample(
+            found, trained, reader, batch_size or trained.batch_size, on_progress
+        )
         # Queries reach such a collection rotated: it keeps a model, not its quantizer.
-        rotated = coder.rotate(np.stack([each.row for each in seen.values()]))
+        rotated = trained.rotate(np.stack([each.row for each in seen.values()]))
         decoder = fit_decoder(decoder, rotated, random_state=random_state)
         shared["embedded"] = seen
     if model is not None or is_there(uri):

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from h2q._renamed import renamed
 from h2q._typing import Array, FloatArray
 from h2q.quantization import get_quantizer, make_quantizer
+from h2q.ranks import JUDGED
 
 #: Rankings of the coded database, in the order of the table; the cosine bound stands apart.
-RANKINGS: Final = ("hamming", "asymmetric", "embedding")
+RANKINGS: Final = JUDGED
 
 
 DEFAULT_QUANTIZERS: Final = ("none", "random", "itq", "h2q")

@@ -8,6 +8,7 @@ command line says of `--rank`, the table in ``docs/ranking.md``, what a collecti
 from h2q.ranks.keeping import KEEPS, KEEPS_OF_ROWS, Keep, check_keep
 from h2q.ranks.spec import Candidates, Queries, RankSpec, Scan, Scorer
 from h2q.ranks.table import (
+    JUDGED,
     RANKS,
     as_markdown,
     choose_rank,
@@ -15,6 +16,7 @@ from h2q.ranks.table import (
     has_artifact,
     help_text,
     is_shipped,
+    judged_text,
     rank_named,
     rank_names,
     register_rank,
@@ -22,6 +24,7 @@ from h2q.ranks.table import (
 )
 
 __all__ = [
+    "JUDGED",
     "KEEPS",
     "KEEPS_OF_ROWS",
     "RANKS",
@@ -38,6 +41,7 @@ __all__ = [
     "has_artifact",
     "help_text",
     "is_shipped",
+    "judged_text",
     "rank_named",
     "rank_names",
     "register_rank",

@@ -94,6 +94,9 @@ _ROWS: Final = (
 #: of one's own, a call of `register_rank`.
 RANKS: Final[dict[str, RankSpec]] = {rank.name: rank for rank in _ROWS}
 
+#: Those that quantizers are compared by, in the order of the columns; "cosine" is their bound.
+JUDGED: Final = ("hamming", "asymmetric", "embedding")
+
 #: The classes of what a rank may need.
 _MADE_BY: Final[dict[Artifact, str]] = {
     "decoder": "h2q.CodeDecoder",
@@ -219,3 +222,9 @@ def help_text() -> str:
             after.insert(0, "the default for real queries it suits")
         words.append(f"{rank.name}: {rank.orders_by}" + (f" ({'; '.join(after)})" if after else ""))
     return ". ".join(words) + "."
+
+
+def judged_text() -> str:
+    """Return what the command line says of the ranks that quantizers are compared by."""
+    named = [f"[bold]{name}[/] ({RANKS[name].orders_by})" for name in JUDGED]
+    return f"{', '.join(named[:-1])} and {named[-1]}"
