@@ -116,6 +116,10 @@ def test_the_linear_rank_is_that_of_the_decoder() -> None:
         quantizer.rotate(q), quantizer.rotate(d), ql, dl, rank="asymmetric", k=20
     )
     assert found["asymmetric"]["mAP@20"] == pytest.approx(rotated, abs=1e-12)
+    whole = mean_average_precision(
+        quantizer.rotate_uncentred(q), quantizer.rotate_uncentred(d), ql, dl, rank="cosine", k=20
+    )  # as a collection with the quantizer compares whole rows
+    assert found["cosine"]["mAP@20"] == pytest.approx(whole, abs=1e-12)
     with pytest.raises(InvalidInputError, match=r"decoded ranking needs decoder=.*CodeDecoder"):
         evaluate(q, d, ql, dl, ranks=["decoded"], decoder=decoder, quantizer=quantizer)
 
@@ -126,7 +130,7 @@ def test_the_reconstructed_rank_is_that_of_the_quantizer() -> None:
     rows = quantizer.decode(quantizer.transform(d)).astype(np.float64)
     scores = q @ rows.T * (rows**2).sum(axis=1) ** (-quantizer.exponent_ / 2)
     found = evaluate(q, d, ql, dl, k=20, quantizer=quantizer)
-    assert set(found.rankings) == {"hamming", "asymmetric", "reconstructed"}
+    assert set(found.rankings) == {"hamming", "asymmetric", "linear", "reconstructed"}
     assert found.average_precision["reconstructed"] == pytest.approx(
         by_scores(scores, ql, dl, 20), abs=1e-12
     )

@@ -15,7 +15,7 @@ from h2q.collections.artifacts import Decoder, Quantizer
 from h2q.collections.values import listed, plain_payload, plain_scalar, rows_of
 from h2q.errors import InvalidInputError
 from h2q.ranks import KEEPS_OF_ROWS, Keep, Queries
-from h2q.ranks.records import encode_records, keeps_uncentred_rows, record_width
+from h2q.ranks.records import encode_records, record_width, whole_rows
 
 #: Name of an item: kept as given, so `1` and `"1"` are two items.
 Id: TypeAlias = str | int
@@ -229,9 +229,8 @@ def _encoded(
     given: NDArray[Any], rotated: NDArray[np.float32], keep: Keep, quantizer: Quantizer | None
 ) -> NDArray[np.uint8]:
     """Return the records of rows: of whole rows uncentred, so that their cosine is that meant."""
-    if keep in KEEPS_OF_ROWS and len(given) and keeps_uncentred_rows(quantizer):
-        centring: Any = quantizer
-        rotated = np.asarray(centring.rotate_uncentred(given), dtype=np.float32)
+    if keep in KEEPS_OF_ROWS:
+        rotated = np.asarray(whole_rows(given, rotated, quantizer), dtype=np.float32)
     return encode_records(rotated, keep)
 
 

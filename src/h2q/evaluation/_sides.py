@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from h2q._typing import Array, CodeArray
 from h2q.errors import InvalidInputError
 from h2q.evaluation._backend import NUMPY, Backend
+from h2q.ranks.records import whole_rows
 
 #: Rows converted to float64 at a time where the whole would be large.
 _CHUNK = 4096
@@ -35,12 +36,15 @@ class Side:
         Of the arrays.
     given : array, shape (n, d), or None
         The rows before a quantizer rotated them; `rows` where there is none.
+    whole : array, shape (n, n_bits), or None
+        The rows that whole rows are compared by: `rows`, but uncentred where a quantizer centres.
     """
 
     codes: CodeArray
     rows: Array | None
     backend: Backend = NUMPY
     given: Array | None = None
+    whole: Array | None = None
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -51,6 +55,13 @@ class Side:
         if self.rows is None:
             raise ValueError("there are codes only")
         return UnitRows(self.rows, backend=self.backend)
+
+    @cached_property
+    def unit_whole(self) -> UnitRows:
+        """The rows that are compared whole, at length 1."""
+        if self.whole is None or self.whole is self.rows:
+            return self.unit
+        return UnitRows(self.whole, backend=self.backend)
 
 
 class UnitRows:
@@ -211,9 +222,10 @@ def _side(array: Array, n_bits: int, backend: Backend, quantizer: Any) -> Side:
     if array.dtype == backend.xp.uint8:
         return Side(backend.check_codes(array, n_bits), None, backend)
     if quantizer is None:
-        return Side(backend.pack(array), array, backend, array)
+        return Side(backend.pack(array), array, backend, array, array)
     codes, rows = (backend.asarray(made(array)) for made in (quantizer.transform, quantizer.rotate))
-    return Side(codes, rows, backend, array)
+    whole = whole_rows(array, rows, quantizer)
+    return Side(codes, rows, backend, array, whole if whole is rows else backend.asarray(whole))
 
 
 def _chunks(n: int) -> list[slice]:

@@ -12,7 +12,7 @@ from h2q.errors import InvalidInputError
 from h2q.evaluation._backend import NUMPY
 from h2q.evaluation._sides import Side
 from h2q.evaluation._ties import add_distances
-from h2q.ranks import Candidates, Keep, Queries, RankSpec
+from h2q.ranks import KEEPS_OF_ROWS, Candidates, Keep, Queries, RankSpec
 from h2q.ranks.records import encode_records
 
 
@@ -60,7 +60,8 @@ class TableRank:
         self._inverse: NDArray[Any] | None = None
         records = None
         if rank.keeps:
-            records = encode_records(_float32(here(database.rows), "database"), keep)
+            rows = database.whole if keep in KEEPS_OF_ROWS else database.rows
+            records = encode_records(_float32(here(rows), "database"), keep)
         else:
             codes, self._inverse, _ = NUMPY.unique_codes(codes)
         self._found = Candidates(codes, records, keep, n_bits)

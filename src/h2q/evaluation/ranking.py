@@ -110,7 +110,7 @@ class Retrieval:
     def _why_not(self, rank: RankSpec) -> str | None:
         """Say what a rank lacks; None where it can be had."""
         for need in rank.needs:
-            if not has_artifact(self._decoder, need):
+            if not has_artifact(self._decoder, need, self._quantizer):
                 return f"needs decoder=, a fitted {class_of_artifact(need)}"
         needy = {"query": rank.needs_rows, "database": bool(rank.keeps)}
         for name, needs_rows in needy.items():
@@ -203,7 +203,8 @@ class Retrieval:
             keys = backend.sort_keys(self._distinct[name].similarities(self.query.unit.take(rows)))
             groups[name] = _grouped(keys, relevant, top, distances, radius, backend)
         if {"embedding", "cosine"} & wanted:
-            keys = backend.sort_keys(self.database.unit.similarities(self.query.unit.take(rows)))
+            query = self.query.unit_whole.take(rows)
+            keys = backend.sort_keys(self.database.unit_whole.similarities(query))
             if "embedding" in wanted and distances is not None:
                 ties_broken = add_distances(keys, distances, backend)
                 groups["embedding"] = _grouped(ties_broken, relevant, top, None, None, backend)

@@ -111,8 +111,8 @@ def evaluate(
     ranks : sequence of str, optional
         Any of `h2q.ranks.RANKS`, one's own included. By default ``hamming``, ``asymmetric``,
         ``embedding`` and ``cosine`` for real rows, the first two for real queries against codes,
-        ``hamming`` for codes alone; ``decoded`` or ``linear`` where there is such a decoder, and
-        ``reconstructed`` where the quantizer brings rows back.
+        ``hamming`` for codes alone; ``decoded`` or ``linear`` where there is such a decoder, the
+        quantizer's own included, and ``reconstructed`` where its bits were chosen for it.
     radii : sequence of int
         Hamming radii of `Evaluation.lookup`; those above n_bits are left out.
     without_relevant : {"zero", "skip"}

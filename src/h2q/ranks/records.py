@@ -41,6 +41,20 @@ def keeps_uncentred_rows(quantizer: Any) -> bool:
     return keeps_rows_of(quantizer) and getattr(quantizer, "decoder_", None) is not None
 
 
+def whole_rows(given: Any, rotated: Any, quantizer: Any) -> Any:
+    """Return the rows (n, n_bits) that are kept, or compared, whole.
+
+    Parameters
+    ----------
+    given, rotated : array of shape (n, d) and (n, n_bits)
+        Rows before the quantizer rotated them, and after it.
+    quantizer : fitted quantizer or None
+    """
+    if len(given) and keeps_uncentred_rows(quantizer):
+        return quantizer.rotate_uncentred(given)
+    return rotated
+
+
 def record_width(keep: Keep, n_bits: int) -> int:
     """Bytes an item's record takes; 0 where codes alone are kept."""
     return {"codes": 0, "scale": 2, "int8": n_bits, "float16": 2 * n_bits}[keep]
