@@ -40,6 +40,18 @@ def test_eval_of_embeddings_is_the_evaluation_of_the_library(h2q: H2Q, demo: Pat
     assert table["metric"] == "mAP@100"
 
 
+def test_eval_takes_the_rows_of_an_npz_by_any_name(h2q: H2Q, tmp_path: Path) -> None:
+    labels = np.arange(200) % 4
+    rows = np.eye(4, 8, dtype=np.float32)[labels] + np.float32(0.01)
+    np.savez(tmp_path / "rows.npz", embeddings=rows, labels=labels)
+    np.savez(tmp_path / "named.npz", features=rows, labels=labels)
+    said = [
+        json.loads(h2q("eval", tmp_path / name, "--quantizers", "none", "--json").out)["quantizers"]
+        for name in ("rows.npz", "named.npz")
+    ]
+    assert said[0] == said[1]
+
+
 def test_eval_table_shows_the_spread(h2q: H2Q, demo: Path) -> None:
     outcome = h2q("eval", demo / "embeddings.npz", "--repeats", 2, "--bits", 12)
     assert outcome.code == 0, outcome

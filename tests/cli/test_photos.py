@@ -138,7 +138,7 @@ def test_search_with_bad_queries(h2q: H2Q, indexed: Path, tmp_path: Path) -> Non
     np.save(tmp_path / "wide.npy", np.ones((1, 5), np.float32))
     for query, words in [
         ("text.jpg", "is not an image"),
-        ("none.jpg", "neither a photo nor the id"),
+        ("none.jpg", "neither a photo (there is no such file) nor the id"),
         ("wide.npy", "16"),
     ]:
         outcome = h2q("search", indexed, tmp_path / query)
@@ -148,6 +148,15 @@ def test_search_with_bad_queries(h2q: H2Q, indexed: Path, tmp_path: Path) -> Non
     assert outcome.code == 1
     assert "no.h2q" in outcome.err
     assert not (tmp_path / "no.h2q").exists()
+
+
+def test_no_photo_is_embedded_for_a_collection_that_cannot_be_made(
+    h2q: H2Q, photos: Path, tmp_path: Path
+) -> None:
+    outcome = h2q("index", photos, "--collection", tmp_path / "none" / "photos.h2q")
+    assert outcome.code == 1
+    assert f"there is no folder {tmp_path / 'none'} to make it in" in outcome.err
+    assert "fitted on" not in outcome.err
 
 
 def test_sheet_needs_a_picture_name(h2q: H2Q, photos: Path, indexed: Path, tmp_path: Path) -> None:

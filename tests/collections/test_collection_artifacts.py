@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from h2q import open_collection
+from h2q import LocalSearchQuantizer, open_collection
 from h2q.errors import CompatibilityError, FormatError, InvalidInputError
 
 
@@ -100,3 +100,21 @@ def test_a_damaged_model_is_noticed(path: Path):
     connection.close()
     with open_collection(path) as collection, pytest.raises(FormatError, match="checksum"):
         collection.model_bytes()
+
+
+def test_the_first_rows_fit_codes_longer_than_they_are_wide(path: Path):
+    rows = np.random.default_rng(0).standard_normal((200, 24))
+    with open_collection(path, quantizer=LocalSearchQuantizer(48)) as collection:
+        collection.add(range(200), rows)
+        assert collection.search(rows[:5], 1).ids == [[i] for i in range(5)]
+    for other in ({"n_bits": 48}, {"n_bits": 48, "quantizer": "itq"}):
+        with (
+            open_collection(path.with_name(f"{len(other)}.h2q"), **other) as collection,
+            pytest.raises(InvalidInputError, match="24 columns"),
+        ):
+            collection.add(range(200), rows)
+
+
+def test_a_code_length_that_is_no_number_is_refused(path: Path):
+    with pytest.raises(InvalidInputError, match="n_bits must be a whole number, got '32'"):
+        open_collection(path, n_bits="32")

@@ -109,6 +109,9 @@ def test_rows_of_a_split(tmp_path: Path) -> None:
 def test_what_cannot_be_used_is_named(tmp_path: Path, shards: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"nothing-here.*no such files"):
         find_shards(str(tmp_path / "nothing-here"))
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(InvalidInputError, match=r"photos: a folder with no file of .*\.npy"):
+        find_shards(str(tmp_path / "photos"))
     np.save(shards / "wide.npy", np.zeros((3, 25), np.float32))
     with pytest.raises(InvalidInputError, match=r"wide.npy holds rows of 25, but .*a.npy rows of"):
         find_shards(str(shards))

@@ -31,6 +31,16 @@ def test_info(client: TestClient) -> None:
     assert facts["photos"] is False
 
 
+def test_a_body_that_is_not_called_json_is_told_what_to_call_it(client: TestClient) -> None:
+    answer = client.post(
+        "/api/v1/search",
+        content='{"queries": [{"key": "i:7"}]}',
+        headers={"content-type": "application/x-www-form-urlencoded"},
+    )
+    assert answer.status_code == 422
+    assert "with the header content-type: application/json" in answer.json()["error"]["message"]
+
+
 def test_search_by_item_is_the_collections_own(client: TestClient, collection: Collection) -> None:
     answer = client.post("/api/v1/search", json={"queries": [{"key": "i:7"}], "k": 5}).json()
     item = collection.get([7])[0]

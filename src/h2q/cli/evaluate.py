@@ -144,10 +144,17 @@ def _load(source: str, key: str | None) -> Dataset:
             f"{source!r} is neither a file of labelled embeddings nor a collection; "
             "to judge a model on a data set, give --model and --data"
         )
-    if not path.endswith(".npz"):
+    if not path.endswith(".npz") or (key is None and not _is_data_set(path)):
         return dataset_of_embeddings(load_embeddings(path, key=key), path)
     options: dict[str, Any] = {} if key is None else {"features": key}
     return load_dataset(f"npz:{path}", validation=0.0, **options)
+
+
+def _is_data_set(path: str) -> bool:
+    """Whether an .npz has the keys of a data set; others may call their rows what they like."""
+    from h2q.rowfiles.npz import array_names
+
+    return not {"features", "images"}.isdisjoint(array_names(path))
 
 
 def _embed(data: str | None, model: Path, device: str, batch_size: int | None) -> Dataset:

@@ -26,7 +26,7 @@ def fit(
         typer.Option("--bits", "-b", min=1, help="Bits a code; the dimension by default."),
     ] = None,
     quantizer: Annotated[
-        str, typer.Option("--quantizer", help="h2q, itq, none or random.")
+        str, typer.Option("--quantizer", help="h2q, itq, local-search, none or random.")
     ] = "h2q",
     decoder: Annotated[
         str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -30,6 +31,10 @@ def code_width(n_bits: int) -> int:
     >>> code_width(64), code_width(12)
     (8, 2)
     """
+    try:
+        operator.index(n_bits)
+    except TypeError:
+        raise InvalidInputError(f"n_bits must be a whole number, got {n_bits!r}") from None
     if n_bits < 1:
         raise InvalidInputError(f"n_bits must be at least 1, got {n_bits}")
     if n_bits > MOST_BITS:

@@ -354,10 +354,10 @@ class Collection(Closing):
                 "as codes; otherwise make another collection with open_collection(..., "
                 "quantizer=...): a fitted one, or the name of one ('h2q'), which the first rows fit"
             )
-        if width < n_bits:
+        if width < n_bits and self._learner is None:  # others say themselves what they can
             raise InvalidInputError(
                 f"rows of {width} columns cannot be coded in {n_bits} bits; a collection of at "
-                f"most {width} bits can hold them"
+                f"most {width} bits can hold them, or one with quantizer='local-search'"
             )
         if len(self):
             raise InvalidInputError(

@@ -86,7 +86,10 @@ class DemoResult:
                 "every quantizer, compared",
                 f"h2q eval {embeddings} --quantizers none,random,itq,h2q,h2q-sgd",
             ),
-            ("your own photos", "h2q train --help; h2q index --help"),
+            (
+                "your own photos",
+                "h2q index ~/Pictures -c photos.h2q; with labels: h2q train --help",
+            ),
         ]
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -128,6 +129,8 @@ def index_photos(
                     f"{n_bits} were asked for; leave the bits out, or make another collection"
                 )
             return index_folder(folder, collection, coder, **shared)
+    if "://" not in uri and not Path(uri).absolute().parent.is_dir():  # before the long work
+        raise CollectionError(f"{uri}: there is no folder {Path(uri).parent} to make it in")
     network = encoders.load_encoder(encoder or encoders.DEFAULT, device=device)
     bits = min(DEFAULT_BITS, network.dimension) if n_bits is None else n_bits
     if not 1 <= bits <= network.dimension:

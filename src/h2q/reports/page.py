@@ -22,7 +22,7 @@ _STYLE: Final = """
   :root { --ink: #e8eaed; --paper: #17181b; --quiet: #9aa0a6; --line: #3c4043;
           --card: #202226; --accent: #8ab4f8; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 62rem; background: var(--paper);
+body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 66rem; background: var(--paper);
        color: var(--ink); font: 16px/1.6 system-ui, "Segoe UI", Roboto, sans-serif; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem; }
 h2 { font-size: 1.25rem; margin: 2.6rem 0 .6rem; padding-top: 1.2rem;
@@ -32,9 +32,10 @@ code, pre { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, monospace; fon
 pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
       padding: .8rem 1rem; overflow-x: auto; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; width: 100%; font-size: .94rem;
+        font-variant-numeric: tabular-nums; }
 caption { caption-side: bottom; text-align: left; padding-top: .5rem; }
-th, td { padding: .45rem .7rem; text-align: right; border-bottom: 1px solid var(--line);
+th, td { padding: .45rem .5rem; text-align: right; border-bottom: 1px solid var(--line);
          white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 thead th { color: var(--quiet); font-weight: 600; font-size: .9rem; }

@@ -95,8 +95,8 @@ def find_files(source: str, suffixes: Iterable[str]) -> list[FoundFile]:
     found = _find_remote(source) if is_url(source) else _find_local(source)
     if not is_pattern(source) and len(found) == 1 and found[0].name == "":
         return [FoundFile(found[0].url, _last(found[0].url), found[0].size, found[0].version)]
+    wanted = frozenset(suffixes)
     if not is_pattern(source):
-        wanted = frozenset(suffixes)
         found = [
             file
             for file in found
@@ -104,6 +104,10 @@ def find_files(source: str, suffixes: Iterable[str]) -> list[FoundFile]:
             and not any(part.startswith(".") for part in PurePosixPath(file.name).parts)
         ]
     if not found:
+        if not is_url(source) and Path(source).is_dir():
+            raise InvalidInputError(
+                f"{source}: a folder with no file of {', '.join(sorted(wanted))}"
+            )
         raise InvalidInputError(f"{source}: no such files; give a file, a folder or a pattern")
     return sorted(found, key=lambda file: PurePosixPath(file.name).parts)
 

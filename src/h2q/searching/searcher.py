@@ -226,8 +226,11 @@ class Searcher(Closing):
         item_id: Id = wanted if isinstance(wanted, int) else str(wanted)
         if any(item is not None for item in self.collection.get(readings_of(item_id))):
             return self.stored_item(item_id)[0]
+        a_photo = "a photo"
+        if not isinstance(wanted, int):
+            a_photo += " (it is a folder)" if Path(wanted).is_dir() else " (there is no such file)"
         raise InvalidInputError(
-            f"{wanted}: neither a photo nor the id of an item of {self.collection.uri}"
+            f"{wanted}: neither {a_photo} nor the id of an item of {self.collection.uri}"
         )
 
     def combined(self, like: Sequence[Query], unlike: Sequence[Query] = ()) -> Query:

@@ -99,6 +99,9 @@ def _not_readable(request: Request, error: Exception) -> JSONResponse:
         f"{'.'.join(str(part)[:60] for part in each['loc'])}: {each['msg']}"
         for each in jsonable_encoder(errors[:5], exclude={"input", "ctx"})
     ]
+    kind = request.headers.get("content-type", "")
+    if any(each["loc"][0] == "body" for each in errors) and "json" not in kind.lower():
+        parts = [f"body: send JSON, with the header content-type: application/json (got {kind!r})"]
     return _answer(request, "InvalidInputError", "; ".join(parts)[:2000], 422)
 
 

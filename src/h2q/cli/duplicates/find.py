@@ -167,7 +167,7 @@ def _print(found: Duplicates, limit: int) -> None:
         _console.show(
             ["#", "items", "the one to keep first" if same else "ids", "why" if same else "how"],
             rows,
-            title=f"{level} ({meaning}): {len(groups):,} groups{more}",
+            title=f"{level} ({meaning}): {len(groups):,} group{'s' * (len(groups) != 1)}{more}",
         )
 
 
