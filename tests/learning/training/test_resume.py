@@ -148,5 +148,5 @@ def test_truncated_checkpoint_says_so(
     (tmp_path / "model.safetensors").unlink()
     checkpoint = tmp_path / "checkpoints" / "last.ckpt"
     checkpoint.write_bytes(checkpoint.read_bytes()[:500])
-    with pytest.raises(FormatError, match=r"last\.ckpt.*--no-resume"):
+    with pytest.raises(FormatError, match=r"last\.ckpt.*--fresh"):
         fit(make_features(), out=tmp_path, **options)

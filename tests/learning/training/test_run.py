@@ -91,7 +91,7 @@ def test_finished_run_is_loaded_and_another_is_refused(
     again = fit(data, out=tmp_path, epochs=2, **FAST)
     assert (tmp_path / "model.safetensors").stat().st_mtime_ns == changed
     assert again.history == result.history
-    with pytest.raises(InvalidInputError, match=r"epochs was 2, is 3.*no-resume"):
+    with pytest.raises(InvalidInputError, match=r"epochs was 2, is 3.*--fresh"):
         fit(data, out=tmp_path, epochs=3, **FAST)
     with pytest.raises(InvalidInputError, match="data was"):
         fit(make_features(300), out=tmp_path, epochs=2, **FAST)

@@ -80,13 +80,10 @@ def check_own(loss: nn.Module, *, n_bits: int, n_classes: int) -> None:
 
     Examples
     --------
-    >>> class Rows(nn.Module):
-    ...     def forward(self, embeddings, labels):
-    ...         return embeddings.sum(dim=1)
-    >>> check_own(Rows(), n_bits=4, n_classes=2)
+    >>> check_own(nn.L1Loss(reduction="none"), n_bits=4, n_classes=4)
     Traceback (most recent call last):
     ...
-    h2q.errors.InvalidInputError: the loss '...:Rows' gives a tensor of shape (4,); it must give ...
+    h2q.errors.InvalidInputError: the loss 'torch.nn...:L1Loss' gives a tensor of shape (8, 4); ...
     """
     inner: Any = loss
     while not is_own(inner) and isinstance(getattr(inner, "loss", None), nn.Module):
