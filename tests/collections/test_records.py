@@ -105,9 +105,11 @@ def test_a_shortlist_in_any_order_is_ranked_the_same_by_age():
     records = encode_records(rows, "int8")
     for rank in ("hamming", "asymmetric", "calibrated", "embedding", "cosine"):
         spec = rank_named(rank)
-        one = rerank(spec, asked, None, 0, Candidates(pack(rows), records, "int8", 12), k=30)
+        one = rerank(
+            spec, asked, spec.prepared(asked), 0, Candidates(pack(rows), records, "int8", 12), k=30
+        )
         other = Candidates(pack(rows)[shuffled], records[shuffled], "int8", 12)
-        two = rerank(spec, asked, None, 0, other, k=30, ages=ages[shuffled])
+        two = rerank(spec, asked, spec.prepared(asked), 0, other, k=30, ages=ages[shuffled])
         assert one.order.tolist() == shuffled[two.order].tolist()
         assert one.order[:4].tolist() == [0, 1, 2, 3]
 

@@ -137,7 +137,7 @@ def test_splits_and_repeated_ids(quantizer: Any, tmp_path: Path) -> None:
         ({"gps": True}, "takes no gps"),
         ({"model": "m.safetensors"}, "takes no model"),
         ({"bit_order": "lsb", "kind": "embeddings"}, "have no bits"),
-        ({"quantizer": None}, "give n_bits, a quantizer"),
+        ({"quantizer": None}, "takes a quantizer"),
     ],
 )
 def test_options_of_the_other_kind(
