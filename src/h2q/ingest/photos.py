@@ -13,7 +13,7 @@ from h2q import encoders
 from h2q._typing import StrPath
 from h2q.collections import open_collection
 from h2q.collections.base import Keep
-from h2q.errors import InvalidInputError
+from h2q.errors import CollectionError, InvalidInputError
 from h2q.images import MAX_PIXELS
 from h2q.ingest.batches import in_batches
 from h2q.ingest.decoders import is_name, load_decoder
