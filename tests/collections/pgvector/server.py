@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
 import itertools
@@ -150,7 +151,8 @@ class PostgresServer:
             return
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children()]
         for each in family:
-            each.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # one of a client that has just gone
+                each.kill()
         process.wait(60)
         while any(map(_runs, family[1:])):
             time.sleep(0.01)
