@@ -76,10 +76,10 @@ CALLS: dict[str, Any] = {
     "iterate": lambda c: [item for batch in c.iterate(7) for item in batch.ids],
     "get": lambda c: [each and each.payload for each in c.get(["n2", 5, "none"])],
     "count": lambda c: [c.count(), len(c), c.count({"a": 4})],
-    "quantizer": lambda c: c.quantizer.n_bits_,
+    "quantizer": lambda c: c.quantizer and c.quantizer.n_bits_,
     "info": lambda c: c.info().n_bits,
     "delete": lambda c: c.delete(["absent"]),
-    "add": lambda c: c.add(["late"], c.quantizer.transform(rows(1)), embeddings=rows(1)),
+    "add": lambda c: c.add(["late"], rows(1)),
 }
 
 
