@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,18 +23,25 @@ def blocks(language: str) -> list[str]:
 
 
 def run(command: list[str], folder: Path) -> str:
-    """Run with this environment's programs first on the path."""
+    """Run with this environment's programs first on the path, at home in the folder."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, "PATH": path},
+        env={**os.environ, "PATH": path, "HOME": str(folder)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def commands(block: str, verbs: list[str], folder: Path) -> None:
+    lines = block.strip().splitlines()
+    assert [line.split()[1] for line in lines] == verbs
+    for line in lines:
+        run(["bash", "-euc", line], folder)
 
 
 def test_python(tmp_path):
@@ -41,18 +51,30 @@ def test_python(tmp_path):
     assert first[0] == 0
     assert second[0] == 1
     assert len(first) == len(second) == 5
+    assert max(first + second) < 900
 
 
 @pytest.mark.slow
-def test_shell(tmp_path):
-    run([sys.executable, "-m", "h2q", "demo", "--out", "build/demo"], tmp_path)
-    assert (tmp_path / "build/demo/report.html").stat().st_size > 10_000
-    (block,) = blocks("bash")
-    commands = block.strip().splitlines()
-    assert [line.split()[1] for line in commands] == ["train", "index", "search", "eval", "info"]
-    for line in commands:
-        run(["bash", "-euc", line], tmp_path)
+def test_photos(tmp_path):
+    pictures = tmp_path / "Pictures"
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        pixels = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+        path = pictures / ("cats" if i % 2 else "dogs") / f"{i:02d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).resize((250, 200), Image.Resampling.BICUBIC).save(path)
+    shutil.copy(pictures / "cats" / "01.jpg", tmp_path / "cat.jpg")
+    shutil.copy(pictures / "cats" / "03.jpg", pictures / "again.jpg")
+    commands(blocks("bash")[0], ["index", "search", "duplicates"], tmp_path)
     assert (tmp_path / "neighbours.png").read_bytes().startswith(b"\x89PNG")
+    assert "again.jpg" in (tmp_path / "duplicates.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_research(tmp_path):
+    commands(blocks("bash")[1], ["demo", "train", "eval", "info"], tmp_path)
+    assert (tmp_path / "build/demo/report.html").stat().st_size > 10_000
+    assert list((tmp_path / "build/demo").glob("*.h2q"))
 
 
 def test_every_page_linked_to_is_there():
