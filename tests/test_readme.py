@@ -17,8 +17,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def blocks(language: str) -> list[str]:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
@@ -52,6 +52,18 @@ def test_python(tmp_path):
     assert second[0] == 1
     assert len(first) == len(second) == 5
     assert max(first + second) < 900
+
+
+@pytest.mark.slow
+def test_the_page_for_embeddings(tmp_path):
+    page = "docs/embeddings.md"
+    (block,) = blocks("python", page)
+    assert "Neighbours of 2 queries" in run([sys.executable, "-c", block], tmp_path)
+    rows = np.random.default_rng(0).standard_normal((1500, 40)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    np.save(tmp_path / "queries.npy", rows[:2])
+    (tmp_path / "items.h2q").unlink()
+    commands(blocks("bash", page)[0], ["fit", "index", "search"], tmp_path)
 
 
 @pytest.mark.slow
