@@ -51,13 +51,9 @@ def test_same_seed_gives_the_same_codes_in_the_same_folder(
     for ranking in ("hamming", "asymmetric", "embedding"):
         none, h2q_score = (table["quantizers"][m][ranking]["mean"] for m in ("none", "h2q"))
         assert 0.2 < none < h2q_score <= 1  # rotation helps, on every ranking
-<<<<<<< HEAD
     errors = {
         m: table["quantizers"][m]["quantization_error"]["fitted"] for m in table["quantizers"]
     }
-=======
-    errors = {m: table["quantizers"][m]["quantization_error"]["fitted"] for m in table["quantizers"]}
->>>>>>> 80edc9d (Name quantizers in the tests of eval)
     assert errors["h2q"] < errors["itq"] < errors["none"]
 
 
