@@ -66,7 +66,14 @@ def _collection(uri: str) -> dict[str, Any]:
     from h2q.collections import open_collection
 
     with open_collection(uri, mode="r") as collection:
-        return {"kind": "collection", **asdict(collection.info())}
+        facts = {"kind": "collection", **asdict(collection.info())}
+        kept = collection.model_bytes()
+    if kept is not None:
+        from h2q.encoders.kept import KIND, KeptEncoder, metadata_of
+
+        of_encoder = metadata_of(kept).get("kind") == KIND
+        facts["encoder"] = KeptEncoder.from_bytes(kept).name if of_encoder else "the model kept"
+    return facts
 
 
 def _safetensors(path: Path) -> dict[str, Any]:

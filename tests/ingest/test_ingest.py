@@ -211,3 +211,35 @@ def test_labelled_rows_of_a_table_are_judged_as_those_of_an_npz(h2q: Any, tmp_pa
     done = h2q("eval", tmp_path / "e.fbin")
     assert done.code == 1
     assert "have no labels" in done.err
+
+
+@pytest.mark.parametrize("bits", [16, 24])
+def test_embeddings_with_bits_fit_a_rotation(bits: int, h2q: Any, tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).standard_normal((400, 24)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    np.savez(tmp_path / "rows.npz", features=rows, ids=np.arange(400) + 7)
+    for name, ids in (("rows.npy", [str(i) for i in range(400)]), ("rows.npz", range(7, 407))):
+        uri = tmp_path / f"{name}.h2q"
+        for added in (400, 0):
+            done = h2q("index", tmp_path / name, "-c", uri, "--bits", bits, "--json")
+            assert json.loads(done.out)["added"] == added, done
+        with open_collection(str(uri), mode="r") as collection:
+            assert list(collection) == list(ids)
+            assert collection.n_bits == bits
+            codes = collection.quantizer.transform(rows)
+            held = np.stack([item.code for item in collection.get(list(ids)) if item])
+            np.testing.assert_array_equal(held, codes)
+        other = h2q("index", tmp_path / name, "-c", uri, "--bits", 8)
+        assert other.code != 0
+        assert "8 bits were asked for" in other.err
+
+
+def test_bytes_with_bits_are_codes(h2q: Any, tmp_path: Path) -> None:
+    codes = np.random.default_rng(0).integers(0, 256, (30, 4), dtype=np.uint8)
+    np.save(tmp_path / "codes.npy", codes)
+    done = h2q("index", tmp_path / "codes.npy", "-c", tmp_path / "c.h2q", "--bits", 32, "--json")
+    assert json.loads(done.out)["added"] == 30, done
+    with open_collection(str(tmp_path / "c.h2q"), mode="r") as collection:
+        np.testing.assert_array_equal(
+            [item.code for item in collection.get(["3"]) if item], codes[3:4]
+        )

@@ -47,7 +47,8 @@ def index(
             "--bits",
             "-b",
             min=1,
-            help="Bits a code of a new collection of photos (64), or of a file that does not say.",
+            help="Bits a code of a new collection: of photos (64), or of embeddings, which fit a "
+            "rotation then; or of a file of codes that does not say.",
         ),
     ] = None,
     gps: Annotated[

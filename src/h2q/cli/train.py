@@ -149,6 +149,12 @@ def train(
     if out is None:
         raise typer.BadParameter("say where the run goes", param_hint="--out")
     # What is wrong at a glance is said before torch is imported, which takes seconds.
+    from h2q.learning.names import check_backbone, check_loss
+
+    if loss is not None:
+        check_loss(loss)
+    if backbone is not None:
+        check_backbone(backbone)
     if data is not None:
         from h2q.datasets.registry import check_dataset
 

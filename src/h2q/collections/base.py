@@ -8,6 +8,7 @@ the primitives, which get checked and plain values: `_insert`, `_remove`, `_near
 
 from __future__ import annotations
 
+import json
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -531,6 +532,28 @@ class Collection(Closing):
         size = inputs.as_count(batch_size, "batch_size", least=1)
         return self._scan(size, None if where is None else parse_where(where))
 
+    def iterate_texts(
+        self, names: Sequence[str], where: Where | None = None
+    ) -> Iterator[dict[Id, str | None]]:
+        """Yield some values of payloads, as JSON by id, a batch at a time: little is read.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Keys of the payload.
+        where : mapping, optional
+            Only items whose payload meets this condition.
+
+        Yields
+        ------
+        dict of id to str or None
+            Of some items, an array of the values in the order of the names, null where there is
+            none, as `compact_json` writes it; None of an item without a payload. Equal texts mean
+            equal values. (Not the other way round: an engine may hand out what was written, and
+            1.0 can be written 1e0.)
+        """
+        return self._scan_texts(list(names), None if where is None else parse_where(where))
+
     def __len__(self) -> int:
         return self._count(None)
 
@@ -640,6 +663,16 @@ class Collection(Closing):
     def _scan(self, batch_size: int, condition: Node | None) -> Iterator[Batch]:
         """Yield the items that meet a condition, the oldest first."""
 
+    def _scan_texts(
+        self, names: list[str], condition: Node | None
+    ) -> Iterator[dict[Id, str | None]]:
+        """Yield values as JSON by id; an engine that can read less than all does."""
+        for batch in self._scan(10_000, condition):
+            yield {
+                item_id: None if held is None else compact_json([held.get(name) for name in names])
+                for item_id, held in zip(batch.ids, batch.payloads, strict=True)
+            }
+
     @abstractmethod
     def _chunks(self, name: str) -> Iterable[bytes]:
         """Yield the content of an artifact that is kept."""
@@ -675,6 +708,11 @@ def _last_of_each(
         [payloads[i] for i in kept],
         None if records is None else records[kept],
     )
+
+
+def compact_json(value: Any) -> str:
+    """Return JSON without spaces, as `Collection.iterate_texts` has it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def payload_of(text: str | None) -> dict[str, Any] | None:

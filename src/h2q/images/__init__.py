@@ -2,7 +2,7 @@
 
 from h2q.images._formats import image_formats, image_suffixes, is_video, not_read, suffix_of
 from h2q.images._read import MAX_PIXELS, Photo, read_image, read_photo
-from h2q.images._scan import FoundPhoto, find_photos, scan_folder
+from h2q.images._scan import FoundPhoto, find_photos, folder_order, scan_folder
 from h2q.images._sheet import Tile, contact_sheet
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Tile",
     "contact_sheet",
     "find_photos",
+    "folder_order",
     "image_formats",
     "image_suffixes",
     "is_video",

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from h2q._addresses import without_secrets
 from h2q._typing import StrPath
 from h2q.codes import CodeFile
 from h2q.collections import open_collection
 from h2q.collections.base import Collection, Keep
-from h2q.errors import InvalidInputError
+from h2q.errors import H2QError, InvalidInputError
 from h2q.images import MAX_PIXELS, image_suffixes
 from h2q.ingest.by_units import bulk_index_photos
 from h2q.ingest.decoders import check_kept, is_name, load_decoder
@@ -32,7 +33,7 @@ from h2q.ingest.rows import (
 from h2q.rowfiles import CodeStream, Embeddings, Shard, find_shards
 from h2q.rowfiles.registry import FORMATS
 from h2q.rowfiles.rows import Kind
-from h2q.rowfiles.shards import MANIFEST, SUFFIXES, check_split
+from h2q.rowfiles.shards import MANIFEST, SUFFIXES, check_split, open_shard
 from h2q.rowfiles.storage import find_files, is_folder, is_pattern, is_url
 
 #: What can be brought into a collection.
@@ -91,8 +92,8 @@ def ingest(
         is fitted on what comes in: a sample of the embeddings, or the photos the rotation is
         fitted on.
     n_bits : int, optional
-        Of photos: the length of a code of a new collection. Of files of codes that do not say it:
-        theirs.
+        The length of a code of a new collection: of photos, or of embeddings without `quantizer`,
+        on whose rows one is fitted then. Of files of codes that do not say it: theirs.
     bit_order, format, kind, key : optional
         What files of rows do not say of themselves, as `h2q.rowfiles.open_rows` takes it.
     split : str, optional
@@ -159,10 +160,17 @@ def ingest(
     text = str(source)
     if holds(text, rows=loaded is not None or format is not None or kind is not None) == "rows":
         _refuse(f"{text} holds rows: a file of rows", of_photos)
-        shards = find_shards(
+        real = None
+        if n_bits is not None and loaded is None and bit_order is None:
+            real = _real_rows(text, n_bits, key=key, kind=kind, format=format)
+        shards = real or find_shards(
             text, key=key, kind=kind, format=format, n_bits=n_bits, bit_order=bit_order
         )
+        n_bits = n_bits if real else shards[0].n_bits
         check_split(shards, split)  # before a collection is made
+        if n_bits is not None and shards[0].kind == "embeddings" and _is_new(collection):
+            loaded = _fitted(text, n_bits, key, split, on_progress)
+            on_note(f"rotation to {n_bits} bits fitted on the rows of {without_secrets(text)}")
         options: dict[str, Any] = {
             "quantizer": loaded, "split": split, "prefix": prefix, "ray": ray, "workers": workers,
             "on_progress": on_progress,
@@ -171,7 +179,7 @@ def ingest(
         def fitted(name: str) -> Any:
             return decoder_of_shards(shards, loaded, name, split=split, random_state=0)
 
-        with _opened(collection, loaded, keep, shards[0].n_bits, decoder, fitted) as opened:
+        with _opened(collection, loaded, keep, n_bits, decoder, fitted) as opened:
             if journal is None and _many_units(shards):
                 journal = default_journal(opened.uri)
             return index_rows(shards, opened, journal=journal, **options)
@@ -251,6 +259,37 @@ def _many_units(shards: list[Shard]) -> bool:
     return len(row_units(shards)) > 1
 
 
+def _real_rows(source: str, n_bits: int, **hints: Any) -> list[Shard] | None:
+    """Return the shards of real rows that are to have codes of `n_bits`; None where none are.
+
+    Bytes are codes, and so are the rows of a `.fbin` that are as wide as the codes are long: h2q
+    writes codes so, as +1 and -1.
+    """
+    try:
+        shards = find_shards(source, **hints)
+    except H2QError:  # whoever reads them as codes will say what is wrong
+        return None
+    first = shards[0]
+    if first.kind == "codes" or (first.format, first.width) == ("fbin", n_bits):
+        return None
+    return None if open_shard(first).dtype == "uint8" else shards
+
+
+def _is_new(collection: str | Path | Collection) -> bool:
+    return isinstance(collection, str | Path) and not is_there(str(collection))
+
+
+def _fitted(
+    source: str, n_bits: int, key: str | None, split: str | None, on_progress: OnProgress
+) -> Any:
+    from h2q.ingest.fitting import fit_shards
+    from h2q.quantization import HouseholderQuantizer
+
+    quantizer = HouseholderQuantizer(n_bits, random_state=0)
+    fit_shards(source, quantizer, key=key, split=split, with_error=False, on_progress=on_progress)
+    return quantizer
+
+
 @contextlib.contextmanager
 def _opened(
     collection: str | Path | Collection,
@@ -268,8 +307,9 @@ def _opened(
     if not given and not exists(str(collection)):
         raise InvalidInputError(
             f"there is no collection {collection} yet, and to make one of embeddings takes a "
-            "quantizer: fit it (h2q fit ROWS --bits 64 --out rotation.safetensors) and give it "
-            "(--quantizer rotation.safetensors)"
+            "quantizer: say how long its codes are, to fit one on these rows (--bits 64), or give "
+            "one that is fitted (h2q fit ROWS --bits 64 --out rotation.safetensors; --quantizer "
+            "rotation.safetensors)"
         )
     named = decoder if is_name(decoder) else None
     if named is not None:

@@ -121,6 +121,7 @@ class FoundPhotos:
     root : Path
         The folder, absolute.
     photos : list of FoundPhoto
+        In any order.
     skipped : list of Skipped
         Photos in formats that are not read, and folders that may not be.
     passed_over : dict of str to int
@@ -157,7 +158,7 @@ def look_through(folder: StrPath) -> FoundPhotos:
         elif is_video(suffix):
             films[suffix] += 1
 
-    photos = find_photos(root, on_error=note, on_other=other)
+    photos = find_photos(root, on_error=note, on_other=other, ordered=False)
     if not photos:
         counted = Counter(suffix_of(each.path) for each in skipped) + films
         there = ", ".join(f"{n:,} {suffix or 'folders'}" for suffix, n in counted.most_common(5))

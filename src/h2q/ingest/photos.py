@@ -14,7 +14,7 @@ from h2q._typing import StrPath
 from h2q.collections import open_collection
 from h2q.collections.base import Keep
 from h2q.errors import CollectionError, InvalidInputError
-from h2q.images import MAX_PIXELS
+from h2q.images import MAX_PIXELS, folder_order
 from h2q.ingest.batches import in_batches
 from h2q.ingest.decoders import is_name, load_decoder
 from h2q.ingest.encoder import CodedEncoder, PhotoEncoder, load_hasher
@@ -227,7 +227,7 @@ def _embedded_sample(
     on_progress: OnProgress,
 ) -> dict[str, EmbeddedPhoto]:
     """Embed a sample of the photos; by their path below the folder."""
-    photos = [each for each in found.photos if each.error is None]
+    photos = sorted((each for each in found.photos if each.error is None), key=folder_order)
     places = np.unique(np.linspace(0, len(photos) - 1, min(_SAMPLE, len(photos))).astype(int))
     files = [
         PhotoFile(readable(each.name), found.root, each.name, each.size, each.mtime_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from h2q._collector import collector_paused
 from h2q._typing import CodeArray
-from h2q.collections.base import Collection
+from h2q.collections.base import Collection, Id, compact_json
 from h2q.errors import InvalidInputError
-from h2q.images import FoundPhoto
+from h2q.images import FoundPhoto, folder_order
 from h2q.ingest.batches import in_batches
 from h2q.ingest.photo_files import (
     PhotoFile,
@@ -91,45 +93,58 @@ def make_plan(collection: Collection, root: Path, prefix: str, found: Sequence[F
         If an id already stands for another photo, of another folder, that still exists.
     """
     plan, folder = Plan(), readable(str(root))
-    held: dict[Any, Mapping[str, Any]] = {}
-    # Most collections are of one folder: reading all is faster than asking SQL which belong to it.
-    # A server's items are many and far away.
-    condition = {"folder": folder} if "://" in collection.uri else None
-    for batch in collection.iterate(where=condition):
-        for item_id, payload in zip(batch.ids, batch.payloads, strict=True):
-            if payload is not None and payload.get("folder") == folder:
-                held[item_id] = payload
+    with collector_paused():
+        held, rest = _compare(plan, collection, folder, prefix, found)
     others: list[PhotoFile] = []
-    for each in found:
-        name = readable(each.name)
-        item_id = photo_id(prefix, name)
-        stored = held.get(item_id)
-        if stored is not None:
-            del held[item_id]
-            if stored.get("size") == each.size and stored.get("mtime_ns") == each.mtime_ns:
-                plan.unchanged += 1
-                continue
+    for each in sorted(rest, key=folder_order):
+        item_id = photo_id(prefix, readable(each.name))
+        held.pop(item_id, None)
         if each.error is not None:
             plan.unreadable.append((readable(str(root / each.name)), each.error))
             continue
-        file = PhotoFile(item_id, root, each.name, each.size, each.mtime_ns)
-        if stored is None:
-            others.append(file)
-        else:
-            _place(plan, file, stored)
+        others.append(PhotoFile(item_id, root, each.name, each.size, each.mtime_ns))
     for part in in_batches(others, _CHUNK):
         for file, item in zip(part, collection.get([file.id for file in part]), strict=True):
             if item is None:
                 plan.new.append(file)
             else:
                 _place(plan, file, item.payload or {})
-    plan.gone = [
-        str(item_id)
-        for item_id, stored in held.items()
-        # Another prefix is not ours.
-        if item_id == photo_id(prefix, str(stored.get("path"))) and is_gone(photo_path(stored))
-    ]
+    for ids in in_batches(held, _CHUNK):
+        for item in collection.get(ids):
+            stored = None if item is None else item.payload
+            # Another prefix is not ours.
+            if item and stored and item.id == photo_id(prefix, str(stored.get("path"))):
+                plan.gone += [str(item.id)] * is_gone(photo_path(stored))
     return plan
+
+
+def _compare(
+    plan: Plan, collection: Collection, folder: str, prefix: str, found: Sequence[FoundPhoto]
+) -> tuple[dict[Id, None], list[FoundPhoto]]:
+    """Count what is unchanged; return the folder's other items by id, and the other photos."""
+    # Most collections are of one folder: reading all is faster than asking SQL which belong to it.
+    # A server's items are many and far away.
+    condition = {"folder": folder} if "://" in collection.uri else None
+    stored: dict[Id, str | None] = {}
+    for batch in collection.iterate_texts(("folder", "size", "mtime_ns"), condition):
+        stored.update(batch)
+    quoted, rest = compact_json(folder), []
+    for each in found:
+        name, size, mtime_ns, _ = each
+        if not name.isascii():
+            name = readable(name)
+        item_id = f"{prefix}/{name}" if prefix else name
+        if stored.get(item_id) == f"[{quoted},{size},{mtime_ns}]":
+            del stored[item_id]
+            plan.unchanged += 1
+        else:
+            rest.append(each)
+    ours = {
+        item_id: None
+        for item_id, text in stored.items()
+        if text is not None and (text.startswith(f"[{quoted},") or json.loads(text)[0] == folder)
+    }
+    return ours, rest
 
 
 def known_by_content(collection: Collection, files: Sequence[PhotoFile]) -> dict[str, Known]:

@@ -244,6 +244,22 @@ class EmbeddedCollection(Collection):
             last, batch = found
             yield batch
 
+    def _scan_texts(
+        self, names: list[str], condition: Node | None
+    ) -> Iterator[dict[Id, str | None]]:
+        # Of fewer than two SQLite gives the value itself, and its paths know plain names alone.
+        if len(names) < 2 or not all(each.isascii() and each.isidentifier() for each in names):
+            yield from super()._scan_texts(names, condition)
+            return
+        last, compiled = 0, compile_node(condition)
+        while True:
+            with self._snapshot() as connection:
+                rows = items.read_texts(connection, last, names, compiled)
+            if not rows:
+                return
+            last = rows[-1][2]
+            yield {item_id: text for item_id, text, _ in rows}
+
     def _chunks(self, name: str) -> Iterable[bytes]:
         with self._snapshot() as connection:
             yield from artifacts.chunks(connection, name)

@@ -19,6 +19,8 @@ from h2q.errors import FormatError
 
 #: Rows fetched at a time: more cost more, for Python's collector of garbage looks at them all.
 _FETCH: Final = 4096
+#: Rows of small values read at a time.
+_AT_ONCE: Final = 10_000
 #: The removal log is cut once it is longer than this and than the items held.
 _LEAST_LOG: Final = 100_000
 #: Row numbers end where SQLite's do; so many left cannot be used up.
@@ -206,3 +208,17 @@ def read_batch(
     rows, ids, codes, payloads = zip(*block, strict=True)
     held = [payload_of(text) for text in payloads]
     return rows[-1], Batch(list(_checked_ids(ids)), _joined(codes, width), held)
+
+
+def read_texts(
+    connection: sqlite3.Connection, after: int, names: Sequence[str], condition: Condition
+) -> list[tuple[Id, str | None, int]]:
+    """Ids, two or more values of payloads as JSON, and rows, of some items after row `after`."""
+    condition.prepare(connection)
+    found = connection.execute(
+        f"SELECT id, json_extract(payload{', ?' * len(names)}), row "  # noqa: S608 (no user text)
+        f"FROM items WHERE row > ? AND {condition.sql} ORDER BY row LIMIT ?",
+        (*(f"$.{name}" for name in names), after, *condition.parameters, _AT_ONCE),
+    ).fetchall()
+    _checked_ids([each[0] for each in found])
+    return found

@@ -89,7 +89,7 @@ def train(
                 order,
                 num_workers=num_workers,
                 has_checkpoint=has_checkpoint,
-                shown=progress and sys.stderr.isatty() and fabric.is_global_zero,
+                shown=progress and fabric.is_global_zero,
             )
     except BaseException:
         for process in getattr(getattr(fabric.strategy, "launcher", None), "procs", ()):
@@ -350,6 +350,9 @@ def _bar(shown: bool) -> Iterator[Callable[[int, int, str], None]]:
     if not shown:
         yield lambda done, total, title: None
         return
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
     from rich.console import Console
     from rich.progress import Progress as Bar
 
@@ -358,3 +361,20 @@ def _bar(shown: bool) -> Iterator[Callable[[int, int, str], None]]:
         yield lambda done, total, title: bar.update(
             task, completed=done, total=total, description=title
         )
+
+
+class _Lines:
+    """Progress for a log: a line after ten seconds, and then ever more rarely, up to a minute."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._pause, self._next = 10.0, self._began + 10.0
+
+    def __call__(self, done: int, total: int, title: str) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        text = f"training, {title}: {done:,} of {total:,} after {now - self._began:.0f} s"
+        print(text, file=sys.stderr, flush=True)
+        self._pause = min(2 * self._pause, 60.0)
+        self._next = now + self._pause
