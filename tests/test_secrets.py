@@ -113,6 +113,7 @@ def ask(command: str, address: str) -> None:
     check_silent(result.output + result.stderr, (command, address))
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         check_silent_error(result.exception, (command, address))
+    Path(address).unlink(missing_ok=True)  # the next command must not find a collection there
 
 
 @pytest.mark.parametrize("number", range(len(COMMANDS)))

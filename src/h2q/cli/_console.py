@@ -84,6 +84,11 @@ def _shown(value: Any, *, within: bool = False) -> Any:
     return value
 
 
+def place(where: object) -> str:
+    """Return the name of a place as it may be shown."""
+    return without_secrets(str(where))
+
+
 def print_line(text: str) -> None:
     """Print a line as it is; what a terminal cannot write is escaped."""
     encoding = sys.stdout.encoding or "utf-8"

@@ -96,5 +96,7 @@ def embed(
             }
         )
     else:
-        _console.out().print(f"{rows:,} embeddings of dimension {dimension} -> {out}", markup=False)
+        _console.out().print(
+            f"{rows:,} embeddings of dimension {dimension} -> {_console.place(out)}", markup=False
+        )
     end(skipped)

@@ -67,4 +67,6 @@ def encode(
     elif json:
         _console.print_json({"out": str(out), "codes": codes, "n_bits": coder.n_bits_})
     else:
-        _console.out().print(f"{codes:,} codes of {coder.n_bits_} bits -> {out}", markup=False)
+        _console.out().print(
+            f"{codes:,} codes of {coder.n_bits_} bits -> {_console.place(out)}", markup=False
+        )

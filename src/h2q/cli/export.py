@@ -82,7 +82,8 @@ def export(
         _console.print_json(facts)
         return
     _console.out().print(
-        f"{stream.count:,} codes of {stream.n_bits} bits -> {out} ({chosen.name})", markup=False
+        f"{stream.count:,} codes of {stream.n_bits} bits -> {_console.place(out)} ({chosen.name})",
+        markup=False,
     )
 
 

@@ -113,8 +113,8 @@ def fit(
     shown = "" if error is None else f", quantization error {error:.4f}"
     _console.out().print(
         f"{quantizer}: {estimator.n_bits_} bits from {n_rows:,} rows of dimension {dimension}"
-        f"{shown} -> {out}",
+        f"{shown} -> {_console.place(out)}",
         markup=False,
     )
     if decoder_out is not None:
-        _console.out().print(f"decoder {decoder} -> {decoder_out}", markup=False)
+        _console.out().print(f"decoder {decoder} -> {_console.place(decoder_out)}", markup=False)

@@ -54,4 +54,6 @@ def import_(
         _console.print_json({"collection": collection, "n_bits": n_bits, **report.to_dict()})
         return
     updated = f", {report.updated:,} updated" if report.updated else ""
-    _console.out().print(f"{report.added:,} added{updated} -> {collection}", markup=False)
+    _console.out().print(
+        f"{report.added:,} added{updated} -> {_console.place(collection)}", markup=False
+    )
