@@ -65,13 +65,16 @@ class Place:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.servers.port}/{self.name}/"
 
-    def open(self, **options: Any) -> Collection:
+    def serve(self, **options: Any) -> None:
         if self.served is None:
             from h2q.serving.app import create_app
 
             made = {key: value for key, value in options.items() if key != "mode"}
             self.served = open_collection(self.path, **made)
             self.servers.apps[self.name] = create_app(self.served, Settings(**self.settings))
+
+    def open(self, **options: Any) -> Collection:
+        self.serve(**options)
         return open_collection(self.url, **options)
 
     def close(self) -> None:
@@ -98,6 +101,14 @@ class TestHttp(CollectionConformance):
         if options.get("mode", "a") not in ("a", "r"):
             return open_collection("http://127.0.0.1:1/", **options)
         return address.open(**options)
+
+    def learns(self, address: Any, **options: Any) -> Collection:
+        """What is to fit a quantizer is said where the server is started."""
+        address.serve(n_bits=16, **options)
+        if "quantizer" in options:
+            with pytest.raises(InvalidInputError, match="leave quantizer out"):
+                open_collection(address.url, n_bits=16, **options)
+        return open_collection(address.url, n_bits=16)
 
     def test_nothing_is_made_without_a_code_length(self, address):
         """A server makes none: it is told where to start one."""
