@@ -257,3 +257,15 @@ def test_metrics_count(client: TestClient) -> None:
 def test_keys_keep_numbers_and_names_apart() -> None:
     for item_id in (0, -5, 2**63 - 1, "7", "i:7", "", "ä/b c%2F?.jpg", "\U0001f600"):
         assert id_of(key_of(item_id)) == item_id
+
+
+def test_the_mask_of_a_condition(client: TestClient, collection: Collection) -> None:
+    answer = client.post("/api/v1/map/mask", json={"where": {"label": "cats"}}).json()
+    mask = np.frombuffer(base64.b64decode(answer["mask"]), np.uint8)
+    expected = [
+        (payload or {}).get("label") == "cats"
+        for batch in collection.iterate()
+        for payload in batch.payloads
+    ]
+    assert mask.astype(bool).tolist() == expected
+    assert answer["stamp"] == client.get("/api/v1/map").json()["stamp"]

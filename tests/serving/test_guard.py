@@ -193,3 +193,21 @@ def test_bad_keys_are_refused_without_being_shown(tmp_path: Path, text: str) -> 
     with pytest.raises(FormatError) as caught:
         read_keys(path)
     assert "long-enough" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/v1/facets", {}),
+        ("/api/v1/map/mask", {}),
+        ("/api/v1/items/count", {}),
+        ("/api/v1/scan", {}),
+        ("/api/v1/items/at", {"places": [0]}),
+    ],
+)
+def test_reading_with_a_body_needs_no_right_to_write(
+    client_of: Client, path: str, body: dict[str, object]
+) -> None:
+    assert client_of(read_only=True).post(path, json=body).status_code == 200
+    client = client_of(keys=KEYS)
+    assert client.post(path, json=body, headers=bearer(READ)).status_code == 200

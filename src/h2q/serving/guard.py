@@ -43,7 +43,7 @@ _HEADERS: Final = {
 _OPEN: Final = re.compile(r"/(healthz|readyz|openapi\.json|favicon\.ico|page/[\w./-]*)?")
 #: Requests that read, though they carry a body.
 _READING: Final = re.compile(
-    r"/api/v1/(search|queries|items/(get|at|count)|facets|batch|duplicates/plan|map|scan)"
+    r"/api/v1/(search|queries|items/(get|at|count)|facets|batch|duplicates/plan|map(/mask)?|scan)"
 )
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")

@@ -212,7 +212,9 @@ class Library(Closing):
         """Return the code of a photo's row, shape (ceil(n_bits / 8),)."""
         rows = row[None, :]
         if self.collection.quantizer is not None:
-            rows = np.asarray(self.collection.quantizer.rotate(rows))
+            quantizer: Any = self.collection.quantizer
+            coded: CodeArray = quantizer.transform(rows)[0]  # not signs of rows for every one
+            return coded
         code: CodeArray = pack(rows)[0]
         return code
 

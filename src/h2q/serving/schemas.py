@@ -293,6 +293,13 @@ class MapOut(Model):
     places: Base64 | None
 
 
+class MaskOut(Model):
+    """Which items meet a condition: a byte for each, 1 or 0, in the order of adding."""
+
+    stamp: str
+    mask: Base64
+
+
 class ColoursOut(Model):
     """The value of a facet for each item: `numbers` are int32, -1 where it has none."""
 

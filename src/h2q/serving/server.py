@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 import threading
 import webbrowser
 
@@ -40,7 +41,9 @@ def run(
     CollectionError
         If the address is taken or not of this machine.
     """
-    log_to_stderr(quiet=quiet)
+    # A person reads one line, a program the log.
+    watched = sys.stderr.isatty()
+    log_to_stderr(quiet=quiet or watched)
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
@@ -60,6 +63,8 @@ def run(
     )
     server = uvicorn.Server(config)
     LOGGER.info("listening", extra={"facts": {"url": url}})
+    if watched and not quiet:
+        sys.stderr.write(f"{collection.uri} ({len(collection):,} items): {url}   Ctrl-C ends\n")
     if open_browser:
         threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
     try:

@@ -18,7 +18,7 @@ from h2q.serving.schemas import UploadIn
 #: Uploads under way at once; an idle one is given up after so many seconds.
 _MOST: Final = 8
 _PATIENCE: Final = 600.0
-#: An upload may be so many times as large as one request, a single one.
+#: An upload, and all that wait together, may be so many times as large as one request.
 _REQUESTS: Final = 32
 
 
@@ -38,7 +38,8 @@ class Uploads:
     Parameters
     ----------
     max_body : int
-        Bytes of a request at most; an upload has at most 32 times as many.
+        Bytes of a request at most; an upload has at most 32 times as many, and so have all
+        uploads that wait.
     """
 
     def __init__(self, max_body: int) -> None:
@@ -72,6 +73,9 @@ class Uploads:
                     f"part {upload.part} of an upload of which {len(parts)} parts are here; "
                     "nothing was stored, begin again"
                 )
+            waiting = sum(bytes_held for _, _, bytes_held in self._parts.values())
+            if parts and waiting + held + size > self._most and held + size <= self._most:
+                raise InvalidInputError("too many uploads are under way; begin again later")
             if held + size > self._most:
                 raise InvalidInputError(
                     f"one call may add {self._most:,} bytes; nothing was stored, add in several "

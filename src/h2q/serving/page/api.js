@@ -50,6 +50,7 @@ export const remove = (keys) => post("/api/v1/items/remove", { keys });
 export const upload = (blob) => ask("/api/v1/queries", { method: "POST", body: blob });
 export const session = (k) => post("/api/v1/session", { key: k });
 export const map = (method) => ask(`/api/v1/map?method=${method}`);
+export const mask = (where) => post("/api/v1/map/mask", { where });
 export const colours = (facet) => ask(`/api/v1/map/colours?facet=${encodeURIComponent(facet)}`);
 export const duplicates = (offset, limit) => ask(`/api/v1/duplicates?offset=${offset}&limit=${limit}`);
 export const plan = (body) => post("/api/v1/duplicates/plan", body);

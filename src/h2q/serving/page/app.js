@@ -234,7 +234,18 @@ function App() {
     if (!mapOn || !state.colour) { setNumbers(null); setLegend([]); return; }
     api.colours(state.colour).then((c) => { setNumbers(new Int32Array(api.bytes(c.numbers).buffer)); setLegend(c.values); }, fail);
   }, [state.colour, mapOn, changes]);
-  const inLasso = useMemo(() => (state.lasso && coordinates.places ? placesInside(state.lasso, coordinates.places) : null), [state.lasso, coordinates.places]);
+  const [meets, setMeets] = useState(null);
+  useEffect(() => {
+    if (!where || !state.lasso) { setMeets(null); return undefined; }
+    let live = true;
+    api.mask(where).then((found) => { if (live) setMeets(api.bytes(found.mask)); }, fail);
+    return () => { live = false; };
+  }, [whereName, state.lasso === null, changes]);
+  const inLasso = useMemo(() => {
+    if (!state.lasso || !coordinates.places || (where && !meets)) return null;
+    const inside = placesInside(state.lasso, coordinates.places);
+    return where ? inside.filter((place) => meets[place]) : inside;
+  }, [state.lasso, coordinates.places, meets, whereName]);
   const hits = useMemo(() => {
     if (!found) return null;
     if (!inLasso) return found.items;

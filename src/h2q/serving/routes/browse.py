@@ -15,6 +15,7 @@ from h2q.serving.schemas import (
     FacetsOut,
     InfoOut,
     MapOut,
+    MaskOut,
     StatsOut,
     WhereIn,
 )
@@ -65,6 +66,14 @@ def places(library: Served, method: Method = "pca") -> MapOut:
         count=len(catalog),
         places=None if found is None else text_of_bytes(found.astype("<f4").tobytes()),
     )
+
+
+@router.post("/map/mask", summary="Which items of the map meet a condition.")
+def mask(library: Served, body: WhereIn) -> MaskOut:
+    """In the order of adding."""
+    catalog = library.catalog()
+    found = catalog.mask(library.collection, body.where)
+    return MaskOut(stamp=catalog.stamp, mask=text_of_bytes(found.astype("u1").tobytes()))
 
 
 @router.get("/map/colours", summary="The value of a facet for each item of the map.")
