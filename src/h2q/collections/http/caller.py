@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ _CONNECT: Final = 10.0
 #: A server that asks for patience gets it so often, and so many seconds at most.
 _TRIES: Final = 8
 _LONGEST_PAUSE: Final = 30.0
+_BYTES: Final = {"content-type": "application/octet-stream"}
 _TOO_LARGE: Final = 413
 _TOO_MANY: Final = 429
 
@@ -76,6 +77,10 @@ class Caller:
         text = body if isinstance(body, str) else json.dumps(body)
         return self._json("POST", path, text.encode())
 
+    def post_bytes(self, path: str, data: bytes) -> Any:
+        """Return the answer of a POST of bytes, such as a photo's."""
+        return self._parsed(self._ask("POST", path, data, _BYTES).content)
+
     def lines(self, path: str, body: dict[str, Any]) -> Iterator[Any]:
         """Yield each line of an answer in lines of JSON, as they come."""
         content = json.dumps(body).encode("ascii")
@@ -98,12 +103,17 @@ class Caller:
     def _json(self, method: str, path: str, content: bytes | None) -> Any:
         return self._parsed(self._ask(method, path, content).content)
 
-    def _ask(self, method: str, path: str, content: bytes | None) -> httpx.Response:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None,
+        kind: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        headers = None if content is None else dict(kind or _JSON)
         for attempt in range(_TRIES):
             with self._faults():
-                response = self._client.request(
-                    method, path, content=content, headers=None if content is None else _JSON
-                )
+                response = self._client.request(method, path, content=content, headers=headers)
             if response.is_success:
                 return response
             self._pause_or_raise(response, attempt)
