@@ -98,7 +98,7 @@ def test_items_that_are_no_photos_are_listed(h2q: Run, tmp_path: Path) -> None:
     outcome = h2q("duplicates", uri, "-r", 1, "-o", tmp_path / "out")
     assert outcome.code == 0, outcome
     assert "cannot verify all: 32 items are no photos" in outcome.err
-    assert "related (codes within 1 bits, not verified): 1 groups" in outcome.out
+    assert "related (codes within 1 bits, not verified): 1 group\n" in outcome.out
     assert "0, 1, 2, 3, and 27 more" in outcome.out
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "<img" not in page
