@@ -64,9 +64,8 @@ def find_photos(
     *,
     on_error: Callable[[OSError], None] | None = None,
     on_other: Callable[[Path], None] | None = None,
-    ordered: bool = True,
 ) -> list[FoundPhoto]:
-    """List the image files below a folder, by suffix, sorted, with their size and time.
+    """List the image files below a folder, by suffix, with size and time, in `folder_order`.
 
     Hidden files and folders (a leading dot) are left out. Links are followed; a folder that can
     be reached by several ways, a loop of links among them, is listed once. A link that leads
@@ -83,8 +82,6 @@ def find_photos(
     on_other : callable, optional
         Called with every other file that is not hidden: `not_read` and `is_video` know the
         suffixes of those a person would miss.
-    ordered : bool
-        Whether they are sorted, by `folder_order`.
 
     Raises
     ------
@@ -145,8 +142,7 @@ def find_photos(
                         found.append(FoundPhoto(below + name, -1, 0, "is not a regular file"))
                 elif on_other is not None and (entry.is_symlink() or entry.is_file()):
                     on_other(root / (below + name))
-        if ordered:
-            found.sort(key=folder_order)
+        found.sort(key=folder_order)
     return found
 
 

@@ -158,7 +158,7 @@ def look_through(folder: StrPath) -> FoundPhotos:
         elif is_video(suffix):
             films[suffix] += 1
 
-    photos = find_photos(root, on_error=note, on_other=other, ordered=False)
+    photos = find_photos(root, on_error=note, on_other=other)
     if not photos:
         counted = Counter(suffix_of(each.path) for each in skipped) + films
         there = ", ".join(f"{n:,} {suffix or 'folders'}" for suffix, n in counted.most_common(5))
