@@ -201,7 +201,7 @@ def judge(reader: Any, case: dict[str, bytes], folder: Path, expected: Any = Non
             kind, detail = "ran", ", ".join(sorted(_Ports.seen))
         elif used > SLOW_S:
             kind, detail = "slow", f"{used:.1f} s: {detail}"
-        elif grown > FAT + FAT_SHARE * size:
+        elif grown > FAT + FAT_SHARE * size + reader.fat:
             kind, detail = "fat", f"{grown >> 20} MB for {size} bytes: {detail}"
     return Verdict(reader.name, 0, kind, detail)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from h2q.images import MAX_PIXELS
 from tests.fuzz import mutations
 from tests.fuzz.mutations import Mutator
 
@@ -42,6 +43,8 @@ class Reader:
         Changes that keep the container.
     must_agree : bool
         Whether the file is only an aid: the result is the same without it, or whatever it holds.
+    fat : int
+        Bytes that a file may cost beyond what every reader may: what it says, within our bounds.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Reader:
     read: Callable[[Path], Any]
     inside: Mutator | None = None
     must_agree: bool = False
+    fat: int = 0
 
     def cases(self) -> list[Files]:
         """Make the good files, in memory."""
@@ -69,9 +73,10 @@ def reader(
     inside: Mutator | None = None,
     *,
     must_agree: bool = False,
+    fat: int = 0,
 ) -> Callable[[Callable[[Path], Any]], Callable[[Path], Any]]:
     def add(read: Callable[[Path], Any]) -> Callable[[Path], Any]:
-        READERS[name] = Reader(name, make, read, inside, must_agree)
+        READERS[name] = Reader(name, make, read, inside, must_agree, fat)
         return read
 
     return add
@@ -585,8 +590,9 @@ def _read_image(path: Path) -> Any:
     return read_image(path).size
 
 
-reader("image", _images)(_read_image)
-reader("image-png", _pngs, mutations.in_png)(_read_image)
+# A picture states its pixels; decoded and as RGB they take up to six bytes each, of MAX_PIXELS.
+reader("image", _images, fat=6 * MAX_PIXELS)(_read_image)
+reader("image-png", _pngs, mutations.in_png, fat=6 * MAX_PIXELS)(_read_image)
 
 
 # Collections

@@ -37,3 +37,5 @@ def check(guard: Guard, name: str, numbers: range) -> None:
 #: Derived files: what is wrong with them is never an error. What no mutant can spoil.
 EXPECTED = {name: {"read"} for name, reader in READERS.items() if reader.must_agree}
 EXPECTED |= {name: {"read"} for name in ("metrics-cli", "index-file", "collection-log")}
+#: Files that a digest binds to each other: any change is refused.
+EXPECTED |= {"sidecar-items": {"refused"}}

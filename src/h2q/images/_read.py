@@ -32,6 +32,8 @@ _UPRIGHT: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+#: Values of a deep picture scaled at a time.
+_BAND: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -235,15 +237,25 @@ def _to_8_bits(values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.uint
         return values
     if values.dtype == np.bool_:
         return values.astype(np.uint8) * np.uint8(255)
-    # The type says what white is, where it can; else the values do.
-    scaled = np.nan_to_num(values.astype(np.float64))
-    top = float(scaled.max(initial=0.0))
+    # The type says what white is, where it can; else the values do. In bands, because float64 takes
+    # eight times the picture.
+    height = max(1, _BAND // max(1, values[:1].size))
+    bands = [slice(start, start + height) for start in range(0, len(values), height)]
+    top = max((float(_finite(values[band]).max(initial=0.0)) for band in bands), default=0.0)
+    factor = 1.0
     if values.dtype == np.uint16 or top > 255:
-        scaled *= 255 / max(top, 65535.0)
+        factor = 255 / max(top, 65535.0)
     elif values.dtype.kind == "f" and top <= 1:
-        scaled *= 255
-    shades: np.ndarray[Any, np.dtype[np.uint8]] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+        factor = 255.0
+    shades = np.empty(values.shape, dtype=np.uint8)
+    for band in bands:
+        shades[band] = np.clip(np.rint(_finite(values[band]) * factor), 0, 255)
     return shades
+
+
+def _finite(values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    finite: np.ndarray[Any, np.dtype[np.float64]] = np.nan_to_num(values.astype(np.float64))
+    return finite
 
 
 def _without_texts(data: bytes) -> bytes:
