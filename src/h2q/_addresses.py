@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from typing import Any, Final, Generic, NoReturn, Self, TypeVar
@@ -140,3 +141,13 @@ def _without_password(word: str) -> str:
     if word[colon : colon + 2] == ":/":  # of the scheme
         colon = word.find(":", colon + 1, end)
     return word if colon < 0 else word[:colon] + word[end:]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

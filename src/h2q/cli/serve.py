@@ -62,6 +62,7 @@ def serve(
     It listens on this machine alone unless told otherwise. Ctrl-C ends it when the requests under
     way are answered.
     """
+    from h2q._addresses import is_loopback
     from h2q._lazy import require
 
     require("fastapi", "serve")
@@ -69,7 +70,7 @@ def serve(
     from h2q.collections import open_collection
     from h2q.serving.library import roots_of
     from h2q.serving.server import run, terminate_as_interrupt
-    from h2q.serving.settings import ApiKey, Settings, is_loopback, read_keys
+    from h2q.serving.settings import ApiKey, Settings, read_keys
 
     terminate_as_interrupt()
     known = read_keys(keys) if keys is not None else ()

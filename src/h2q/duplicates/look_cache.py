@@ -10,16 +10,16 @@ import contextlib
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
+from h2q._closing import Closing
 from h2q.duplicates.looks import Look
 
 _VERSION: Final = 1
 _CHUNK: Final = 500
 
 
-class LookCache:
+class LookCache(Closing):
     """Reads and writes the looks beside a collection.
 
     Parameters
@@ -83,17 +83,6 @@ class LookCache:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _open(path: Path) -> sqlite3.Connection:

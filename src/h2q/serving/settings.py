@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+from h2q._addresses import is_loopback
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 
@@ -139,13 +139,3 @@ class Settings:
         if self.host not in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
             names.add(self.host)
         return frozenset(name.lower() for name in names)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from h2q._addresses import Address
+from h2q._addresses import Address, is_loopback
 from h2q.errors import InvalidInputError
 
 #: The environment variable that holds the key of an address without one.
@@ -56,7 +55,7 @@ def parse_address(uri: str) -> HttpAddress:
     place += "" if port is None else f":{port}"
     path = parts.path.rstrip("/")
     url = f"{parts.scheme.lower()}://{place}{path}/"
-    return HttpAddress(url, key, is_local=_is_local(host))
+    return HttpAddress(url, key, is_local=is_loopback(host))
 
 
 def _parts(uri: str) -> tuple[SplitResult, str, int | None, str | None] | None:
@@ -75,12 +74,3 @@ def _not_understood() -> InvalidInputError:
         f"http://:KEY@host:port/, or http://host:port/ and the key in {KEY_VARIABLE}, with the "
         "signs @ : / ? # % of a key written as %40 %3A %2F %3F %23 %25"
     )
-
-
-def _is_local(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
