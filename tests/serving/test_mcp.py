@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ def url(collection: Collection) -> Iterator[str]:
 
 
 def call(url: str, tool: str, **arguments: Any) -> Any:
-    result = asyncio.run(make_server(url).call_tool(tool, arguments))
+    # In a thread of its own: beside tests of the browser a loop already runs in this one.
+    with ThreadPoolExecutor(1) as thread:
+        result = thread.submit(asyncio.run, make_server(url).call_tool(tool, arguments)).result()
     found = result.structured_content
     return found["result"] if set(found) == {"result"} else found
 
