@@ -1,7 +1,9 @@
 """Photos a second, beside what bounds them: the bare network, the decoder, and the disk.
 
-- The whole of `index_photos` (read, hash, decode, resize, embed, code, store) beside the bare
-  onnxruntime session on arrays that are in memory already, on the same cores, in turns.
+- The whole of `index_photos` (read, hash, decode, resize, embed, fit, code, store) beside the bare
+  onnxruntime session on arrays that are in memory already, on the same cores, in turns: one session
+  whose threads share each batch of 16, as a session comes, and one called by a thread a core, as
+  ours is.
 - Decoding alone: threads, with and without the draft mode of JPEG.
 - The CPU time of indexing (user + system, fair on a busy machine, too), and what of it the network
   and the decoding take.
@@ -21,25 +23,37 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime
 
 from h2q import open_collection
 from h2q.codes import code_width
-from h2q.encoders import load_encoder
+from h2q.encoders import efficientnet_lite0, load_encoder
 from h2q.images import find_photos, read_photo, scan_folder
 from h2q.ingest.folder import index_folder
 from h2q.ingest.models import kept_encoder
 from h2q.ingest.photos import index_photos
 
 _BATCH = 16
+_SMALL = 2
 
 
-def seconds(function: Callable[[], object]) -> float:
-    """Wall-clock time of a call."""
-    began = time.perf_counter()
+def session(threads: int) -> Any:
+    """Make the bare peer: the encoder's network and nothing of ours around it."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(
+        efficientnet_lite0.graph_file(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def taken(function: Callable[[], object]) -> tuple[float, float]:
+    """Wall-clock and CPU time of a call."""
+    began, cpu_began = time.perf_counter(), time.process_time()
     function()
-    return time.perf_counter() - began
+    return time.perf_counter() - began, time.process_time() - cpu_began
 
 
 def cpu(function: Callable[[], object]) -> float:
@@ -55,13 +69,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--photos", type=int, default=400, help="Photos indexed a turn.")
-    parser.add_argument("--files", type=int, default=100_000, help="Unchanged files looked at.")
+    parser.add_argument(
+        "--files", type=int, default=100_000, help="Unchanged files looked at; 0: none."
+    )
     args = parser.parse_args()
     encoder = load_encoder()
     whole_folder = scan_folder(args.folder)
     paths = whole_folder[:: -(-len(whole_folder) // args.photos)]
     n = len(paths)
-    session = encoder._session  # type: ignore[attr-defined]  # the bare peer
+    cores = len(os.sched_getaffinity(0))
+    shared, own = session(cores), session(1)
     batch = np.stack([encoder.prepare(read_photo(path).image) for path in paths[:_BATCH]])
 
     place = tempfile.TemporaryDirectory()
@@ -72,7 +89,14 @@ def main() -> None:
 
     def bare() -> None:
         for start in range(0, n, _BATCH):
-            session.run(None, {"pixels": batch[: min(_BATCH, n - start)]})
+            shared.run(None, {"pixels": batch[: min(_BATCH, n - start)]})
+
+    def bare_by_threads() -> None:
+        def one(start: int) -> None:
+            own.run(None, {"pixels": batch[: min(_SMALL, n - start)]})
+
+        with ThreadPoolExecutor(cores) as pool:
+            list(pool.map(one, range(0, n, _SMALL)))
 
     def whole() -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -82,26 +106,28 @@ def main() -> None:
         def one(path: Path) -> None:
             encoder.prepare(read_photo(path, draft_side=side).image)
 
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        with ThreadPoolExecutor(cores) as pool:
             list(pool.map(one, paths))
 
-    print(f"{n} photos, {len(os.sched_getaffinity(0))} cores")
+    print(f"{n} photos, {cores} cores")
     for turn in range(args.repeats):
-        a, b = seconds(bare), seconds(whole)
-        c, d = seconds(lambda: decoded(encoder.draft_side)), seconds(lambda: decoded(None))
+        ours, cpu_of_all = taken(whole)
+        peer, of_the_network = taken(bare)
+        peer_by_threads, _ = taken(bare_by_threads)
+        draft, decoding = taken(lambda: decoded(encoder.draft_side))
+        full, _ = taken(lambda: decoded(None))
         print(
-            f"turn {turn}: bare network {n / a:.0f}/s, index {n / b:.0f}/s = {a / b:.2f} of it; "
-            f"decode {n / c:.0f}/s, without draft {n / d:.0f}/s",
-            flush=True,
-        )
-        a, b, c = cpu(bare), cpu(whole), cpu(lambda: decoded(encoder.draft_side))
-        print(
-            f"turn {turn}: CPU a photo: index {1e3 * b / n:.1f} ms, of it the network "
-            f"{a / b:.0%}, decoding and resizing {c / b:.0%}, the rest {1 - (a + c) / b:.0%}",
+            f"turn {turn}: index {n / ours:.0f}/s; bare network {n / peer:.0f}/s, index "
+            f"{peer / ours:.2f} of it; called by a thread a core {n / peer_by_threads:.0f}/s, "
+            f"index {peer_by_threads / ours:.2f} of it; decode {n / draft:.0f}/s, without draft "
+            f"{n / full:.0f}/s\n"
+            f"turn {turn}: CPU a photo: index {1e3 * cpu_of_all / n:.1f} ms; the bare network "
+            f"{1e3 * of_the_network / n:.1f} ms, decoding and resizing {1e3 * decoding / n:.1f} ms",
             flush=True,
         )
     place.cleanup()
-    unchanged(args.files, args.repeats)
+    if args.files:
+        unchanged(args.files, args.repeats)
 
 
 def unchanged(n: int, repeats: int) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +20,9 @@ from h2q.encoders.kept import KeptEncoder
 from h2q.encoders.preparing import Preparing
 from h2q.errors import FormatError, InvalidInputError
 
-#: Photos the network takes at a time: on CPUs small batches stay in the cache and are faster.
-_BATCH: Final = 16
+#: Photos a thread hands to the network at a time: small batches stay in the cache, and no thread
+#: waits long for the last one.
+_BATCH: Final = 2
 #: Files beside FILE that hold its preprocessing, the first that is there.
 _PREPARING: Final = ("{stem}.json", "preprocessor_config.json")
 #: Files beside FILE that hold the network of texts that goes with it.
@@ -44,7 +46,7 @@ class OnnxEncoder:
     general_rows : callable, optional
         Gives rows (n, d) along which the features of kinds of things differ.
     threads : int, optional
-        Threads of the network; the cores this process may use by default.
+        Photos are shared out among so many; the cores this process may use by default.
 
     Raises
     ------
@@ -52,6 +54,11 @@ class OnnxEncoder:
         If the file is no ONNX graph, or takes or gives something else.
     MissingExtraError
         If onnxruntime is not installed.
+
+    Notes
+    -----
+    Each thread runs the network on photos of its own. Threads that share one photo wait for each
+    other after every layer, and spin meanwhile, which keeps the cores from whoever decodes.
     """
 
     #: onnxruntime's CUDA build is another package than the extra's.
@@ -68,7 +75,8 @@ class OnnxEncoder:
         threads: int | None = None,
     ) -> None:
         self.general_rows = general_rows
-        self._session = _session(data, kept.name, threads)
+        self._session = _session(data, kept.name)
+        self._threads = threads or len(os.sched_getaffinity(0))
         self._preparing, self.kept, self.text = preparing, kept, text
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in _DTYPES or len(inputs[0].shape) != 4:
@@ -102,7 +110,11 @@ class OnnxEncoder:
         """Run the network: (n, dimension), one row an image."""
         if not prepared:
             return np.empty((0, self.dimension), dtype=np.float32)
-        return np.concatenate([self._run(part) for part in _parts(prepared, self._batch)])
+        parts = _parts(prepared, self._batch)
+        if len(parts) == 1 or self._threads == 1:
+            return np.concatenate([self._run(part) for part in parts])
+        with ThreadPoolExecutor(min(self._threads, len(parts))) as pool:
+            return np.concatenate(list(pool.map(self._run, parts)))
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts with the network that goes with this one: (n, dimension).
@@ -162,7 +174,7 @@ class OnnxText:
         self.name = str(path)
         data = _read(path)
         self.sha256 = hashlib.sha256(data).hexdigest()
-        self._session = _session(data, self.name, None)
+        self._session = _session(data, self.name)
         self._output = _vector_output(self._session, self.name)
         self._inputs = {each.name: each for each in self._session.get_inputs()}
         self._tokenizer: Any = None
@@ -277,10 +289,10 @@ def _read(path: Path) -> bytes:
         raise InvalidInputError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _session(data: bytes, name: str, threads: int | None) -> Any:
+def _session(data: bytes, name: str) -> Any:
     runtime = require("onnxruntime", "photos")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = 1  # of each caller; `embed` calls from several threads
     options.log_severity_level = 3
     try:
         return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
