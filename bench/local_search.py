@@ -1,11 +1,13 @@
 """Chosen codes: the price of a scan, of coding and of kicks; and mAP on labelled embeddings.
 
-    python bench/local_search.py scan --rows 500000
+    python bench/local_search.py scan --rows 500000 --data text.npz
     python bench/local_search.py kicks --data text.npz
     python bench/local_search.py labels --data cifar10.npz --data caltech101.npz
 
 `scan`: a full search (scan, proof, exact re-scoring) by the rank "reconstructed" against faiss's
-`IndexBinaryFlat` over codes of as many bytes, one thread, in turns. `kicks`: coding time in that
+`IndexBinaryFlat` over codes of as many bytes, one thread, in turns; all queries at once and one by
+one. With `--data`, of its rows "base" and "query": as they are, and again and again with the
+difference of two other rows added, so that what is far apart stays so. `kicks`: coding time in that
 of the bare product ``rows @ weights``, and the share of the variance lost, for numbers of kicks.
 `labels`: mAP over the whole database of labelled embeddings, chosen codes against a rotation.
 """
@@ -13,13 +15,13 @@ of the bare product ``rows @ weights``, and the share of the variance lost, for 
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from pathlib import Path
 
 import faiss
 import numpy as np
 
+from _turns import ratio
 from h2q import HouseholderQuantizer, LocalSearchQuantizer
 from h2q.codes import unpack_signs
 from h2q.collections.embedded.scans import ProvenScan
@@ -40,33 +42,48 @@ def clustered(n: int, d: int, seed: int) -> np.ndarray:
     return rows
 
 
-def scan(n: int, n_bits: int, n_queries: int, k: int, rounds: int) -> None:
+def tiled(base: np.ndarray, number: int) -> np.ndarray:
+    """Rows like others: each with 0.35 of the difference of two others, drawn by a number."""
+    rng = np.random.default_rng(number)
+    first, second = rng.permutation(len(base)), rng.permutation(len(base))
+    return base + np.float32(0.35 * (number > 0)) * (base[first] - base[second])
+
+
+def scan(
+    path: Path | None, n: int, n_bits: int, n_queries: int, ks: list[int], rounds: int
+) -> None:
     """Time a search of all codes."""
-    queries = clustered(n_queries, 384, 2)
-    quantizer = LocalSearchQuantizer(n_bits, n_kicks=2, random_state=0)
-    quantizer.fit(clustered(20_000, 384, 1))
-    codes = np.concatenate(
-        [quantizer.transform(clustered(50_000, 384, 10 + i)) for i in range(-(-n // 50_000))]
-    )[:n]
+    if path is None:
+        base, queries = clustered(50_000, 384, 1), clustered(n_queries, 384, 2)
+    else:
+        with np.load(path) as data:
+            base = data["base"][:50_000].astype(np.float32)
+            queries = data["query"][:n_queries].astype(np.float32)
+    quantizer = LocalSearchQuantizer(n_bits, n_kicks=2, random_state=0).fit(base[:20_000])
+    tiles = range(-(-n // len(base)))
+    codes = np.concatenate([quantizer.transform(tiled(base, number)) for number in tiles])[:n]
     table = CodeTable(codes.shape[1]).with_added(np.arange(n, dtype=np.int64), codes, range(n))
-    scorer = ReconstructionScorer(quantizer.decoder_)
-    proven = ProvenScan(scorer)
+    proven = ProvenScan(ReconstructionScorer(quantizer.decoder_))
     asked = Queries(quantizer.transform(queries), quantizer.rotate(queries), given=queries)
+    ones = [asked.take(slice(i, i + 1)) for i in range(len(queries))]
     flat = faiss.IndexBinaryFlat(8 * codes.shape[1])
     flat.add(codes)
-    proven.nearest(table, asked, k)
-    ratios = []
-    for _ in range(rounds):
-        start = time.process_time()
-        flat.search(asked.codes, k)
-        middle = time.process_time()
+    print(f"{n} x {codes.shape[1]} bytes, {n_queries} queries, one thread")
+    for k in ks:
         proven.nearest(table, asked, k)
-        ratios.append((time.process_time() - middle) / (middle - start))
-    middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
-    print(
-        f"scan of {n} x {codes.shape[1]} bytes, {n_queries} queries, k={k}: "
-        f"{middle:.2f} of IndexBinaryFlat ({low:.2f} to {high:.2f})"
-    )
+        for what, ours, peer in (
+            (
+                "at once",
+                lambda k=k: proven.nearest(table, asked, k),
+                lambda k=k: flat.search(asked.codes, k),
+            ),
+            (
+                "one by one",
+                lambda k=k: [proven.nearest(table, one, k) for one in ones],
+                lambda k=k: [flat.search(one.codes, k) for one in ones],
+            ),
+        ):
+            ratio(f"k={k}, {what}: a search / IndexBinaryFlat", ours, peer, rounds)
 
 
 def kicks(path: Path, n_bits: int, n: int) -> None:
@@ -152,13 +169,15 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--bits", type=int, default=256)
     parser.add_argument("--queries", type=int, default=50)
-    parser.add_argument("-k", type=int, default=10)
+    parser.add_argument("-k", type=int, nargs="+", default=[10, 100])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seeds", type=int, default=2)
     options = parser.parse_args()
     faiss.omp_set_num_threads(1)
     if options.what == "scan":
-        scan(options.rows, options.bits, options.queries, options.k, options.rounds)
+        data = options.data[0] if options.data else None
+        scan(data, options.rows, options.bits, options.queries, options.k, options.rounds)
+        return
     for path in options.data:
         if options.what == "kicks":
             kicks(path, options.bits, options.rows)

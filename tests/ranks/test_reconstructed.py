@@ -5,8 +5,10 @@ import pytest
 
 import h2q
 from h2q import CodeDecoder, HouseholderQuantizer, LinearDecoder, LocalSearchQuantizer
+from h2q.collections.embedded.scans import ProvenScan
+from h2q.collections.embedded.table import CodeTable
 from h2q.errors import InvalidInputError
-from h2q.ranks import Queries
+from h2q.ranks import Queries, reconstructed
 from h2q.ranks.reconstructed import ReconstructionScorer
 
 
@@ -75,6 +77,41 @@ def test_no_code_outside_a_shortlist_scores_above_its_bound(
     if typical == 0.5 and exponent == 0.75 and shortlist == 80:
         top = np.sort(every, axis=1)[:, -3]
         assert np.mean(top > bounds) > 0.5
+
+
+@pytest.mark.parametrize("expected", [-np.inf, -1.0, 0.0, 1e-6, 0.3, 5.0, "kth", "sampled"])
+def test_the_bound_holds_whatever_score_is_expected(quantizer, codes, expected, monkeypatch):
+    monkeypatch.setattr(reconstructed, "_ONE_IN", 8)
+    scorer, asked = asked_of(quantizer, clustered(25, seed=3))
+    every = scorer.of_all(asked, codes)
+    shortlist = 300 if expected == "sampled" else 60
+    kth = -np.partition(-every, 9, axis=1)[:, 9]
+    if expected == "kth":
+        asked = asked.expecting(kth)
+    elif expected != "sampled":
+        asked = asked.expecting(np.full(25, expected, np.float32))
+    positions, bounds = scorer.index(codes).search(asked, shortlist)
+    for row, inside, bound in zip(every, positions, bounds, strict=True):
+        assert np.delete(row, inside).max() <= bound
+    if isinstance(expected, str):
+        assert np.mean(kth > bounds) > 0.9
+
+
+def test_a_search_is_rarely_asked_twice(quantizer, codes, monkeypatch):
+    """Many codes of long rows: nearly every shortlist proves itself whole at once."""
+    table = CodeTable(codes.shape[1]).with_added(np.arange(len(codes)), codes, range(len(codes)))
+    rows = clustered(60, seed=5)
+    asked = Queries(quantizer.transform(rows), None, given=rows)
+    scan = ProvenScan(ReconstructionScorer(quantizer.decoder_))
+    counts = []
+    original = reconstructed.ReconstructionScan.search
+    monkeypatch.setattr(
+        reconstructed.ReconstructionScan,
+        "search",
+        lambda self, asked, size: counts.append(len(asked)) or original(self, asked, size),
+    )
+    scan.nearest(table, asked, 10)
+    assert sum(counts) < 1.25 * len(rows)
 
 
 def test_equal_codes_have_equal_scores_in_every_batch(quantizer, codes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -40,6 +40,15 @@ _START_ROWS: Final = 20_000
 _START_RIDGE: Final = 1e-3
 
 
+class _SearchTerms(NamedTuple):
+    """W, its shrunk Gram matrix without the diagonal, the least gain of a kick, and W'μ."""
+
+    weights: Floats
+    off_gram: Floats
+    least_gain: float
+    bias: Floats
+
+
 @dataclass(frozen=True, slots=True)
 class LocalSearchModel:
     """The learned part of a `LocalSearchQuantizer`.
@@ -57,6 +66,23 @@ class LocalSearchModel:
     start: Floats
     kicks: NDArray[np.int64]
     history: dict[str, Sequence[float]] = field(default_factory=dict)
+    #: What the search takes of `decoder`, by the shrinkage it was made for: for one query it would
+    #: take ten times as long to make as the search itself.
+    _terms: dict[tuple[int, float], _SearchTerms] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def terms(self, shrinkage: float) -> _SearchTerms:
+        """Return what the search takes of the decoder as it is."""
+        weights, mean = self.decoder.weights_, self.decoder.mean_
+        known = self._terms.get((id(weights), shrinkage))
+        if known is None:
+            gram = weights.T @ weights
+            self._terms.clear()
+            known = self._terms[id(weights), shrinkage] = _SearchTerms(
+                weights, off_diagonal(gram, shrinkage), gain_of(gram), mean @ weights
+            )
+        return known
 
 
 class LocalSearchQuantizer(BaseQuantizer):
@@ -222,10 +248,8 @@ class LocalSearchQuantizer(BaseQuantizer):
 
     def _searched(self, model: LocalSearchModel, rows: Floats) -> Floats:
         """Return the signs (n, k) chosen for unit rows."""
-        weights, mean = model.decoder.weights_, model.decoder.mean_
-        gram = weights.T @ weights
-        off, least = off_diagonal(gram, float(self.gram_shrinkage)), gain_of(gram)
-        bias, start_bias = mean @ weights, mean @ model.start
+        weights, off, least, bias = model.terms(float(self.gram_shrinkage))
+        start_bias = model.decoder.mean_ @ model.start
         signs = np.empty((len(rows), weights.shape[1]), dtype=np.float32)
         one = np.float32(1)
         for first in range(0, len(rows), _ROWS_AT_ONCE):

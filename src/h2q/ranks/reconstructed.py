@@ -2,13 +2,13 @@
 
 The row behind a code is x̂ = μ + W s (`h2q.LinearDecoder`); the score is ⟨q, x̂⟩ / ‖x̂‖^γ, with the
 mean included. The length follows from the code. So the whole score is scanned without a byte
-beside the code: with the logarithm of the length in 8 bits more, made when the scan is built, the
-score is nearly a sum over bits, and the rest is made exact on a shortlist.
+beside the code: most of the logarithm of the length is a sum over the bits as well, the rest is put
+in 8 bits more when the scan is built, and what that rounds is made exact on a shortlist.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 import numpy as np
@@ -19,10 +19,20 @@ from h2q.errors import InvalidInputError
 from h2q.ranks.sign_scores import byte_tables, scores_of_all, scores_of_each
 from h2q.ranks.spec import Candidates, Queries, Scan
 
-#: Levels of the logarithm of a length: one more byte of the scan.
-_LEVELS: Final = 256
-#: The share of a level each bit of that byte stands for, MSB first, as signs.
-_SHARES: Final = (2.0 ** np.arange(7, -1, -1) / 2).astype(np.float64)
+#: What each bit of the level adds to it, MSB first. The two halves span the same, so that neither
+#: makes the steps of the scan's tables wider; 16 and 17 have no common divisor, so the 256 levels
+#: differ, and lie the closer the nearer they are to the middle.
+_SHARES: Final = np.concatenate([16 * np.array([8, 4, 2, 1]), 17 * np.array([8, 4, 2, 1])]) / 495
+_LEVELS: Final = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1) @ _SHARES
+#: Codes by which the logarithm of the length is told apart into a sum over bits and a rest.
+_SAMPLE: Final = 20_000
+_RIDGE: Final = 1.0
+#: Codes unpacked at a time.
+_AT_ONCE: Final = 1 << 16
+#: One in so many codes is scanned first, to learn what scores to expect, for shortlists longer
+#: than this: near the end of a long one the proof needs it.
+_ONE_IN: Final = 64
+_LONG: Final = 200
 
 
 def brings_rows_back(quantizer: Any) -> bool:
@@ -36,19 +46,26 @@ class ReconstructionQueries:
     """Queries ready for scores with rebuilt rows.
 
     `rows` (nq, n_bits), float32: W'q. `offsets` (nq,), float64: ⟨q, μ⟩. `tables`
-    (nq, width, 256), float64: what every byte of a code adds.
+    (nq, width, 256), float64: what every byte of a code adds. `expected` (nq,), float64: the scores
+    they are likely to find; None where nothing is known.
     """
 
     rows: NDArray[np.float32]
     offsets: NDArray[np.float64]
     tables: NDArray[np.float64]
+    expected: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def take(self, numbers: Any) -> Self:
         """Return some of them."""
-        return type(self)(self.rows[numbers], self.offsets[numbers], self.tables[numbers])
+        known = None if self.expected is None else self.expected[numbers]
+        return type(self)(self.rows[numbers], self.offsets[numbers], self.tables[numbers], known)
+
+    def expecting(self, scores: NDArray[np.float32]) -> Self:
+        """Return the same, with a score each near which the bound is to be tight."""
+        return replace(self, expected=scores.astype(np.float64))
 
 
 class ReconstructionScorer:
@@ -72,9 +89,10 @@ class ReconstructionScorer:
         return ReconstructionQueries(rows, np.asarray(offsets, dtype=np.float64), tables)
 
     def facts(self, codes: CodeArray) -> NDArray[np.float32]:
-        """Length of the row behind each code: worth keeping, 4 bytes a code in memory."""
-        lengths: NDArray[np.float32] = self._decoder.lengths(codes).astype(np.float32)
-        return lengths
+        """‖x̂‖^-γ of each code: worth keeping, 4 bytes a code in memory."""
+        lengths = self._decoder.lengths(codes)
+        weights: NDArray[np.float32] = (lengths**-self._decoder.exponent_).astype(np.float32)
+        return weights
 
     def of_each(
         self,
@@ -86,7 +104,7 @@ class ReconstructionScorer:
         products = scores_of_each(asked.tables, codes)
         if facts is None:
             facts = self.facts(codes.reshape(-1, codes.shape[2])).reshape(products.shape)
-        return self._over(products, asked, facts)
+        return _scores(products, asked, facts)
 
     def of_all(
         self,
@@ -95,19 +113,8 @@ class ReconstructionScorer:
         facts: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Scores of each query with the same candidates."""
-        lengths = self.facts(codes) if facts is None else facts
-        return self._over(scores_of_all(asked.tables, codes), asked, lengths)
-
-    def _over(
-        self,
-        products: NDArray[np.float32],
-        asked: ReconstructionQueries,
-        lengths: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
-        scores = products + asked.offsets[:, None]
-        scores *= lengths.astype(np.float64) ** -self._decoder.exponent_
-        rounded: NDArray[np.float32] = scores.astype(np.float32)
-        return rounded
+        weights = self.facts(codes) if facts is None else facts
+        return _scores(scores_of_all(asked.tables, codes), asked, weights)
 
     def index(self, codes: CodeArray, facts: NDArray[np.float32] | None = None) -> Scan:
         """Make a FastScan of codes and their lengths."""
@@ -116,33 +123,53 @@ class ReconstructionScorer:
         )
 
 
-class ReconstructionScan:
-    r"""A `FastScan` of codes with one byte more: the level of the logarithm of the length.
+def _scores(
+    products: NDArray[np.float64], asked: ReconstructionQueries, weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    products += asked.offsets[:, None]
+    products *= weights
+    return products.astype(np.float32)
 
-    With c = ⟨q, x̂⟩, l = log ‖x̂‖ and a score c₀ that is typical of what is found, the score
-    :math:`c\,e^{-\gamma l}` is near :math:`(c - \gamma c_0 (l - l_0))\,e^{-\gamma l_0}` around c₀.
-    Being linear in l, that is a sum over the bits of the code and of the level. What a bound on the
-    sum means for the true score is worked out in `_bound`, so a shortlist can be proved whole.
+
+class ReconstructionScan:
+    r"""A `FastScan` of codes with one byte more, for what of the length no sum over bits tells.
+
+    With c = ⟨q, x̂⟩, l = γ log ‖x̂‖ and a score c₀ that is typical of what is found, the score
+    :math:`c\,e^{-l}` is near :math:`(c - c_0 (l - l_0))\,e^{-l_0}` around c₀. Being linear in l,
+    that is a sum: over the bits of the code, which tell most of l (:math:`l \approx v_0 +
+    \langle v, s \rangle`, by least squares), and over those of a level for the rest. What a bound
+    on the sum means for the true score is worked out in `_bound`, so a shortlist can be proved
+    whole. It is tight for scores near c₀, so c₀ is the score expected of each query.
 
     Parameters
     ----------
     codes : ndarray of shape (n, width), uint8
     decoder : h2q.LinearDecoder
-    lengths : ndarray of shape (n,), float32
-        Of the rows behind the codes.
+    weights : ndarray of shape (n,), float32
+        e^-l of the codes.
     """
 
-    def __init__(self, codes: CodeArray, decoder: Any, lengths: NDArray[np.float32]) -> None:
+    def __init__(self, codes: CodeArray, decoder: Any, weights: NDArray[np.float32]) -> None:
         from h2q.ranks.fast_scan import FastScan  # faiss is imported where codes are scanned
 
-        logarithms = np.log(lengths.astype(np.float64))
-        self._low, self._high = float(logarithms.min()), float(logarithms.max())
-        self._middle = float(np.median(logarithms))
-        self._step = max((self._high - self._low) / (_LEVELS - 1), 1e-12)
-        levels = np.rint((logarithms - self._low) / self._step).astype(np.uint8)
-        self._scan = FastScan(np.concatenate([codes, levels[:, None]], axis=1))
+        powers = -np.log(weights.astype(np.float64))
+        self._least, self._most = float(powers.min()), float(powers.max())
+        self._middle, self._typical = float(np.median(powers)), float(decoder.typical_score_)
+        self._slope = _slope(codes, powers)
+        rest = powers - _sums(codes, self._slope)
+        self._low, self._span = float(rest.min()), max(float(np.ptp(rest)), 1e-12)
+        order = np.argsort(_LEVELS, kind="stable")
+        middles = (_LEVELS[order][1:] + _LEVELS[order][:-1]) / 2
+        levels = order[np.searchsorted(middles, (rest - self._low) / self._span)].astype(np.uint8)
+        # Of l, at most so much is missing in the sum where a level is too high.
+        stated = self._low + self._span * _LEVELS[levels]
+        self._missing = max(float((stated - rest).max()), 0.0)
         self._width = codes.shape[1]
-        self._exponent, self._typical = decoder.exponent_, decoder.typical_score_
+        longer = np.concatenate([codes, levels[:, None]], axis=1)
+        self._scan = FastScan(longer)
+        self._few = None
+        if len(codes) // _ONE_IN > _LONG:
+            self._few = FastScan(np.ascontiguousarray(longer[::_ONE_IN]))
 
     def __len__(self) -> int:
         return len(self._scan)
@@ -151,30 +178,67 @@ class ReconstructionScan:
         self, asked: ReconstructionQueries, shortlist: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Positions of a shortlist for each query, and a bound on what it leaves out."""
-        level = self._exponent * self._typical * self._step
-        rows = np.zeros((len(asked), 8 * self._width + 8), dtype=np.float32)
-        rows[:, : asked.rows.shape[1]] = asked.rows
-        rows[:, -8:] = -level * _SHARES
+        around = np.full(len(asked), self._typical)
+        if asked.expected is not None:
+            known = np.isfinite(asked.expected) & (asked.expected > 0)
+            around[known] = (asked.expected * np.exp(self._middle))[known]
+        elif self._few is not None and shortlist > _LONG:
+            rows, constant = self._rows(asked, around)
+            best = self._few.best(rows)
+            around = np.maximum(best + constant + around * self._middle, self._typical / 4)
+        rows, constant = self._rows(asked, around)
         positions, sums = self._scan.search(rows, shortlist)
-        return positions, self._bound(sums + asked.offsets - level * _SHARES.sum())
+        return positions, self._bound(sums + constant, around)
 
-    def _bound(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the highest score a code may have whose c - γ c₀ (l - low) is at most `sums`.
+    def _rows(
+        self, asked: ReconstructionQueries, around: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return what is scanned for, (nq, 8 width + 8), and what makes a sum c - c₀ l."""
+        n_bits = asked.rows.shape[1]
+        rows = np.zeros((len(asked), 8 * self._width + 8), dtype=np.float32)
+        rows[:, :n_bits] = asked.rows - around[:, None] * self._slope[:n_bits]
+        rows[:, -8:] = -around[:, None] * (self._span * _SHARES / 2)
+        return rows, asked.offsets - around * (self._low + self._span / 2)
 
-        With u = γ (l - middle) and a the sum so shifted, the score is at most
-        (a + c₀ u) e^-u e^(-γ middle), over the u that occur; its maximum is at u = 1 - a / c₀.
+    def _bound(self, sums: NDArray[np.float64], around: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the highest score a code may have whose c - c₀ l, as scanned, is at most `sums`.
+
+        With u = l - middle and a the sum so shifted, the score is at most (a + c₀ u) e^-u
+        e^-middle, over the u that occur; its maximum is at u = 1 - a / c₀.
         """
-        power, typical = self._exponent, self._typical
         with np.errstate(over="ignore", invalid="ignore"):
-            shifted = sums + power * typical * (self._middle - self._low + self._step / 2)
-            low, high = power * (self._low - self._middle), power * (self._high - self._middle)
-            best = np.clip(1 - shifted / typical, low, high)
-            bound = (shifted + typical * best) * np.exp(-best) * np.exp(-power * self._middle)
+            shifted = sums + around * (self._middle + self._missing)
+            low, high = self._least - self._middle, self._most - self._middle
+            best = np.clip(1 - shifted / around, low, high)
+            bound = (shifted + around * best) * np.exp(-best) * np.exp(-self._middle)
         bound[~np.isfinite(sums)] = -np.inf
-        # Scores are rounded to float32.
-        rounding = 1e-6 * np.abs(bound, where=np.isfinite(bound), out=np.zeros_like(bound))
-        highest: NDArray[np.float64] = bound + rounding
+        # Scores are rounded to float32, and so is what is scanned for.
+        size = np.abs(bound, where=np.isfinite(bound), out=np.zeros_like(bound)) + around
+        highest: NDArray[np.float64] = bound + 2e-6 * size
         return highest
+
+
+def _slope(codes: CodeArray, powers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return v, (8 width,), that tells most of l by ⟨v, s⟩: least squares over a sample."""
+    picked = np.linspace(0, len(codes) - 1, min(len(codes), _SAMPLE)).astype(np.int64)
+    signs = np.unpackbits(codes[picked], axis=1) * 2.0 - 1.0
+    signs -= signs.mean(axis=0)
+    gram = signs.T @ signs
+    gram[np.diag_indices(len(gram))] += _RIDGE
+    slope: NDArray[np.float64] = np.linalg.solve(
+        gram, signs.T @ (powers[picked] - powers[picked].mean())
+    )
+    return slope.astype(np.float32).astype(np.float64)  # what is scanned for is float32, too
+
+
+def _sums(codes: CodeArray, slope: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ⟨v, s⟩ of each code."""
+    tables = byte_tables(slope[None].astype(np.float32), codes.shape[1])
+    found = np.empty(len(codes))
+    for start in range(0, len(codes), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        found[part] = scores_of_all(tables, codes[part])[0]
+    return found
 
 
 def scorer(quantizer: Any) -> ReconstructionScorer:

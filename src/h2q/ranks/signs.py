@@ -30,6 +30,10 @@ class SignQueries:
         """Return some of them."""
         return type(self)(self.rows[numbers], self.tables[numbers])
 
+    def expecting(self, scores: NDArray[np.float32]) -> Self:
+        """Return them as they are: the bound of their scan is as tight for all scores."""
+        return self
+
 
 class SignScorer:
     """Scores by the inner product of the query with the code as signs, and scans for the best."""
@@ -47,13 +51,13 @@ class SignScorer:
         self, asked: SignQueries, codes: CodeArray, facts: None = None
     ) -> NDArray[np.float32]:
         """Scores of each query with its own candidates."""
-        return scores_of_each(asked.tables, codes)
+        return scores_of_each(asked.tables, codes).astype(np.float32)
 
     def of_all(
         self, asked: SignQueries, codes: CodeArray, facts: None = None
     ) -> NDArray[np.float32]:
         """Scores of each query with the same candidates."""
-        return scores_of_all(asked.tables, codes)
+        return scores_of_all(asked.tables, codes).astype(np.float32)
 
     def index(self, codes: CodeArray, facts: None = None) -> Scan:
         """Make a FastScan of codes."""

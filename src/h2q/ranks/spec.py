@@ -126,6 +126,14 @@ class Prepared(Protocol):
         """Return some of them: by a slice or an array of numbers."""
         ...
 
+    def expecting(self, scores: NDArray[np.float32]) -> Self:
+        """Return the same queries, with a score (nq,) each near which a bound should be tight.
+
+        Called before a query is scanned for again, with the `k`-th best score found so far (-inf
+        where there is none).
+        """
+        ...
+
 
 class Scorer(Protocol):
     """The exact scores of a rank over all codes, and an index to find the highest ones by.

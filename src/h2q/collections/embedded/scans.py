@@ -177,8 +177,13 @@ class _Covering:
     def __len__(self) -> int:
         return len(self.scan)
 
+    @property
+    def knows_distinct_codes(self) -> bool:
+        """Whether the distinct codes were looked for."""
+        return self._distinct is not None
+
     def distinct_codes(self) -> DistinctCodes:
-        """Return the distinct codes; made when a shortlist first fails."""
+        """Return the distinct codes; made when a shortlist has failed twice."""
         with self._lock:
             if self._distinct is None:
                 self._distinct = DistinctCodes(self._codes, self._scorer)
@@ -250,7 +255,7 @@ class _Search:
     def nearest(self, queries: Queries) -> list[Hits]:
         hits: list[Hits] = []
         tail = len(self._table.codes) - self._covered
-        shortlist = 2 * self._k + 64
+        shortlist = 3 * self._k + 64
         size = max(1, _BLOCK_SCORES // (tail + shortlist))
         for start in range(0, len(queries), size):
             asked = self._scorer.prepare(queries.take(slice(start, start + size)))
@@ -262,9 +267,8 @@ class _Search:
             return _best(*self._scored_from(asked, 0), self._k)
         codes, scan, k = self._table.codes, self._covering.scan, self._k
         hits: dict[int, Hits] = {}
-        pending = np.arange(len(asked))
+        pending, given, first = np.arange(len(asked)), asked, shortlist
         while len(pending) and shortlist <= max(len(scan) * _LONGEST_SHARE, _LEAST_SCANNED):
-            given = asked if len(pending) == len(asked) else asked.take(pending)
             positions, bounds = scan.search(given, min(shortlist, len(scan)))
             # A scan may be newer than the table: what lies behind that is not in it.
             here = (positions >= 0) & (positions < len(codes))
@@ -286,10 +290,17 @@ class _Search:
                     hits[query] = hit
             if len(hits) == len(asked):
                 break
-            pending = np.array([query for query in pending if query not in hits], dtype=np.intp)
-            shortlist *= 8
-            if self._covering.distinct_codes().worthwhile:
+            failed = [place for place, query in enumerate(pending.tolist()) if query not in hits]
+            pending = pending[failed]
+            # Once more, now that is known what scores to expect; then codes that repeat are scored
+            # once each. To find out whether they do takes a sort of them all.
+            twice = shortlist > first or self._covering.knows_distinct_codes
+            if twice and self._covering.distinct_codes().worthwhile:
                 break
+            kth = [block[place].values[-1:] for place in failed]
+            expected = np.array([each[0] if len(each) else -np.inf for each in kth], np.float32)
+            given = given.take(failed).expecting(expected)
+            shortlist *= 8 if twice else 2
         for query in range(len(asked)):
             if query not in hits:  # many ties, or k near the size of the collection
                 hits[query] = self._among_all(asked.take(slice(query, query + 1)))
