@@ -26,9 +26,8 @@ from PIL import Image
 
 from h2q import HouseholderQuantizer, open_collection
 from h2q.ingest import bulk_encode, bulk_index_rows, fit_shards
+from h2q.ingest.listing import list_photos
 from h2q.ingest.units import photo_units
-from h2q.ingest.workers import photo_payload
-from h2q.rowfiles.storage import find_files
 
 SHARD = 50_000
 
@@ -143,11 +142,11 @@ def listing_part(folder: Path, n: int = 20_000) -> dict[str, object]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     tracemalloc.start()
-    units = photo_units("/data/photos", find_files(str(folder / "listing"), [".jpg"]))
+    units = photo_units(list_photos(folder / "listing").files())
     listed, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     files = [file for unit in units for file in unit.files]
-    payloads = [photo_payload("/data/photos", file, "0" * 64) for file in files]
+    payloads = [file.payload("0" * 64, {}) for file in files]
     codes = np.random.default_rng(0).integers(0, 256, (n, 8), dtype=np.uint8)
     with open_collection(str(folder / "listing.h2q"), n_bits=64) as collection:
         collection.add([file.name for file in files], codes, payloads)

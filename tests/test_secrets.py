@@ -15,12 +15,14 @@ import pytest
 from typer.testing import CliRunner
 
 import h2q
-from h2q._addresses import Address, hush, without_secrets
+from h2q._addresses import Address, hush
 from h2q.cli._app import app
 from h2q.errors import H2QError
-from h2q.ingest.workers import check_free, photo_payload
+from h2q.images import FoundPhoto
+from h2q.ingest.listing import PhotoListing
+from h2q.ingest.plan import make_plan
 from h2q.rowfiles import read_codes, write_codes
-from h2q.rowfiles.storage import FoundFile, read_bytes
+from h2q.rowfiles.storage import read_bytes
 
 SECRET = "CANARYs3cr3t"  # noqa: S105
 #: Port 1 answers at once that nobody is there.
@@ -154,16 +156,19 @@ def test_no_error_shows_a_secret(there, address):
                 check_silent_error(error, address)
 
 
-def test_a_password_is_not_stored_with_photos():
+def test_a_password_is_not_stored_with_photos(tmp_path):
     """The folder of a photo in a store is its address without it, and is known again by it."""
     source = f"s3://AK:{SECRET}@bucket/photos"
-    file = FoundFile(f"{source}/a.png", "a.png", 3, "1")
-    root = without_secrets(source)
-    payload = photo_payload(root, file, "0", {})
-    check_silent(json.dumps(payload), source)
+    listing = PhotoListing(source, [FoundPhoto("a.png", 3, "1")])
+    (file,) = listing.files()
+    payload = file.payload("0", {})
+    check_silent(json.dumps(payload) + repr(file), source)
     assert payload["folder"] == "s3://AK@bucket/photos"
-    check_free(payload, root, "a.png")
-    check_free({**payload, "folder": source}, root, "a.png")  # by an earlier h2q
+    with h2q.open_collection(tmp_path / "items.h2q", n_bits=8) as collection:
+        for folder, unchanged in ((payload["folder"], 1), (source, 0)):  # by an earlier h2q
+            collection.add(["a.png"], [[0]], [{**payload, "folder": folder}])
+            plan = make_plan(collection, listing)
+            assert (plan.unchanged, len(plan.changed)) == (unchanged, 1 - unchanged)
 
 
 @dataclass

@@ -25,15 +25,15 @@ class FoundPhoto(NamedTuple):
         Path below the folder that was scanned, with forward slashes.
     size : int
         Bytes; -1 where it cannot be looked at.
-    mtime_ns : int
-        Time of the last change.
+    version : int or str
+        Time of the last change in nanoseconds; of a photo in a store, what the store says.
     error : str or None
         Why it cannot be looked at (a link that leads nowhere).
     """
 
     name: str
     size: int
-    mtime_ns: int
+    version: int | str
     error: str | None = None
 
 

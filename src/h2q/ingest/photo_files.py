@@ -5,39 +5,58 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from h2q._addresses import without_secrets
 from h2q.errors import ImageError
+from h2q.rowfiles.storage import is_url, join
 
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """An image file as the scan found it.
+    """A photo of a folder, or of a prefix of an object store, as the scan found it.
 
     Attributes
     ----------
     id : str
         Path below the folder, with forward slashes, after the prefix if there is one.
-    folder : Path
-        The folder that was scanned, absolute.
+    folder : str
+        What was scanned: an absolute path, or a URL as its driver needs it.
     name : str
         Path below the folder, with forward slashes.
-    size, mtime_ns : int
-        As the scan saw them.
+    size : int
+        Bytes as the scan saw them; -1 where a store does not say.
+    version : int or str
+        Changes when the file does: nanoseconds of the last change, or what the store says.
     """
 
     id: str
-    folder: Path
+    folder: str = field(repr=False)  # a store's may hold a password
     name: str
     size: int
-    mtime_ns: int
+    version: int | str
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a plain file of this machine."""
+        return not is_url(self.folder)
+
+    @property
+    def url(self) -> str:
+        """What opens it: a path or URL."""
+        return join(self.folder, self.name)
 
     @property
     def path(self) -> Path:
-        """The file, absolute."""
-        return self.folder / self.name
+        """The local file, absolute."""
+        return Path(self.url)
+
+    @property
+    def shown(self) -> str:
+        """The file by a name for people."""
+        return readable(self.url) if self.is_local else without_secrets(self.url)
 
     @property
     def label(self) -> str | None:
@@ -46,30 +65,45 @@ class PhotoFile:
         return readable(first) if slash else None
 
     def payload(
-        self, size: int, mtime_ns: int, sha256: str, seen: Mapping[str, Any]
+        self, sha256: str, seen: Mapping[str, Any], status: os.stat_result | None = None
     ) -> dict[str, Any]:
         """Return what the collection stores with the code.
 
         Parameters
         ----------
-        size, mtime_ns, sha256
-            Of the file.
+        sha256 : str
+            Of its content.
         seen : mapping
             What reading it showed (`h2q.images.Photo.payload`).
+        status : os.stat_result, optional
+            Of the file when it was read, where that is newer than the scan.
         """
+        size, version = self.size, self.version
+        if status is not None:
+            size, version = status.st_size, status.st_mtime_ns
         stored: dict[str, Any] = {
             "path": readable(self.name),
-            "folder": readable(str(self.folder)),
+            "folder": folder_text(self.folder),
             "size": size,
-            "mtime_ns": mtime_ns,
+            version_key(self.folder): version,
             "sha256": sha256,
             **seen,
         }
-        if readable(str(self.path)) != str(self.path):
+        if self.is_local and readable(self.url) != self.url:
             stored["path_hex"] = os.fsencode(self.path).hex()
         if self.label is not None:
             stored["label"] = self.label
         return stored
+
+
+def folder_text(folder: str) -> str:
+    """Return a scanned folder as payloads name it: readable, and without secrets."""
+    return without_secrets(folder) if is_url(folder) else readable(folder)
+
+
+def version_key(folder: str) -> str:
+    """Return the key of a payload that says which version of the file was read."""
+    return "version" if is_url(folder) else "mtime_ns"
 
 
 #: What a payload says of the file and of the indexing; the rest was read from the picture.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 
 from h2q._typing import CodeArray
 from h2q.codes import code_width
-from h2q.errors import ImageError, InvalidInputError
+from h2q.errors import H2QError, ImageError, InvalidInputError
 from h2q.images import MAX_PIXELS, read_photo
 from h2q.ingest.encoder import Encoder
-from h2q.ingest.photo_files import PhotoFile, readable
+from h2q.ingest.photo_files import PhotoFile, version_key
 from h2q.ingest.plan import Known
 from h2q.ingest.report import Skipped
+from h2q.rowfiles.storage import read_bytes
 
 
 @dataclass(frozen=True)
@@ -83,27 +85,23 @@ class PhotoReader:
         ready = None if embedded is None else embedded.get(file.name)
         if ready is not None:
             payload = ready.payload
-            if (payload["size"], payload["mtime_ns"]) == (file.size, file.mtime_ns):
+            if (payload["size"], payload[version_key(file.folder)]) == (file.size, file.version):
                 return LoadedPhoto(file, payload, None)
-        name = readable(str(file.path))
+        name = file.shown
         try:
-            status = file.path.stat()
-            if not stat.S_ISREG(status.st_mode):  # a pipe would never end
-                return Skipped(name, "is not a regular file")
-            data = file.path.read_bytes()
-        except OSError as error:
-            return Skipped(name, error.strerror or str(error))
+            data, status = _content(file)
+        except (OSError, H2QError) as error:
+            said = getattr(error, "strerror", None) or str(error)
+            return Skipped(name, said.removeprefix(f"{file.url}: "))
         digest = hashlib.sha256(data).hexdigest()
         twin = None if known is None else known.get(digest)
-        if twin is not None and ("gps" in twin.seen or not self._gps):
-            payload = file.payload(status.st_size, status.st_mtime_ns, digest, twin.seen)
-            return LoadedPhoto(file, payload, None, twin)
+        if twin is not None and twin.serves(self._gps):
+            return LoadedPhoto(file, file.payload(digest, twin.seen, status), None, twin)
         looked = self.look(data, name)
         if isinstance(looked, Skipped):
             return looked
         seen, prepared = looked
-        payload = file.payload(status.st_size, status.st_mtime_ns, digest, seen)
-        return LoadedPhoto(file, payload, prepared)
+        return LoadedPhoto(file, file.payload(digest, seen, status), prepared)
 
     def look(self, data: bytes, name: str) -> tuple[dict[str, Any], Any] | Skipped:
         """Return what a photo's content shows and the network's input, or why there is none."""
@@ -122,6 +120,16 @@ class PhotoReader:
         except Exception as error:
             # Whatever it is: one odd picture is not the end of a run over thousands.
             return Skipped(name, f"cannot be prepared for the network ({error or type(error)})")
+
+
+def _content(file: PhotoFile) -> tuple[bytes, os.stat_result | None]:
+    """Read a photo's file and, of a local one, what it is now."""
+    if not file.is_local:
+        return read_bytes(file.url), None
+    status = file.path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe would never end
+        raise ImageError("is not a regular file")
+    return file.path.read_bytes(), status
 
 
 def code_photos(

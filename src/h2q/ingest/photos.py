@@ -14,13 +14,14 @@ from h2q._typing import StrPath
 from h2q.collections import open_collection
 from h2q.collections.base import Keep
 from h2q.errors import CollectionError, InvalidInputError
-from h2q.images import MAX_PIXELS, folder_order
+from h2q.images import MAX_PIXELS
 from h2q.ingest.batches import in_batches
 from h2q.ingest.decoders import is_name, load_decoder
 from h2q.ingest.encoder import CodedEncoder, PhotoEncoder, load_hasher
-from h2q.ingest.folder import FoundPhotos, index_folder, look_through
+from h2q.ingest.folder import index_folder
+from h2q.ingest.listing import PhotoListing, list_photos
 from h2q.ingest.models import collection_and_encoder, is_there
-from h2q.ingest.photo_files import PhotoFile, readable
+from h2q.ingest.photo_files import readable
 from h2q.ingest.photo_reader import EmbeddedPhoto, LoadedPhoto, PhotoReader
 from h2q.ingest.read_ahead import read_ahead
 from h2q.ingest.report import IndexReport, OnProgress, no_progress
@@ -101,7 +102,7 @@ def index_photos(
     from h2q.quantization import fit_decoder  # scikit-learn waits until it is needed
 
     # Before a collection is made: a mistyped folder should leave nothing behind.
-    found = look_through(folder)
+    found = list_photos(folder)
     shared: dict[str, Any] = {
         "batch_size": batch_size, "max_pixels": max_pixels, "gps": gps,
         "on_progress": on_progress, "found": found, **options,
@@ -220,19 +221,16 @@ def _around(
 
 
 def _embedded_sample(
-    found: FoundPhotos,
+    found: PhotoListing,
     encoder: Any,
     reader: PhotoReader,
     batch_size: int,
     on_progress: OnProgress,
 ) -> dict[str, EmbeddedPhoto]:
     """Embed a sample of the photos; by their path below the folder."""
-    photos = sorted((each for each in found.photos if each.error is None), key=folder_order)
+    photos = found.files()
     places = np.unique(np.linspace(0, len(photos) - 1, min(_SAMPLE, len(photos))).astype(int))
-    files = [
-        PhotoFile(readable(each.name), found.root, each.name, each.size, each.mtime_ns)
-        for each in (photos[place] for place in places)
-    ]
+    files = [photos[place] for place in places]
     sample: dict[str, EmbeddedPhoto] = {}
     why, done = "", 0
     for part in in_batches(read_ahead(reader.read, files, ahead=2 * batch_size), batch_size):
@@ -246,6 +244,6 @@ def _embedded_sample(
         on_progress(done, len(files))
     if not sample:
         raise InvalidInputError(
-            f"{found.root}: none of its {len(found.photos)} photos can be read ({why})"
+            f"{readable(found.folder)}: none of its {len(found.photos)} photos can be read ({why})"
         )
     return sample

@@ -10,20 +10,26 @@ from typing import Any
 
 import numpy as np
 
+from h2q._addresses import without_secrets
 from h2q._collector import collector_paused
 from h2q._typing import CodeArray
 from h2q.collections.base import Collection, Id, compact_json
 from h2q.errors import InvalidInputError
-from h2q.images import FoundPhoto, folder_order
+from h2q.images import FoundPhoto
 from h2q.ingest.batches import in_batches
+from h2q.ingest.listing import PhotoListing
 from h2q.ingest.photo_files import (
     PhotoFile,
     content_hash,
+    folder_text,
     photo_id,
     photo_path,
     readable,
     seen_in,
+    version_key,
 )
+from h2q.ingest.report import Skipped
+from h2q.rowfiles.storage import is_url
 
 _CHUNK = 1000  # ids looked up at a time
 
@@ -42,8 +48,8 @@ class Plan:
         Ids of the folder's items, under the prefix, whose files are no more.
     unchanged : int
         Files whose size and time are the stored ones.
-    unreadable : list of (str, str)
-        Path and reason of files that could not even be looked at.
+    unreadable : list of Skipped
+        Files that could not even be looked at.
     """
 
     new: list[PhotoFile] = field(default_factory=list)
@@ -51,7 +57,7 @@ class Plan:
     touched: list[tuple[PhotoFile, dict[str, Any]]] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     unchanged: int = 0
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    unreadable: list[Skipped] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -64,45 +70,50 @@ class Known:
     code : ndarray of shape (ceil(k / 8),)
     seen : dict
         What its payload knows from reading the picture.
+    size : int
+        Bytes of the file.
     """
 
     id: Any
     code: CodeArray
     seen: dict[str, Any]
+    size: int
+
+    def serves(self, gps: bool) -> bool:
+        """Whether it says all that a payload is to say."""
+        return not gps or "gps" in self.seen
 
 
-def make_plan(collection: Collection, root: Path, prefix: str, found: Sequence[FoundPhoto]) -> Plan:
-    """Compare the photos of a folder with what a collection holds.
+def make_plan(collection: Collection, listing: PhotoListing, prefix: str = "") -> Plan:
+    """Compare photos with what a collection holds of their folder.
 
-    Size and time of change decide; where they differ, the content does (SHA-256). What the
-    collection holds of the folder is read once.
+    Size and time of change (of a store: its version) decide. Where they differ, the content of a
+    local photo does (SHA-256); a store's is not asked. What the collection holds of the folder is
+    read once.
 
     Parameters
     ----------
     collection : Collection
-    root : Path
-        The folder, absolute.
+    listing : PhotoListing
     prefix : str
         Of the ids.
-    found : sequence of FoundPhoto
-        What `h2q.images.find_photos` found in it.
 
     Raises
     ------
     InvalidInputError
         If an id already stands for another photo, of another folder, that still exists.
     """
-    plan, folder = Plan(), readable(str(root))
+    plan = Plan()
     with collector_paused():
-        held, rest = _compare(plan, collection, folder, prefix, found)
+        held, rest = _compare(plan, collection, listing, prefix)
     others: list[PhotoFile] = []
-    for each in sorted(rest, key=folder_order):
-        item_id = photo_id(prefix, readable(each.name))
-        held.pop(item_id, None)
+    for each in rest:
+        file = listing.file(each, prefix)
+        held.pop(file.id, None)
         if each.error is not None:
-            plan.unreadable.append((readable(str(root / each.name)), each.error))
-            continue
-        others.append(PhotoFile(item_id, root, each.name, each.size, each.mtime_ns))
+            plan.unreadable.append(Skipped(file.shown, each.error))
+        else:
+            others.append(file)
     for part in in_batches(others, _CHUNK):
         for file, item in zip(part, collection.get([file.id for file in part]), strict=True):
             if item is None:
@@ -114,27 +125,33 @@ def make_plan(collection: Collection, root: Path, prefix: str, found: Sequence[F
             stored = None if item is None else item.payload
             # Another prefix is not ours.
             if item and stored and item.id == photo_id(prefix, str(stored.get("path"))):
-                plan.gone += [str(item.id)] * is_gone(photo_path(stored))
+                gone = not listing.is_local or is_gone(photo_path(stored))
+                plan.gone += [str(item.id)] * gone
     return plan
 
 
 def _compare(
-    plan: Plan, collection: Collection, folder: str, prefix: str, found: Sequence[FoundPhoto]
+    plan: Plan, collection: Collection, listing: PhotoListing, prefix: str
 ) -> tuple[dict[Id, None], list[FoundPhoto]]:
     """Count what is unchanged; return the folder's other items by id, and the other photos."""
+    folder = folder_text(listing.folder)
     # Most collections are of one folder: reading all is faster than asking SQL which belong to it.
     # A server's items are many and far away.
     condition = {"folder": folder} if "://" in collection.uri else None
     stored: dict[Id, str | None] = {}
-    for batch in collection.iterate_texts(("folder", "size", "mtime_ns"), condition):
+    for batch in collection.iterate_texts(
+        ("folder", "size", version_key(listing.folder)), condition
+    ):
         stored.update(batch)
     quoted, rest = compact_json(folder), []
-    for each in found:
-        name, size, mtime_ns, _ = each
+    for each in listing.photos:
+        name, size, version, _ = each
         if not name.isascii():
             name = readable(name)
+        if not isinstance(version, int):
+            version = compact_json(version)
         item_id = f"{prefix}/{name}" if prefix else name
-        if stored.get(item_id) == f"[{quoted},{size},{mtime_ns}]":
+        if stored.get(item_id) == f"[{quoted},{size},{version}]":
             del stored[item_id]
             plan.unchanged += 1
         else:
@@ -156,8 +173,8 @@ def known_by_content(collection: Collection, files: Sequence[PhotoFile]) -> dict
     for batch in collection.iterate():
         for item_id, code, stored in zip(batch.ids, batch.codes, batch.payloads, strict=True):
             if stored and stored.get("size") in sizes and "sha256" in stored:
-                seen = seen_in(stored)
-                known.setdefault(str(stored["sha256"]), Known(item_id, np.array(code), seen))
+                twin = Known(item_id, np.array(code), seen_in(stored), stored["size"])
+                known.setdefault(str(stored["sha256"]), twin)
     return known
 
 
@@ -175,19 +192,37 @@ def is_gone(path: Path | None) -> bool:
 
 
 def _place(plan: Plan, file: PhotoFile, stored: Mapping[str, Any]) -> None:
-    try:
-        digest = content_hash(file.path) if stored.get("size") == file.size else None
-    except OSError as error:
-        plan.unreadable.append((readable(str(file.path)), error.strerror or str(error)))
-        return
-    if digest is not None and digest == stored.get("sha256"):
-        payload = file.payload(file.size, file.mtime_ns, digest, seen_in(stored))
-        plan.touched.append((file, payload))
-        return
-    other = photo_path(stored)
-    if other is not None and other != file.path and other.exists():
-        raise InvalidInputError(
-            f"the id {file.id!r} already stands for {other}; to index {file.folder} into the same "
-            "collection, give it a prefix of its own (--prefix)"
-        )
+    _check_free(file, stored)
+    if file.is_local:
+        try:
+            digest = content_hash(file.path) if stored.get("size") == file.size else None
+        except OSError as error:
+            plan.unreadable.append(Skipped(file.shown, error.strerror or str(error)))
+            return
+        if digest is not None and digest == stored.get("sha256"):
+            plan.touched.append((file, file.payload(digest, seen_in(stored))))
+            return
     plan.changed.append(file)
+
+
+def _check_free(file: PhotoFile, stored: Mapping[str, Any]) -> None:
+    """Raise where an id stands for a photo elsewhere that still exists."""
+    other = stored.get("folder")
+    if other is None or without_secrets(str(other)) == folder_text(file.folder):
+        return
+    path = photo_path(stored)
+    # A local folder may have been moved, or have two names; of a store that is not asked.
+    if not is_url(str(other)) and (path is None or not path.exists() or _same(path, file)):
+        return
+    raise InvalidInputError(
+        f"the id {file.id!r} already stands for a photo of {without_secrets(str(other))}; to index "
+        f"{folder_text(file.folder)} into the same collection, give it a prefix of its own "
+        "(--prefix)"
+    )
+
+
+def _same(path: Path, file: PhotoFile) -> bool:
+    try:
+        return file.is_local and path.samefile(file.path)
+    except OSError:
+        return False

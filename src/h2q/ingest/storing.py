@@ -61,7 +61,7 @@ def store_units(
     on_progress: OnProgress,
     stored: Callable[[Unit, Result], None] = lambda unit, result: None,
 ) -> IndexReport:
-    """Have units done, here or on a cluster, and store each when it comes, in their order.
+    """Have units of rows done, here or on a cluster, and store each when it comes, in their order.
 
     Parameters
     ----------
@@ -75,16 +75,40 @@ def store_units(
     stored : callable
         Told each unit and its result when they are durable.
     """
+    in_turn = iter(units)
+
+    def put(result: Result) -> None:
+        if result.ids:
+            rows = result.arrays["rows"] if task.want_rows else None
+            store(collection, report, result.ids, result.arrays["codes"], result.payloads, rows)
+        report.skipped.extend(result.skipped)
+        stored(next(in_turn), result)  # only now: what is recorded is durable
+
+    put_units(units, task, put, ray=ray, workers=workers, on_progress=on_progress)
+    return report
+
+
+def put_units(
+    units: Sequence[Unit],
+    task: Task,
+    put: Callable[[Result], None],
+    *,
+    ray: str | None,
+    workers: int | None,
+    on_progress: OnProgress,
+) -> None:
+    """Have units done, here or on a cluster, and `put` each result when it comes, in their order.
+
+    Raises
+    ------
+    InvalidInputError
+        If a unit could not be done.
+    """
     done, total = 0, total_size(units)
     on_progress(done, total)
     for unit, result in in_order(do_units(units, task, ray=ray, workers=workers), units):
         if result.error is not None:
             raise InvalidInputError(result.error)
-        if result.ids:
-            rows = result.arrays["rows"] if task.want_rows else None
-            store(collection, report, result.ids, result.arrays["codes"], result.payloads, rows)
-        report.skipped.extend(result.skipped)
-        stored(unit, result)  # only now: what is recorded is durable
+        put(result)
         done += unit.size
         on_progress(done, total)
-    return report

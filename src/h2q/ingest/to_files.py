@@ -11,7 +11,8 @@ from typing import Any
 from h2q._typing import StrPath
 from h2q.collections.base import Batch
 from h2q.errors import InvalidInputError
-from h2q.images import MAX_PIXELS, image_suffixes
+from h2q.images import MAX_PIXELS
+from h2q.ingest.listing import list_photos
 from h2q.ingest.parts import (
     FORMATS,
     Part,
@@ -34,7 +35,7 @@ from h2q.rowfiles.shards import (
     row_ranges,
     shard_rows_at_a_time,
 )
-from h2q.rowfiles.storage import find_files, is_url, join
+from h2q.rowfiles.storage import is_url, join
 
 
 @dataclass
@@ -102,8 +103,8 @@ def bulk_embed(
     ClusterError
         If the cluster cannot be reached or cannot do the work.
     """
-    root = source.rstrip("/") if is_url(source) else str(Path(source).expanduser().resolve())
-    units = photo_units(root, find_files(root, image_suffixes()), unit_size)
+    listing = list_photos(source)
+    units = photo_units(listing.files(), unit_size)
     task = Task(
         model=model,
         want_codes=False,
@@ -114,7 +115,8 @@ def bulk_embed(
         max_pixels=max_pixels,
     )
     parts = _form(out, form, model, None)
-    return _write(units, task, parts, ray, workers, on_progress)
+    report = _write(units, task, parts, ray, workers, on_progress)
+    return replace(report, skipped=[*listing.skipped, *listing.broken(), *report.skipped])
 
 
 def bulk_encode(

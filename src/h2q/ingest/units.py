@@ -12,6 +12,7 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from h2q.ingest.photo_files import PhotoFile
 from h2q.ingest.report import Skipped
 from h2q.rowfiles.shards import Shard, row_ranges, shard_rows_at_a_time
 from h2q.rowfiles.storage import FoundFile
@@ -44,8 +45,7 @@ class PhotoUnit:
     """Some photos below one folder (or prefix of an object store)."""
 
     number: int
-    root: str
-    files: tuple[FoundFile, ...]
+    files: tuple[PhotoFile, ...]
 
     @property
     def size(self) -> int:
@@ -55,7 +55,7 @@ class PhotoUnit:
     @property
     def fingerprint(self) -> str:
         """Names the content."""
-        return _digest([[file.name, file.size, file.version] for file in self.files])
+        return _digest([[file.name, file.size, str(file.version)] for file in self.files])
 
 
 Unit: TypeAlias = RowUnit | PhotoUnit
@@ -68,10 +68,10 @@ def row_units(shards: Sequence[Shard], size: int | None = None) -> list[RowUnit]
     return [RowUnit(i, *each) for i, each in enumerate(ranges)]
 
 
-def photo_units(root: str, files: Sequence[FoundFile], size: int = 256) -> list[PhotoUnit]:
+def photo_units(files: Sequence[PhotoFile], size: int = 256) -> list[PhotoUnit]:
     """Cut a listing of photos into units of at most `size`."""
     starts = range(0, len(files), size)
-    return [PhotoUnit(i, root, tuple(files[s : s + size])) for i, s in enumerate(starts)]
+    return [PhotoUnit(i, tuple(files[s : s + size])) for i, s in enumerate(starts)]
 
 
 def unit_to_json(unit: Unit) -> str:
@@ -83,7 +83,7 @@ def unit_from_json(text: str) -> Unit:
     """Read what `unit_to_json` wrote."""
     fields = json.loads(text)
     if fields.pop("photos"):
-        files = tuple(FoundFile(**file) for file in fields.pop("files"))
+        files = tuple(PhotoFile(**file) for file in fields.pop("files"))
         return PhotoUnit(files=files, **fields)
     shard = fields.pop("shard")
     return RowUnit(shard=Shard(file=FoundFile(**shard.pop("file")), **shard), **fields)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from h2q._addresses import without_secrets
 from h2q._typing import CodeArray
 from h2q.codes import code_width
-from h2q.errors import H2QError, InvalidInputError
+from h2q.errors import H2QError
 from h2q.images import MAX_PIXELS
 from h2q.ingest.batches import in_batches
 from h2q.ingest.parts import PartFormat, write_part
-from h2q.ingest.photo_files import photo_path, seen_in
-from h2q.ingest.photo_reader import PhotoReader, code_photos
+from h2q.ingest.photo_reader import LoadedPhoto, PhotoReader, code_photos
 from h2q.ingest.read_ahead import read_ahead
 from h2q.ingest.report import Skipped
 from h2q.ingest.units import PhotoUnit, Result, RowUnit, Unit
@@ -26,7 +22,7 @@ from h2q.quantization.arrays import to_numpy
 from h2q.quantization.serialization import from_bytes
 from h2q.rowfiles.rows import Kind, Rows
 from h2q.rowfiles.shards import read_split
-from h2q.rowfiles.storage import FoundFile, is_shared, is_url, read_bytes
+from h2q.rowfiles.storage import is_shared
 
 
 class Worker(Protocol):
@@ -52,7 +48,7 @@ class Task:
         Rows are those before rotation, as a collection that has the quantizer takes them; else
         they are rotated.
     prefix : str
-        Goes before every id.
+        Goes before every id of rows; photos have theirs.
     split : str or None
         Only rows of this split.
     device : str
@@ -151,38 +147,26 @@ class _PhotoWorker:
 
         reader = PhotoReader(encoder, task.max_pixels, task.gps)
 
-        def load(file: FoundFile) -> tuple[FoundFile, dict[str, Any], Any] | Skipped:
-            try:
-                data = read_bytes(file.url)
-            except (OSError, H2QError) as error:
-                return Skipped(file.url, getattr(error, "strerror", None) or str(error))
-            looked = reader.look(data, file.url)
-            if isinstance(looked, Skipped):
-                return looked
-            digest = hashlib.sha256(data).hexdigest()
-            return file, photo_payload(unit.root, file, digest, looked[0]), looked[1]
-
         result = Result(unit.number, payloads=[], labels=[])
         blocks: list[NDArray[np.float32]] = []
         coded: list[CodeArray] = []
         ids: list[str] = []
         payloads: list[dict[str, Any] | None] = []
-        for part in in_batches(
-            read_ahead(load, unit.files, ahead=2 * task.batch_size), task.batch_size
-        ):
+        loaded = read_ahead(reader.read, unit.files, ahead=2 * task.batch_size)
+        for part in in_batches(loaded, task.batch_size):
             result.skipped.extend(each for each in part if isinstance(each, Skipped))
-            good = [each for each in part if not isinstance(each, Skipped)]
+            good = [each for each in part if isinstance(each, LoadedPhoto)]
             if not good:
                 continue
-            rows = encoder.embed([prepared for _, _, prepared in good])
+            rows = encoder.embed([photo.prepared for photo in good])
             places = list(range(len(good)))
             if task.want_codes:
-                names = [file.url for file, _, _ in good]
+                names = [photo.file.shown for photo in good]
                 places, codes = code_photos(encoder, rows, names, result.skipped)
                 coded.append(codes)
             blocks.append(rows[places])
-            ids += [photo_name(task.prefix, good[place][0]) for place in places]
-            payloads += [good[place][1] for place in places]
+            ids += [good[place].file.id for place in places]
+            payloads += [good[place].payload for place in places]
         arrays: dict[str, NDArray[Any]] = {}
         if task.want_codes:
             none = np.zeros((0, code_width(encoder.n_bits)), np.uint8)
@@ -195,49 +179,7 @@ class _PhotoWorker:
         return Result(unit.number, ids, arrays, payloads, named, result.skipped)
 
 
-def photo_name(prefix: str, file: FoundFile) -> str:
-    """Id of a photo: its path below the folder, after the prefix if there is one."""
-    return f"{prefix}/{file.name}" if prefix else file.name
-
-
-def photo_payload(
-    root: str, file: FoundFile, digest: str, seen: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return what is stored of a photo; of a local one, what `index_folder` would store."""
-    stored: dict[str, Any] = {"path": file.name, "folder": root, "size": file.size}
-    if is_url(file.url):
-        stored["version"] = file.version
-    else:
-        stored["mtime_ns"] = int(file.version)
-    stored["sha256"] = digest
-    if "/" in file.name:
-        stored["label"] = file.name.split("/")[0]
-    return {**stored, **seen}
-
-
-def is_unchanged(stored: dict[str, Any] | None, root: str, file: FoundFile) -> bool:
-    """Whether a collection's payload is that of this photo as it lies there now."""
-    if not stored:
-        return False
-    want = photo_payload(root, file, str(stored.get("sha256")), seen_in(stored))
-    return stored == want
-
-
-def check_free(stored: dict[str, Any] | None, root: str, item_id: str) -> None:
-    """Raise `InvalidInputError` where an id stands for a photo elsewhere that still exists."""
-    other = None if not stored else stored.get("folder")
-    if other is None or without_secrets(str(other)) == root:
-        return
-    path = photo_path(stored)
-    # A local folder may have been moved; of a store that is not asked.
-    if is_url(str(other)) or (path is not None and path.exists()):
-        raise InvalidInputError(
-            f"the id {item_id!r} already stands for a photo of {other}; to index {root} into the "
-            "same collection, give it a prefix of its own (--prefix)"
-        )
-
-
 def _name(unit: Unit) -> str:
     if isinstance(unit, RowUnit):
         return f"{unit.shard.file.url}, rows {unit.start} to {unit.stop - 1}"
-    return f"{unit.root}, {unit.files[0].name} to {unit.files[-1].name}"
+    return f"{unit.files[0].shown} to {unit.files[-1].name}"
