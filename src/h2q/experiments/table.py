@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
+from h2q._lazy import require
 from h2q.errors import InvalidInputError
 from h2q.experiments.quantizers import QUANTIZATIONS
 from h2q.experiments.results import Result
@@ -52,6 +54,22 @@ class Table:
     note: str
     bits: tuple[int, ...]
     groups: tuple[tuple[str, tuple[tuple[str, tuple[Entry, ...]], ...]], ...]
+
+    def frame(self, show: Callable[[Entry], str] = lambda entry: entry.text) -> Any:
+        """Return the table as a data frame of texts, indexed by loss and quantization.
+
+        Parameters
+        ----------
+        show : callable
+            What stands for an entry.
+        """
+        pandas = require("pandas", "paper")
+        index = [(loss, name) for loss, rows in self.groups for name, _ in rows]
+        return pandas.DataFrame(
+            [[show(entry) for entry in entries] for _, rows in self.groups for _, entries in rows],
+            index=pandas.MultiIndex.from_tuples(index, names=["loss", "quantization"]),
+            columns=[f"{b} bits" for b in self.bits],
+        )
 
     def render(self, form: Format = "markdown") -> str:
         """Return the table as text in that format."""
@@ -155,56 +173,51 @@ def _line(words: Sequence[str]) -> str:
     return "| " + " | ".join(words) + " |"
 
 
-_TEX: Final = str.maketrans(
-    {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "²": "$^2$", "±": r"$\pm$", "▾": "", "+": "+"}
-)
+_KINDS: Final = {"best": "textbf:--rwrap", "worse": "textcolor:{red}--rwrap"}
+
+
+def _kinds(entry: Entry) -> list[str]:
+    return [name for name in _KINDS if getattr(entry, name)]
+
+
+def _styled(table: Table, escape: str) -> Any:
+    return table.frame().style.format(escape=escape).format_index(escape=escape)
 
 
 def _latex(table: Table) -> str:
-    def show(entry: Entry) -> str:
-        text = entry.text.translate(_TEX)
-        text = rf"\textbf{{{text}}}" if entry.best else text
-        return rf"\textcolor{{red}}{{{text}}}" if entry.worse else text
+    note = table.note.replace(" (▾ in Markdown)", "")
+    caption = f"{table.title}. {note}".translate(_TEX)
+    marks = table.frame(lambda entry: ";".join(_KINDS[name] for name in _kinds(entry)))
+    text: str = (
+        _styled(table, "latex")
+        .apply(lambda _: marks, axis=None)
+        .to_latex(
+            caption=caption,
+            clines="skip-last;data",
+            column_format="ll" + "r" * len(table.bits),
+            hrules=True,
+            multirow_align="t",
+        )
+    )
+    text = text.replace("±", r"$\pm$").replace("²", "$^2$")
+    return f"% needs \\usepackage{{booktabs,multirow,xcolor}}\n{text}"
 
-    note = table.note.replace(" (▾ in Markdown)", "").translate(_TEX)
-    lines = [
-        "% needs \\usepackage{booktabs,xcolor}",
-        r"\begin{table}",
-        rf"\caption{{{table.title.translate(_TEX)}. {note}}}",
-        rf"\begin{{tabular}}{{ll{'r' * len(table.bits)}}}",
-        r"\toprule",
-        " & ".join(["loss", "quantization", *(f"{b} bits" for b in table.bits)]) + r" \\",
-    ]
-    for loss, rows in table.groups:
-        lines.append(r"\midrule")
-        for place, (name, entries) in enumerate(rows):
-            first = loss.translate(_TEX) if place == 0 else ""
-            cells_ = [first, name.translate(_TEX), *map(show, entries)]
-            lines.append(" & ".join(cells_) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+#: What is special in a caption; pandas sees to the cells.
+_TEX: Final = str.maketrans({sign: f"\\{sign}" for sign in "&%_#$"})
 
 
 def _html(table: Table) -> str:
-    def show(entry: Entry) -> str:
-        kinds = [name for name in ("best", "worse") if getattr(entry, name)]
-        kind = f' class="{" ".join(kinds)}"' if kinds else ""
-        return f"<td{kind}>{html.escape(entry.text)}</td>"
-
-    head = "".join(f'<th scope="col">{b} bits</th>' for b in table.bits)
-    body = []
-    for loss, rows in table.groups:
-        for place, (name, entries) in enumerate(rows):
-            first = f'<th scope="rowgroup" rowspan="{len(rows)}">{html.escape(loss)}</th>'
-            body.append(
-                f"<tr>{first if place == 0 else ''}<td>{html.escape(name)}</td>"
-                f"{''.join(map(show, entries))}</tr>"
-            )
-    return (
-        f'<table class="results"><caption>{html.escape(table.title)}. '
-        f"{html.escape(table.note.replace(' (▾ in Markdown)', ''))}</caption>"
-        f'<thead><tr><th scope="col">loss</th><th scope="col">quantization</th>{head}</tr></thead>'
-        f"<tbody>{''.join(body)}</tbody></table>\n"
+    caption = html.escape(f"{table.title}. {table.note.replace(' (▾ in Markdown)', '')}")
+    text: str = (
+        _styled(table, "html")
+        .set_caption(caption)
+        .set_table_attributes('class="results"')
+        .set_td_classes(table.frame(lambda entry: " ".join(_kinds(entry))))
+        .set_uuid(re.sub(r"\W+", "-", table.title))
+        .to_html(cell_ids=False)
     )
+    return text
 
 
 #: Style of the HTML tables.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import types
+import functools
 import typing
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
+
+import annotated_types
+from annotated_types import Ge, Gt
 
 from h2q._foreign import shortened
 from h2q._lazy import require
@@ -123,55 +126,42 @@ class TrainConfig:
     backbone_options: dict[str, Any] = field(default_factory=dict)
     pretrained: bool = True
     weights: str | None = None
-    image_size: int | None = None
+    image_size: Annotated[int, Ge(1)] | None = None
     freeze_backbone: bool = False
-    n_bits: int = 64
+    n_bits: Annotated[int, Ge(1)] = 64
     loss: str = "cel"
     loss_options: dict[str, Any] = field(default_factory=dict)
     penalty: str | None = None
-    penalty_weight: float = 0.1
+    penalty_weight: Annotated[float, Ge(0)] = 0.1
     penalty_options: dict[str, Any] = field(default_factory=dict)
     squash: bool = False
     augment: Literal["none", "flip", "crop-flip"] = "none"
-    epochs: int = 50
-    patience: int | None = 10
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    backbone_rate: float = 0.1
+    epochs: Annotated[int, Ge(1)] = 50
+    patience: Annotated[int, Ge(1)] | None = 10
+    batch_size: Annotated[int, Ge(1)] = 128
+    learning_rate: Annotated[float, Gt(0)] = 1e-3
+    backbone_rate: Annotated[float, Ge(0)] = 0.1
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    weight_decay: float = 0.0
+    weight_decay: Annotated[float, Ge(0)] = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
     gradient_clip: float | None = None
-    validation_rows: int = 5000
+    validation_rows: Annotated[int, Ge(1)] = 5000
     quantizer: str = "h2q"
     precision: Literal["32", "bf16", "16"] = "32"
     embed_precision: Literal["32", "tf32", "16", "bf16"] = "32"
     compile: bool = False
     accelerator: str = "auto"
-    devices: int = 1
-    num_nodes: int = 1
+    devices: Annotated[int, Ge(1)] = 1
+    num_nodes: Annotated[int, Ge(1)] = 1
     num_workers: int | None = None
-    held_gib: float | None = None
-    random_state: int = 0
+    held_gib: Annotated[float, Ge(0)] | None = None
+    random_state: Annotated[int, Ge(0)] = 0
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        for key, kind in _kinds().items():
-            _check(key, getattr(self, key), kind)
+        for key, value in _checked(vars(self)).items():
+            object.__setattr__(self, key, value)  # a whole number where a float is meant
         _check_quantizer(self.quantizer)
-        for key in ("n_bits", "epochs", "batch_size", "validation_rows", "devices", "num_nodes"):
-            if getattr(self, key) < 1:
-                raise InvalidInputError(f"{key} must be at least 1, got {getattr(self, key)}")
-        for key in ("patience", "image_size"):
-            value = getattr(self, key)
-            if value is not None and value < 1:
-                raise InvalidInputError(f"{key} must be at least 1 or null, got {value}")
-        if not self.learning_rate > 0:
-            raise InvalidInputError(f"learning_rate must be positive, got {self.learning_rate}")
-        for key in ("backbone_rate", "weight_decay", "penalty_weight", "random_state", "held_gib"):
-            value = getattr(self, key)
-            if value is not None and not value >= 0:
-                raise InvalidInputError(f"{key} must not be negative, got {getattr(self, key)}")
 
     @classmethod
     def names(cls) -> list[str]:
@@ -242,10 +232,6 @@ class TrainConfig:
         return text
 
 
-def _kinds() -> dict[str, Any]:
-    return typing.get_type_hints(TrainConfig)
-
-
 def _known(values: dict[str, Any]) -> dict[str, Any]:
     names = TrainConfig.names()
     for key in values:
@@ -253,8 +239,47 @@ def _known(values: dict[str, Any]) -> dict[str, Any]:
             close = difflib.get_close_matches(str(key), names, n=1, cutoff=0.5)
             hint = f"did you mean {close[0]!r}?" if close else f"keys are: {', '.join(names)}"
             raise InvalidInputError(f"unknown key {key!r}; {hint}")
-    kinds = _kinds()
-    return {key: _float_of(value, kinds[key]) for key, value in values.items()}
+    return values
+
+
+@functools.cache
+def _schema() -> Any:
+    pydantic = require("pydantic", "train")
+    # YAML reads 1e-3 as text.
+    number = pydantic.BeforeValidator(_number)
+    kinds = typing.get_type_hints(TrainConfig, vars(annotated_types), include_extras=True)
+    for key, kind in kinds.items():
+        if float in (kind, *_parts(kind)):
+            kinds[key] = typing.Annotated[kind, number]
+    made = {key: (kind, ...) for key, kind in kinds.items()}
+    return pydantic.create_model("TrainConfig", __config__={"strict": True}, **made)
+
+
+def _parts(kind: Any) -> set[Any]:
+    return {kind}.union(*(_parts(part) for part in typing.get_args(kind)))
+
+
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values as their annotations want them; the first that is not is an error."""
+    schema = _schema()
+    try:
+        return dict(schema(**values))
+    except ValueError as error:
+        wrong = error.errors()[0]  # type: ignore[attr-defined]  # pydantic's
+        key, value = ".".join(map(str, wrong["loc"])), wrong["input"]
+        choices = wrong.get("ctx", {}).get("expected", "")
+        quoted = f"; write it in quotes: '{value}'" if f"'{value}'" in choices else ""
+        raise InvalidInputError(
+            f"{key}: {wrong['msg'][0].lower()}{wrong['msg'][1:]}, got {value!r} "
+            f"({type(value).__name__}){quoted}"
+        ) from None
+
+
+def _number(value: Any) -> Any:
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _check_quantizer(name: str) -> None:
@@ -269,49 +294,3 @@ def _check_quantizer(name: str) -> None:
             f"quantizer: {name!r} has no rotation, which is what a model keeps; choose "
             f"{', '.join(each.name for each in QUANTIZERS.values() if each.rotates)}"
         )
-
-
-def _float_of(value: Any, kind: Any) -> Any:
-    """Whole numbers, and YAML's strings like 1e-3, where a float is meant."""
-    if float not in (kind, *typing.get_args(kind)) or isinstance(value, bool):
-        return value
-    try:
-        return float(value) if isinstance(value, int | str) else value
-    except ValueError:
-        return value
-
-
-def _check(key: str, value: Any, kind: Any) -> None:
-    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    if any(_fits(value, option) for option in options):
-        return
-    expected = " or ".join(_describe(option) for option in options)
-    raise InvalidInputError(
-        f"{key}: expected {expected}, got {value!r} ({type(value).__name__}){_quoting(value, kind)}"
-    )
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    if typing.get_origin(kind) is Literal:
-        return any(type(value) is type(choice) and value == choice for choice in kind.__args__)
-    if typing.get_origin(kind) is dict:
-        return isinstance(value, dict) and all(isinstance(name, str) for name in value)
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, kind)
-
-
-def _describe(kind: Any) -> str:
-    if typing.get_origin(kind) is Literal:
-        return "one of " + ", ".join(repr(choice) for choice in typing.get_args(kind))
-    if kind is types.NoneType:
-        return "null"
-    if typing.get_origin(kind) is dict:
-        return "a mapping"
-    return {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
-
-
-def _quoting(value: Any, kind: Any) -> str:
-    """Hint where YAML read 32 and text was meant."""
-    choices = typing.get_args(kind)
-    return f"; write it in quotes: '{value}'" if str(value) in choices else ""
