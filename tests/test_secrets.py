@@ -166,7 +166,7 @@ def test_a_password_is_not_stored_with_photos(tmp_path):
     assert payload["folder"] == "s3://AK@bucket/photos"
     with h2q.open_collection(tmp_path / "items.h2q", n_bits=8) as collection:
         for folder, unchanged in ((payload["folder"], 1), (source, 0)):  # by an earlier h2q
-            collection.add(["a.png"], [[0]], [{**payload, "folder": folder}])
+            collection.add(["a.png"], np.zeros((1, 1), np.uint8), [{**payload, "folder": folder}])
             plan = make_plan(collection, listing)
             assert (plan.unchanged, len(plan.changed)) == (unchanged, 1 - unchanged)
 

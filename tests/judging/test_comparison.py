@@ -6,8 +6,9 @@ import pytest
 import h2q
 from h2q.errors import InvalidInputError
 from h2q.evaluation import mean_average_precision
-from h2q.judging.quantizers import RANKINGS, Split, compare_quantizers
+from h2q.judging.quantizers import Split, compare_quantizers
 from h2q.quantization import make_quantizer
+from h2q.quantization.decoders import fit_decoder
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +29,14 @@ def test_numbers_are_those_of_the_library(splits: tuple[Split, Split, Split]) ->
     h2q_scores = comparison.quantizers[1]
     for place, seed in enumerate([0, 7]):
         quantizer = h2q.HouseholderQuantizer(random_state=seed).fit(train.rows)
-        for ranking in RANKINGS:
+        for ranking in comparison.ranks:
             expected = mean_average_precision(
-                quantizer.rotate(query.rows),
-                quantizer.rotate(database.rows),
+                query.rows,
+                database.rows,
                 query.labels,
                 database.labels,
                 rank=ranking,
+                quantizer=quantizer,
                 k=50,
             )
             assert h2q_scores.mean_average_precision[ranking][place] == pytest.approx(expected)
@@ -76,3 +78,39 @@ def test_unknown_names(splits: tuple[Split, Split, Split]) -> None:
     with pytest.raises(InvalidInputError, match="unknown quantizer"):
         make_quantizer("lsh")
     assert isinstance(make_quantizer("sign", n_bits=4), h2q.SignQuantizer)
+
+
+def test_each_quantizer_is_judged_by_its_own_rank_too(splits: tuple[Split, Split, Split]) -> None:
+    train, query, database = splits
+    comparison = compare_quantizers(*splits, n_bits=24, quantizers=["local-search"], k=50)
+    assert comparison.ranks == ("hamming", "reconstructed")
+    both = compare_quantizers(*splits, n_bits=8, quantizers=["h2q", "local-search"])
+    assert [row[4] == "" for row in both.rows()] == [True, False, False]
+    quantizer = make_quantizer("local-search", 24, random_state=0).fit(train.rows)
+    expected = mean_average_precision(
+        query.rows, quantizer.transform(database.rows), query.labels, database.labels,
+        rank="reconstructed", k=50, quantizer=quantizer, n_bits=24,
+    )  # fmt: skip
+    found = comparison.quantizers[0].mean_average_precision
+    assert found["reconstructed"] == [pytest.approx(expected)]
+    assert found["reconstructed"][0] > found["hamming"][0]
+
+
+def test_ranks_of_ones_choice_get_their_decoders(splits: tuple[Split, Split, Split]) -> None:
+    train, query, database = splits
+    ranks = ["linear", "decoded", "hamming"]
+    comparison = compare_quantizers(*splits, n_bits=8, quantizers=["itq"], ranks=ranks)
+    assert comparison.header()[1:4] == ranks
+    quantizer = make_quantizer("itq", 8, random_state=0).fit(train.rows)
+    decoder = fit_decoder("code", train.rows, quantizer, random_state=0)
+    found = comparison.quantizers[0].mean_average_precision
+    for rank in ranks:
+        expected = mean_average_precision(
+            query.rows, database.rows, query.labels, database.labels, rank=rank,
+            quantizer=quantizer, decoder=decoder if rank == "decoded" else None,
+        )  # fmt: skip
+        assert found[rank] == [pytest.approx(expected)]
+    with pytest.raises(InvalidInputError, match=r"'reconstructed' suits none of .* itq"):
+        compare_quantizers(*splits, quantizers=["itq"], ranks=["reconstructed"])
+    with pytest.raises(InvalidInputError, match="haming"):
+        compare_quantizers(*splits, quantizers=["itq"], ranks=["haming"])

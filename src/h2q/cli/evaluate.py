@@ -43,6 +43,14 @@ def evaluate(
             "package.module:MyQuantizer.",
         ),
     ] = "none,random,itq,h2q",
+    ranks: Annotated[
+        str | None,
+        typer.Option(
+            "--ranks",
+            help="Ranks to judge by, of those of `search --rank`; a decoder that one needs is "
+            "fitted on the training rows.",
+        ),
+    ] = None,
     repeats: Annotated[
         int, typer.Option("--repeats", min=1, help="Fits of each quantizer; the spread is shown.")
     ] = 1,
@@ -83,7 +91,8 @@ def evaluate(
         comparison = compare_quantizers(
             *parts,
             n_bits=bits,
-            quantizers=[name.strip() for name in quantizers.split(",") if name.strip()],
+            quantizers=_names(quantizers),
+            ranks=None if ranks is None else _names(ranks),
             k=k,
             seeds=range(seed, seed + repeats),
             on_progress=advance,
@@ -106,6 +115,10 @@ def evaluate(
 
 
 evaluate.__doc__ = (evaluate.__doc__ or "").replace("JUDGED", judged_text())
+
+
+def _names(listed: str) -> list[str]:
+    return [name.strip() for name in listed.split(",") if name.strip()]
 
 
 def _is_collection(source: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._renamed import renamed
-from h2q._typing import Array, FloatArray
+from h2q._typing import FloatArray
+from h2q.errors import InvalidInputError
 from h2q.quantization import get_quantizer, make_quantizer
-from h2q.ranks import JUDGED
-
-#: Rankings of the coded database, in the order of the table; the cosine bound stands apart.
-RANKINGS: Final = JUDGED
-
+from h2q.quantization.decoders import decoder_for, fit_decoder
+from h2q.ranks import JUDGED, RANKS, RankSpec, has_artifact, rank_named
 
 DEFAULT_QUANTIZERS: Final = ("none", "random", "itq", "h2q")
 
@@ -43,7 +41,7 @@ class QuantizerScores:
     ----------
     method, title : str
     mean_average_precision : dict of str to list of float
-        By ranking.
+        By rank; one that does not suit the quantizer is left out.
     error_fitted, error_database : list of float
         Quantization error on the rows fitted on, and on the database's.
     """
@@ -68,6 +66,8 @@ class Comparison:
     bound : float
         mAP of the real embeddings by cosine: what no code of theirs is expected to pass.
     quantizers : list of QuantizerScores
+    ranks : tuple of str
+        Those of the coded database, in the order of the table; the cosine bound stands apart.
     """
 
     n_bits: int
@@ -75,6 +75,7 @@ class Comparison:
     seeds: list[int]
     bound: float
     quantizers: list[QuantizerScores]
+    ranks: tuple[str, ...] = JUDGED
 
     @property
     def metric(self) -> str:
@@ -84,7 +85,7 @@ class Comparison:
     def header(self) -> list[str]:
         """Column names of `rows`."""
         return [
-            "quantization", *RANKINGS, "error (fitted)", "error (database)",
+            "quantization", *self.ranks, "error (fitted)", "error (database)",
         ]  # fmt: skip
 
     def rows(self) -> list[list[str]]:
@@ -92,14 +93,14 @@ class Comparison:
         table = [
             [
                 scores.title,
-                *(_spread(scores.mean_average_precision[name], 100, 2) for name in RANKINGS),
+                *(_spread(scores.mean_average_precision.get(name), 100, 2) for name in self.ranks),
                 _spread(scores.error_fitted, 1, 4),
                 _spread(scores.error_database, 1, 4),
             ]
             for scores in self.quantizers
         ]
         bound = f"{100 * self.bound:.2f}"
-        return [*table, ["real embeddings, cosine (bound)", *([bound] * len(RANKINGS)), "", ""]]
+        return [*table, ["real embeddings, cosine (bound)", *([bound] * len(self.ranks)), "", ""]]
 
     def to_dict(self) -> dict[str, Any]:
         """Values that JSON can hold; mAP as a fraction."""
@@ -132,6 +133,7 @@ def compare_quantizers(
     *,
     n_bits: int | None = None,
     quantizers: Sequence[str] = DEFAULT_QUANTIZERS,
+    ranks: Sequence[str] | None = None,
     k: int | None = None,
     seeds: Sequence[int] = (0,),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -146,6 +148,10 @@ def compare_quantizers(
         The dimension by default; below it, PCA comes first.
     quantizers : sequence of str
         As `h2q.quantization.make_quantizer` takes them.
+    ranks : sequence of str, optional
+        Any of `h2q.ranks.RANKS`. By default those of `h2q.ranks.JUDGED` and, for a quantizer that
+        has a usual rank of its own, that one. A decoder that a rank needs is fitted on the training
+        rows.
     k : int, optional
         Depth of the ranking; all of the database by default.
     seeds : sequence of int
@@ -160,34 +166,62 @@ def compare_quantizers(
     Raises
     ------
     InvalidInputError
-        For an unknown method, or for rows and labels that do not fit together.
+        For an unknown quantizer or rank, one that suits none of the quantizers, or rows and labels
+        that do not fit together.
     """
     from h2q.evaluation import evaluate
 
     known = [get_quantizer(name) for name in quantizers]  # before any is fitted
+    asked = [rank_named(name) for name in (ranks or JUDGED)]
     labels = (query.labels, database.labels)
+    sides = (as_float(query.rows), as_float(database.rows))
     metric = "mAP" if k is None else f"mAP@{k}"
 
-    def judge(a: Array, b: Array, rankings: Sequence[Any]) -> dict[str, float]:
-        found = evaluate(a, b, *labels, k=k, ranks=rankings, radii=())
-        return {ranking: found[ranking][metric] for ranking in rankings}
+    def judge(names: Sequence[str], **fitted: Any) -> dict[str, float]:
+        found = evaluate(*sides, *labels, k=k, ranks=names, radii=(), **fitted)
+        return {name: found[name][metric] for name in names}
 
-    bound = judge(as_float(query.rows), as_float(database.rows), ["cosine"])["cosine"]
+    bound = judge(["cosine"])["cosine"]
     results, done = [], 0
     for name, entry in zip(quantizers, known, strict=True):
-        scores = QuantizerScores(name, entry.title, {ranking: [] for ranking in RANKINGS})
+        scores = QuantizerScores(name, entry.title)
         for seed in seeds:
             quantizer = make_quantizer(name, n_bits, random_state=seed).fit(train.rows)
-            values = judge(quantizer.rotate(query.rows), quantizer.rotate(database.rows), RANKINGS)
-            for ranking, value in values.items():
-                scores.mean_average_precision[ranking].append(value)
+            own = [] if ranks else [r for r in RANKS.values() if r.is_default and r not in asked]
+            suited = [rank for rank in [*asked, *own] if rank.suits(quantizer)]
+            for decoder, names in _by_decoder(suited, train.rows, quantizer, seed):
+                for rank, value in judge(names, quantizer=quantizer, decoder=decoder).items():
+                    scores.mean_average_precision.setdefault(rank, []).append(value)
             scores.error_fitted.append(float(quantizer.quantization_error(train.rows)))
             scores.error_database.append(float(quantizer.quantization_error(database.rows)))
             done += 1
             on_progress(done, len(known) * len(seeds))
         results.append(scores)
+    judged = {rank for scores in results for rank in scores.mean_average_precision}
+    for rank in asked:
+        if ranks and rank.name not in judged:
+            raise InvalidInputError(
+                f"the rank {rank.name!r} suits none of the quantizers {', '.join(quantizers)}"
+            )
+    names = dict.fromkeys(n for n in [*(rank.name for rank in asked), *RANKS] if n in judged)
     bits = n_bits or train.rows.shape[1]
-    return Comparison(bits, k, list(seeds), bound, results)
+    return Comparison(bits, k, list(seeds), bound, results, tuple(names))
+
+
+def _by_decoder(
+    ranks: Sequence[RankSpec], rows: FloatArray, quantizer: Any, seed: int
+) -> Iterator[tuple[Any, list[str]]]:
+    """Fit each decoder that is needed, and yield it with the names of the ranks it serves."""
+    without: list[str] = []
+    for rank in ranks:
+        lacking = [need for need in rank.needs if not has_artifact(None, need, quantizer)]
+        if not lacking:
+            without.append(rank.name)
+        elif lacking[0] != "decoder" or getattr(quantizer, "codes_are_signs", True):
+            kind = decoder_for(lacking[0])
+            yield fit_decoder(kind, rows, quantizer, random_state=seed), [rank.name]
+    if without:
+        yield None, without
 
 
 def as_float(rows: FloatArray) -> FloatArray:
@@ -195,7 +229,9 @@ def as_float(rows: FloatArray) -> FloatArray:
     return rows.astype(np.float32) if rows.dtype == np.float16 else rows
 
 
-def _spread(values: Sequence[float], scale: float, digits: int) -> str:
+def _spread(values: Sequence[float] | None, scale: float, digits: int) -> str:
+    if values is None:  # the rank does not suit the quantizer
+        return ""
     mean = f"{scale * float(np.mean(values)):.{digits}f}"
     if len(values) < 2:
         return mean

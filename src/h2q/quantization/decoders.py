@@ -27,6 +27,11 @@ def decoder_name(decoder: Any) -> str | None:
     return next((name for name, each in DECODERS.items() if isinstance(decoder, each)), None)
 
 
+def decoder_for(need: str) -> str:
+    """Return the name of the decoder that answers a need of a rank (`h2q.ranks.RankSpec.needs`)."""
+    return {"decoder": "code", "linear decoder": "linear"}[need]
+
+
 def rows_for_decoder(name: str) -> int:
     """Most rows a decoder of this name learns from; of more it takes a sample."""
     decoder = DECODERS[check_decoder_name(name)]()
