@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
+import h2q
 from h2q.codes import hamming_distances, pack
 from h2q.errors import InvalidInputError
-from h2q.evaluation import neighbour_recall
+from h2q.evaluation import neighbour_recall, precision_recall_curve
 
 
 @pytest.fixture
@@ -57,3 +58,20 @@ def test_bad_input(sides):
         neighbour_recall(pack(q), pack(d), n_bits=40)
     with pytest.raises(InvalidInputError, match="differ in number"):
         neighbour_recall(q, d, query_embeddings=q[:3], database_embeddings=d)
+
+
+def test_a_quantizer_brings_its_own_rank(sides):
+    """What a collection with the quantizer finds is what is judged."""
+    q, d = sides
+    quantizer = h2q.LocalSearchQuantizer(48, random_state=0).fit(d)
+    judged = neighbour_recall(q, d, k=5, shortlist=20, rank="reconstructed", quantizer=quantizer)
+    nearest = NearestNeighbors(n_neighbors=5, metric="cosine").fit(d).kneighbors(q)[1]
+    with h2q.open_collection(":memory:", quantizer=quantizer) as items:
+        items.add(range(len(d)), d)
+        found = items.search(q, 20).ids
+    shares = [len({*map(int, a)} & {*b}) / 5 for a, b in zip(found, nearest.tolist(), strict=True)]
+    assert judged == pytest.approx(np.mean(shares))
+    curve = precision_recall_curve(
+        q, d, np.arange(25) % 3, np.arange(300) % 3, rank="reconstructed", quantizer=quantizer
+    )
+    assert curve.recall[-1] == 1

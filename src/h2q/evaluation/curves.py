@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from h2q.evaluation._backend import backend_for
 from h2q.evaluation._expectation import ratio
 from h2q.evaluation._labels import SharedLabel
 from h2q.evaluation._per_query import check_lengths
+from h2q.evaluation._sides import Decoder
 from h2q.evaluation.ranking import Ranking, Retrieval
 
 
@@ -43,13 +45,15 @@ def precision_recall_curve(
     *,
     rank: Ranking = "hamming",
     n_bits: int | None = None,
+    decoder: Decoder | None = None,
+    quantizer: Any = None,
     at: Sequence[int] | None = None,
 ) -> Curve:
     """Precision and recall at k, for a range of k.
 
     Parameters
     ----------
-    query, database, query_labels, database_labels, rank, n_bits
+    query, database, query_labels, database_labels, rank, n_bits, decoder, quantizer
         As in `average_precision`.
     at : sequence of int, optional
         The cut-offs k; by default some 60 from 1 to the size of the database, evenly spaced on a
@@ -63,7 +67,7 @@ def precision_recall_curve(
     """
     backend = backend_for(query, database)
     relevance = SharedLabel(query_labels, database_labels, backend)
-    retrieval = Retrieval(query, database, relevance, n_bits)
+    retrieval = Retrieval(query, database, relevance, n_bits, decoder, quantizer)
     check_lengths(retrieval, query_labels, database_labels)
     n = len(retrieval.database)
     cutoffs = default_cutoffs(n) if at is None else np.asarray(at, dtype=np.int64)

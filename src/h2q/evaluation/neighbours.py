@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from h2q._renamed import renamed
 from h2q._typing import Array
 from h2q.errors import InvalidInputError
 from h2q.evaluation._backend import NUMPY, Backend, backend_for
-from h2q.evaluation._sides import UnitRows
+from h2q.evaluation._sides import Decoder, UnitRows
 from h2q.evaluation.ranking import Ranking, Retrieval
 
 
@@ -69,13 +71,16 @@ def neighbour_recall(
     shortlist: int = 100,
     rank: Ranking = "hamming",
     n_bits: int | None = None,
+    decoder: Decoder | None = None,
+    quantizer: Any = None,
 ) -> float:
     """Mean share of the true `k` nearest rows (cosine) found in a shortlist.
 
     Parameters
     ----------
     query, database : array
-        Rotated real rows, or packed codes with `n_bits`: what is ranked.
+        Rotated real rows, or packed codes with `n_bits`: what is ranked. With `quantizer`, the real
+        rows as they came.
     query_embeddings, database_embeddings : array, shape (nq, d) and (n, d), optional
         The embeddings the true neighbours are found among; `query` and `database` themselves by
         default, which must then be real. Give the originals where the codes are of a projection.
@@ -83,10 +88,13 @@ def neighbour_recall(
         Number of true neighbours.
     shortlist : int
         Number of items retrieved.
-    rank : {"hamming", "asymmetric", "embedding", "cosine"}
-        How the shortlist is ranked; the value is expected over ties.
+    rank : str
+        How the shortlist is ranked, by any of `h2q.ranks.RANKS` that the inputs allow; the value is
+        expected over ties.
     n_bits : int, optional
         Length of packed codes.
+    decoder, quantizer
+        As in `average_precision`.
 
     Returns
     -------
@@ -102,7 +110,7 @@ def neighbour_recall(
         k,
         backend,
     )
-    retrieval = Retrieval(query, database, truth, n_bits)
+    retrieval = Retrieval(query, database, truth, n_bits, decoder, quantizer)
     if len(truth) != len(retrieval) or truth.n_database != len(retrieval.database):
         raise InvalidInputError("embeddings and codes differ in number of rows")
     shortlist = min(shortlist, len(retrieval.database))

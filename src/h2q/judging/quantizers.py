@@ -198,14 +198,14 @@ def compare_quantizers(
             on_progress(done, len(known) * len(seeds))
         results.append(scores)
     judged = {rank for scores in results for rank in scores.mean_average_precision}
-    for rank in asked:
-        if ranks and rank.name not in judged:
+    for each in asked:
+        if ranks and each.name not in judged:
             raise InvalidInputError(
-                f"the rank {rank.name!r} suits none of the quantizers {', '.join(quantizers)}"
+                f"the rank {each.name!r} suits none of the quantizers {', '.join(quantizers)}"
             )
-    names = dict.fromkeys(n for n in [*(rank.name for rank in asked), *RANKS] if n in judged)
+    shown = dict.fromkeys(n for n in [*(each.name for each in asked), *RANKS] if n in judged)
     bits = n_bits or train.rows.shape[1]
-    return Comparison(bits, k, list(seeds), bound, results, tuple(names))
+    return Comparison(bits, k, list(seeds), bound, results, tuple(shown))
 
 
 def _by_decoder(
