@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,36 @@ def test_photos_touched_moved_and_pruned_by_units(
     assert (other.removed, other.gone) == (30, 0)
     ingest(photos, tmp_path / "a.h2q", device="cpu", prune=True)
     assert held(tmp_path / "a.h2q") == held(tmp_path / "b.h2q")
+
+
+def test_photos_moved_elsewhere_are_not_coded_again_by_units(
+    photos: Path, model: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from h2q.ingest import bulk_index_photos, by_units
+
+    odd = os.fsdecode(b"caf\xe9.png")  # by its bytes, as a folder may hold it
+    moved, copied, renamed, *_ = sorted((photos / "cats").iterdir())
+    renamed.rename(photos / odd)
+    with open_collection(str(tmp_path / "b.h2q"), n_bits=BITS, model=model) as collection:
+        assert bulk_index_photos(str(photos), collection, model, device="cpu").added == 60
+        (item,) = collection.get([r"caf\xe9.png"])
+        before = collection.get([f"cats/{moved.name}"])[0]
+        assert before is not None
+        assert item is not None
+        moved.rename(photos / "dogs" / "sofa.png")
+        shutil.copy(copied, photos / "copy.png")
+        units = by_units.photo_units
+        coded: list[Any] = []
+        monkeypatch.setattr(
+            by_units, "photo_units", lambda files, size: units(coded.extend(files) or files, size)
+        )
+        report = bulk_index_photos(str(photos), collection, model, device="cpu")
+        assert coded == []
+        assert (report.added, report.renewed, report.unchanged, report.gone) == (1, 1, 59, 0)
+        after = collection.get(["dogs/sofa.png"])[0]
+        assert after is not None
+        np.testing.assert_array_equal(after.code, before.code)
+        assert f"cats/{moved.name}" not in collection
 
 
 def test_labelled_rows_of_a_table_are_judged_as_those_of_an_npz(h2q: Any, tmp_path: Path) -> None:
