@@ -13,7 +13,7 @@ from h2q._typing import RandomState
 from h2q.datasets.files import Verify
 from h2q.datasets.hashing_lists import base_name, check_count, find_lists
 from h2q.datasets.items import Dataset
-from h2q.datasets.listed import assemble, draw_validation, pick, read_lists, without_queries
+from h2q.datasets.listed import assemble, pick, published
 from h2q.datasets.registry import register
 from h2q.datasets.splitting import split_by_count
 from h2q.errors import FormatError, InvalidInputError
@@ -74,10 +74,10 @@ def load_coco(
     sizes = {**SIZES, **(sizes or {})}
     folder = find_lists(path if lists is None else Path(lists))
     if folder is not None:
-        splits = read_lists("coco", folder, N_CLASSES, LIST_COUNTS if check_counts else None)
-        splits, notes = without_queries(splits)
-        splits = draw_validation(splits, sizes["validation"], random_state)
-        classes = [f"class-{c}" for c in range(N_CLASSES)]
+        classes, splits, notes = published(
+            "coco", folder, N_CLASSES, LIST_COUNTS if check_counts else None,
+            n_validation=sizes["validation"], random_state=random_state,
+        )  # fmt: skip
     elif lists is not None:
         raise InvalidInputError(f"no train.txt, test.txt and database.txt in {lists}; put {LAYOUT}")
     else:

@@ -57,6 +57,32 @@ def read_lists(
     return splits
 
 
+def published(
+    name: str,
+    folder: Path,
+    n_classes: int,
+    expected: Mapping[str, Sequence[int]] | None,
+    *,
+    n_validation: int,
+    random_state: RandomState,
+) -> tuple[list[str], Splits, tuple[str, ...]]:
+    """Read published lists of labelled images as the splits of a data set.
+
+    Queries are taken out of the database, and validation images are drawn from the rest of it.
+
+    Returns
+    -------
+    classes : list of str
+        The lists name none, so they are numbered.
+    splits : Splits
+    notes : tuple of str
+        What was done.
+    """
+    splits, notes = without_queries(read_lists(name, folder, n_classes, expected))
+    splits = draw_validation(splits, n_validation, random_state)
+    return [f"class-{c}" for c in range(n_classes)], splits, notes
+
+
 def without_queries(splits: Splits) -> tuple[Splits, tuple[str, ...]]:
     """Drop the queries from the database: one published list leaves them in."""
     queries = {base_name(path) for path in splits["query"][0]}

@@ -94,14 +94,17 @@ def precision_at_k(
     k: int,
     rank: Ranking = "hamming",
     n_bits: int | None = None,
+    decoder: Decoder | None = None,
+    quantizer: Any = None,
 ) -> float:
     """Mean share of relevant items among the best k (of all items, where there are fewer).
 
     Parameters are those of `average_precision`.
     """
     curve = precision_recall_curve(
-        query, database, query_labels, database_labels, rank=rank, n_bits=n_bits, at=[k]
-    )
+        query, database, query_labels, database_labels, rank=rank, n_bits=n_bits,
+        at=[k], decoder=decoder, quantizer=quantizer,
+    )  # fmt: skip
     return float(curve.precision[0])
 
 
@@ -115,14 +118,17 @@ def recall_at_k(
     k: int,
     rank: Ranking = "hamming",
     n_bits: int | None = None,
+    decoder: Decoder | None = None,
+    quantizer: Any = None,
 ) -> float:
     """Mean share of the relevant items that are among the best k; 0 for a query without any.
 
     Parameters are those of `average_precision`.
     """
     curve = precision_recall_curve(
-        query, database, query_labels, database_labels, rank=rank, n_bits=n_bits, at=[k]
-    )
+        query, database, query_labels, database_labels, rank=rank, n_bits=n_bits,
+        at=[k], decoder=decoder, quantizer=quantizer,
+    )  # fmt: skip
     return float(curve.recall[0])
 
 
