@@ -29,7 +29,9 @@ _NO_FACETS: Final = frozenset(
     {"path", "folder", "size", "mtime_ns", "sha256", "width", "height", "gps"}
 )
 #: What people filter by most comes first.
-_FIRST: Final = ("label", "labels", "taken", "camera")
+_FIRST: Final = ("label", "labels", "folder", "taken", "camera")
+#: In the order of the values themselves; others by how many items have them.
+_IN_ORDER: Final = frozenset({"folder", "taken"})
 _DATE: Final = "taken"
 _MOST_CONDITIONS: Final = 64
 
@@ -55,7 +57,7 @@ class FacetValue:
 
 @dataclass(frozen=True)
 class Facet:
-    """A payload key and its values, the most frequent first; dates in their order."""
+    """A payload key and its values, the most frequent first; dates and folders in their order."""
 
     key: str
     values: list[FacetValue]
@@ -80,11 +82,13 @@ class Catalog:
         blocks = [np.empty((0, code_width(collection.n_bits)), dtype=np.uint8)]
         folders: set[str] = set()
         columns: dict[str, _Column] = {}
+        tree = _Folders()
         for batch in collection.iterate(_BATCH):
             for place, payload in enumerate(batch.payloads, start=len(ids)):
                 if payload:
                     if isinstance(payload.get("folder"), str) and "path" in payload:
                         folders.add(payload["folder"])
+                        tree.add(place, payload["folder"], payload["path"])
                     for key, value in payload.items():
                         if key not in _NO_FACETS:
                             columns.setdefault(key, _Column()).add(place, value, key == _DATE)
@@ -94,10 +98,10 @@ class Catalog:
         self.codes: CodeArray = np.concatenate(blocks)
         self.n_bits = collection.n_bits
         self.folders = {Path(folder) for folder in folders if Path(folder).is_absolute()}
-        self._columns = {
-            key: column.frozen()
-            for key, column in sorted(columns.items(), key=lambda entry: _order(entry[0]))
-            if 1 <= len(column.places) <= _MOST_VALUES
+        found = {key: column.values(key) for key, column in columns.items()}
+        found["folder"] = tree.values()
+        self._facets = {
+            key: found[key] for key in sorted(found, key=_order) if 1 <= len(found[key])
         }
         self._place_of: dict[Id, int] | None = None
         self._masks: OrderedDict[str, NDArray[np.bool_]] = OrderedDict()
@@ -142,24 +146,20 @@ class Catalog:
     def facets(self, mask: NDArray[np.bool_]) -> list[Facet]:
         """Return the facets with the counts of the places in `mask`."""
         facets = []
-        for key, column in self._columns.items():
-            values = [
-                FacetValue(_text(value), int(mask[places].sum()), _condition(key, value, listed))
-                for (value, listed), places in column.items()
-            ]
-            by_date = key == _DATE
-            values.sort(key=lambda v: v.text if by_date else (-v.count, v.text))
-            facets.append(Facet(key, values))
+        for key, values in self._facets.items():
+            counted = [FacetValue(v.text, int(mask[v.places].sum()), v.where) for v in values]
+            if key not in _IN_ORDER:
+                counted.sort(key=lambda v: -v.count)  # stable: by name where counts are equal
+            facets.append(Facet(key, counted))
         return facets
 
     def values(self, key: str) -> tuple[list[str], NDArray[np.int32]]:
         """Return the values of a facet and, for each place, the number of its value, or -1."""
         numbers = np.full(len(self), -1, dtype=np.int32)
-        column = self._columns.get(key, {})
-        order = sorted(column.items(), key=lambda entry: (-len(entry[1]), _text(entry[0][0])))
-        for number, (_, places) in enumerate(order):
-            numbers[places] = number
-        return [_text(value) for (value, _), _ in order], numbers
+        values = sorted(self._facets.get(key, []), key=lambda value: -len(value.places))
+        for number, value in enumerate(values):
+            numbers[value.places] = number
+        return [value.text for value in values], numbers
 
     def histogram(self, code: CodeArray, mask: NDArray[np.bool_]) -> list[int]:
         """Return how many places of `mask` are at each distance from a code, 0 to n_bits."""
@@ -172,15 +172,23 @@ class Catalog:
         return [int(count) for count in counts]
 
 
+@dataclass(frozen=True)
+class _Value:
+    """A value of a facet, and where it is."""
+
+    text: str
+    where: Where
+    places: NDArray[np.int64]
+
+
 class _Column:
     """Places by value, until there are too many values."""
 
     def __init__(self) -> None:
-        self.places: dict[tuple[Any, bool], list[int]] = {}
-        self.full = False
+        self._places: dict[tuple[Any, bool], list[int]] = {}
 
     def add(self, place: int, value: object, date: bool) -> None:
-        if self.full:
+        if len(self._places) > _MOST_VALUES:
             return
         listed = isinstance(value, list)
         for each in value if isinstance(value, list) else [value]:
@@ -189,12 +197,54 @@ class _Column:
             if isinstance(each, str | bool | int) and not (
                 isinstance(each, str) and len(each) > 80
             ):
-                self.places.setdefault((each, listed), []).append(place)
-        if len(self.places) > _MOST_VALUES:
-            self.full = True
+                self._places.setdefault((each, listed), []).append(place)
 
-    def frozen(self) -> dict[tuple[Any, bool], NDArray[np.int64]]:
-        return {value: np.asarray(places, dtype=np.int64) for value, places in self.places.items()}
+    def values(self, key: str) -> list[_Value]:
+        """Return the values by their text, whatever its case; none where there are too many."""
+        if len(self._places) > _MOST_VALUES:
+            return []
+        values = [
+            _Value(_text(value), _condition(key, value, listed), np.asarray(places, dtype=np.int64))
+            for (value, listed), places in self._places.items()
+        ]
+        return sorted(values, key=lambda value: (value.text.casefold(), value.text))
+
+
+class _Folders:
+    """Places by folder: a photo is in the folder of its file and in all above it."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[str, str], list[int]] = {}
+        self._roots: set[str] = set()
+
+    def add(self, place: int, root: str, path: object) -> None:
+        if not isinstance(path, str):
+            return
+        self._roots.add(root)
+        end = path.find("/")
+        while end > 0:
+            self._places.setdefault((root, path[:end]), []).append(place)
+            end = path.find("/", end + 1)
+
+    def values(self) -> list[_Value]:
+        """Return the folders; none where they say no more than the label does."""
+        several = len(self._roots) > 1
+        depths = [name.count("/") for _, name in self._places]
+        if not several and max(depths, default=0) == 0:
+            return []
+        # The upper ones where all are too many.
+        deepest = max(depths, default=0)
+        while deepest >= 0 and sum(depth <= deepest for depth in depths) > _MOST_VALUES:
+            deepest -= 1
+        values = []
+        for (root, name), places in self._places.items():
+            if name.count("/") <= deepest:
+                inside: dict[str, Any] = {"path": {"$gte": f"{name}/", "$lt": f"{name}0"}}
+                text = f"{Path(root).name}/{name}" if several else name
+                where = {"folder": root, **inside} if several else inside
+                values.append(_Value(text, where, np.asarray(places, dtype=np.int64)))
+        # As a tree is read: what is inside a folder follows it.
+        return sorted(values, key=lambda value: value.text.casefold().split("/"))
 
 
 def _order(key: str) -> tuple[int, str]:

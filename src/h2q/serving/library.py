@@ -160,10 +160,20 @@ class Library(Closing):
         return self._encoder is not None or "model" in self.collection.fingerprints
 
     @property
+    def _inner_encoder(self) -> Any:
+        encoder = self._encoder
+        return encoder.encoder if isinstance(encoder, CodedEncoder) else encoder
+
+    @property
+    def _encoder_name(self) -> str | None:
+        if self._encoder is None:
+            return None
+        return str(getattr(self._inner_encoder, "name", "a trained model"))
+
+    @property
     def _understands_words(self) -> bool:
         """Whether the encoder, once it is loaded, has a network of texts."""
-        encoder: Any = self._encoder
-        inner = encoder.encoder if isinstance(encoder, CodedEncoder) else encoder
+        inner = self._inner_encoder
         return isinstance(inner, TextEncoder) and getattr(inner, "text", inner) is not None
 
     def warm_up(self) -> None:
@@ -368,6 +378,7 @@ class Library(Closing):
             format_version=facts.format_version,
             fingerprints=facts.fingerprints,
             ranks=[RankOut(name=name, text=text) for name, text in self._ranks()],
+            encoder=self._encoder_name,
             photos=self.encodes_photos,
             texts=self._understands_words,
             writable=not self.settings.read_only,

@@ -268,6 +268,7 @@ class InfoOut(Model):
     format_version: int
     fingerprints: dict[str, str]
     ranks: list[RankOut]
+    encoder: str | None = Field(description="What codes photos, once it is loaded.")
     photos: bool = Field(description="Photos can be searched with.")
     texts: bool = Field(description="Words can be searched with.")
     writable: bool

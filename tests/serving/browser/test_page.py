@@ -117,7 +117,7 @@ def test_what_is_no_photo_is_said(page_of):
     page.get_by_role("searchbox", name="Search").fill("no such item")
     page.keyboard.press("Enter")
     page.get_by_role("alert").wait_for()
-    assert "No item is called no such item" in page.get_by_role("alert").inner_text()
+    assert "No item or label is called no such item" in page.get_by_role("alert").inner_text()
 
 
 def test_everything_goes_by_keyboard(page_of):

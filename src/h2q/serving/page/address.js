@@ -1,9 +1,10 @@
 // What is shown, as the query string: back, forward and sharing work.
 
-// view, like: [[kind, value]], unlike, rank, k, radius, distinct, facets: {key: [texts]}, lasso: [[x, y]]
+// view, like: [[kind, value]], unlike, rank, k, radius, distinct, facets: {key: [texts]}, from and to: dates,
+// lasso: [[x, y]] in the map made by `method`
 export const START = {
   view: "photos", like: [], unlike: [], rank: "", k: 60, radius: null, distinct: null,
-  facets: {}, lasso: null, method: "pca", colour: "",
+  facets: {}, from: "", to: "", lasso: null, method: "tsne", colour: "",
 };
 
 const VIEWS = ["photos", "map", "duplicates", "about"];
@@ -22,6 +23,8 @@ const whole = (text, low, high) => {
   const value = text === null || text === "" ? NaN : Number(text);
   return Number.isInteger(value) && value >= low && value <= high ? value : null;
 };
+
+const day = (text) => (/^\d{4}-\d\d-\d\d$/.test(text ?? "") && !Number.isNaN(Date.parse(text)) ? text : "");
 
 export function read(search) {
   const params = new URLSearchParams(search);
@@ -42,8 +45,10 @@ export function read(search) {
     radius: whole(params.get("radius"), 0, 1e6),
     distinct: whole(params.get("distinct"), 0, 1e6),
     facets,
+    from: day(params.get("from")),
+    to: day(params.get("to")),
     lasso: sound ? corners : null,
-    method: params.get("map") === "tsne" ? "tsne" : "pca",
+    method: params.get("map") === "pca" ? "pca" : "tsne",
     colour: params.get("colour") ?? "",
   };
 }
@@ -59,6 +64,8 @@ export function write(state) {
   if (state.distinct !== null) params.set("distinct", state.distinct);
   for (const [key, values] of Object.entries(state.facets))
     for (const value of values) params.append("only", `${key}=${value}`);
+  if (state.from) params.set("from", state.from);
+  if (state.to) params.set("to", state.to);
   if (state.lasso)
     params.set("lasso", state.lasso.map(([x, y]) => `${x.toFixed(3)},${y.toFixed(3)}`).join(" "));
   if (state.method !== START.method) params.set("map", state.method);
@@ -67,13 +74,15 @@ export function write(state) {
   return text ? `?${text}` : "/";
 }
 
-// The condition that the chosen values of all facets mean: any of a key's, all of the keys.
-export function condition(facets, known) {
+// The condition that the filters mean: of each facet any of the chosen values, and between the dates.
+export function condition({ facets, from, to }, known) {
   const parts = [];
   for (const [key, values] of Object.entries(facets)) {
     const facet = known?.find((f) => f.key === key);
     const any = values.map((v) => facet?.values.find((each) => each.text === v)?.where ?? { [key]: v });
     if (any.length) parts.push(any.length === 1 ? any[0] : { $or: any });
   }
+  if (from) parts.push({ taken: { $gte: from } });
+  if (to) parts.push({ taken: { $lt: new Date(Date.parse(to) + 864e5).toISOString().slice(0, 10) } }); // the day itself is in
   return parts.length === 0 ? null : parts.length === 1 ? parts[0] : { $and: parts };
 }

@@ -2,6 +2,7 @@
 
 import { html, useCallback, useEffect, useMemo, useRef, useState } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
+import { download } from "./choosing.js";
 import { nameOf, folderOf } from "./grid.js";
 
 const LEVELS = {
@@ -12,14 +13,6 @@ const LEVELS = {
 const STEP = 100;
 
 const size = (n) => (n === null ? "" : n < 1e6 ? `${Math.round(n / 1e3)} kB` : `${(n / 1e6).toFixed(1)} MB`);
-
-function download(name, value) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([JSON.stringify(value, null, 1)], { type: "application/json" }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
 
 // Which of a group is kept and which are moved: at first as suggested, then as chosen.
 const suggested = (group) => ({
@@ -105,7 +98,7 @@ export function Duplicates({ info, onError, onOpen }) {
     const chosen = found.groups.flatMap((g, i) => { const c = choiceOf(i); return g.level !== "related" && c.move.length ? [{ keep: c.keep, move: c.move }] : []; });
     try {
       const answer = await api.plan({ chosen });
-      download("plan.json", answer);
+      download("plan.json", "application/json", JSON.stringify(answer, null, 1));
       setPlan(`plan.json has ${answer.moves.length} photo${answer.moves.length === 1 ? "" : "s"}.`);
     } catch (error) { onError(error); }
   };

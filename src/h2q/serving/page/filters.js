@@ -1,6 +1,6 @@
 // What narrows a search: facets with counts, and a radius over the histogram of distances.
 
-import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { html, useState } from "./vendor/htm-preact.js";
 
 const FEW = 8;
 
@@ -31,38 +31,36 @@ function FacetBox({ facet, chosen, onChange }) {
   </fieldset>`;
 }
 
-export function Facets({ facets, chosen, onChange }) {
+function Dates({ from, to, onChange }) {
+  const field = (name, label, value) => html`<label class="line">${label} <input type="date" value=${value} max="9999-12-31"
+    onChange=${(e) => onChange({ [name]: e.target.value })} /></label>`;
+  return html`<fieldset class="facet dates"><legend>Date taken</legend>${field("from", "From", from)}${field("to", "To", to)}</fieldset>`;
+}
+
+export function Facets({ facets, filters, onChange }) {
+  const chosen = filters.facets;
   const useful = facets.filter((f) => f.values.length > 1 || chosen[f.key]?.length);
   if (!useful.length) return html`<p class="quiet">The items have nothing to filter by. Payloads with a label, a date or any short value appear here.</p>`;
   return html`${useful.map((facet) => html`<${FacetBox} key=${facet.key} facet=${facet} chosen=${chosen[facet.key] ?? []}
     onChange=${(values) => {
       const next = { ...chosen };
       if (values.length) next[facet.key] = values; else delete next[facet.key];
-      onChange(next);
-    }} />`)}`;
+      onChange({ facets: next });
+    }} />`)}
+    ${(facets.some((f) => f.key === "taken") || filters.from || filters.to) && html`<${Dates} from=${filters.from} to=${filters.to} onChange=${onChange} />`}`;
 }
 
 // Bars of how many items are at each distance; those within the radius are bright.
 export function Histogram({ counts, radius, label }) {
-  const canvas = useRef(null);
-  useEffect(() => {
-    const node = canvas.current;
-    if (!node || !counts?.length) return;
-    const ratio = window.devicePixelRatio || 1;
-    const width = (node.width = node.clientWidth * ratio);
-    const height = (node.height = node.clientHeight * ratio);
-    const style = getComputedStyle(node);
-    const draw = node.getContext("2d");
-    const tallest = Math.log1p(Math.max(...counts));
-    const step = width / counts.length;
-    counts.forEach((count, distance) => {
-      const bar = tallest ? (Math.log1p(count) / tallest) * (height - 2) : 0;
-      draw.fillStyle = style.getPropertyValue(radius !== null && distance <= radius ? "--accent" : "--unset");
-      draw.fillRect(distance * step, height - bar, Math.max(1, step - (step > 3 ? 1 : 0)), bar);
-    });
-  }, [counts, radius]);
-  return html`<canvas class="histogram" ref=${canvas} role="img" aria-label=${label}></canvas>`;
+  const tallest = Math.log1p(Math.max(0, ...(counts ?? [])));
+  const bars = (from, to) => (counts ?? []).slice(from, to)
+    .map((count, i) => (count ? `M${from + i} 100V${(100 - (97 * Math.log1p(count)) / tallest).toFixed(1)}h.8V100Z` : "")).join("");
+  const edge = radius === null ? 0 : radius + 1;
+  return html`<svg class="histogram" viewBox=${`0 0 ${Math.max(1, counts?.length ?? 1)} 100`} preserveAspectRatio="none" role="img" aria-label=${label}>
+    <path class="within" d=${bars(0, edge)} /><path class="beyond" d=${bars(edge)} /></svg>`;
 }
+
+export const Axis = ({ nBits }) => html`<p class="quiet axis" aria-hidden="true"><span>0</span><span>${nBits} bits</span></p>`;
 
 export function Radius({ nBits, counts, radius, onChange }) {
   const [moving, setMoving] = useState(null);
@@ -71,6 +69,7 @@ export function Radius({ nBits, counts, radius, onChange }) {
   return html`<fieldset class="facet">
     <legend>Distance</legend>
     <${Histogram} counts=${counts} radius=${shown} label="Items at each distance from the query, on a logarithmic scale" />
+    <${Axis} nBits=${nBits} />
     <input type="range" min="0" max=${nBits} step="1" value=${shown ?? nBits} aria-label="Radius in bits"
       aria-valuetext=${shown === null ? "no radius" : `${shown} bits`}
       onInput=${(e) => setMoving(Number(e.target.value))}

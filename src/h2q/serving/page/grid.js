@@ -13,30 +13,27 @@ export function bitsOf(code, nBits) {
   return bits;
 }
 
+// Bits as one path: runs of neighbours are one bar, from `top` to the bottom of a strip 10 high.
+function bars(wanted, top) {
+  let path = "";
+  for (let i = 0; i < wanted.length; i++) if (wanted[i]) {
+    const start = i;
+    while (wanted[i + 1]) i++;
+    path += `M${start} ${top}H${i + 1}V10H${start}Z`;
+  }
+  return path;
+}
+
 // A code as a strip: a dark bar for a bit that is set; those that differ from the query in red.
 export function Bits({ code, query, nBits }) {
-  const canvas = useRef(null);
-  useEffect(() => {
-    const node = canvas.current;
-    if (!node || !code) return;
+  const [set, differs] = useMemo(() => {
     const bits = bitsOf(code, nBits);
-    const other = query ? bitsOf(query, nBits) : null;
-    const style = getComputedStyle(node);
-    const ratio = window.devicePixelRatio || 1;
-    const width = node.clientWidth * ratio;
-    const height = node.clientHeight * ratio;
-    node.width = width;
-    node.height = height;
-    const draw = node.getContext("2d");
-    const cell = width / nBits;
-    const gap = cell > 3 ? 1 : 0;
-    for (let i = 0; i < nBits; i++) {
-      const differs = other && other[i] !== bits[i];
-      draw.fillStyle = style.getPropertyValue(differs ? "--differs" : bits[i] ? "--set" : "--unset");
-      draw.fillRect(i * cell, differs ? 0 : height * 0.3, Math.max(1, cell - gap), differs ? height : height * 0.7);
-    }
+    const other = query ? bitsOf(query, nBits) : bits;
+    const wrong = bits.map((bit, i) => bit ^ other[i]);
+    return [bars(bits, 3), bars(wrong, 0)];
   }, [code, query, nBits]);
-  return html`<canvas class="bits" ref=${canvas} aria-hidden="true"></canvas>`;
+  return html`<svg class="bits" viewBox=${`0 0 ${nBits} 10`} preserveAspectRatio="none" aria-hidden="true">
+    <path class="unset" d=${`M0 3H${nBits}V10H0Z`} /><path class="set" d=${set} /><path class="differs" d=${differs} /></svg>`;
 }
 
 export function nameOf(item) {
@@ -57,7 +54,7 @@ export function Thumbnail({ item, onGone }) {
     class=${state} onLoad=${() => setState("loaded")} onError=${() => { setState("gone"); onGone?.(); }} />`;
 }
 
-function Cell({ item, place, total, size, active, query, nBits, onSearch, onOpen, onFocus, at, grab }) {
+function Cell({ item, place, total, size, active, query, nBits, chosen, onChoose, onSearch, onOpen, onFocus, at, grab }) {
   const button = useRef(null);
   useEffect(() => {
     // The cell that had the focus may be gone from the view by now, and the focus with it.
@@ -67,21 +64,23 @@ function Cell({ item, place, total, size, active, query, nBits, onSearch, onOpen
   if (!item) return html`<li class="cell empty" style=${style} aria-hidden="true"><span class="frame"></span></li>`;
   const near = item.distance === undefined ? "" :
     `${item.distance} bit${item.distance === 1 ? "" : "s"}${item.score == null ? "" : ` · ${item.score.toFixed(Math.abs(item.score) < 10 ? 3 : 1)}`}`;
-  return html`<li class="cell" style=${style} aria-setsize=${total} aria-posinset=${place + 1}>
+  const where = folderOf(item);
+  return html`<li class=${chosen ? "cell chosen" : "cell"} style=${style} aria-setsize=${total} aria-posinset=${place + 1}>
     <button ref=${button} class="frame" data-place=${place} tabindex=${active ? 0 : -1} title=${String(item.id)}
       aria-label=${`Find what is like ${item.id}${near ? `, ${near} away` : ""}`}
       onClick=${() => onSearch(item)} onFocus=${() => onFocus(place)}>
       <${Thumbnail} key=${item.key} item=${item} />
     </button>
-    <button class="open" tabindex="-1" aria-label=${`Show ${item.id} large`} onClick=${() => onOpen(item)}>⤢</button>
+    <button class="open" tabindex="-1" aria-label=${`Show ${item.id} large`} onClick=${() => onOpen(item, place)}>⤢</button>
+    <input class="choose" type="checkbox" tabindex="-1" checked=${chosen} aria-label=${`Choose ${item.id}`} onClick=${(e) => onChoose(item, place, e.shiftKey)} />
     <${Bits} code=${item.code} query=${query} nBits=${nBits} />
     <span class="name" title=${String(item.id)}><span class="start">${nameOf(item)}</span></span>
-    <span class="near">${near || folderOf(item)}</span>
+    <span class="near" title=${where}>${near}${near && where && " · "}${where}</span>
   </li>`;
 }
 
 // `total` items; `get(place)` is an item or undefined; `need(from, to)` asks for a stretch of them.
-export function Grid({ total, get, need, query, nBits, onSearch, onOpen, label }) {
+export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearch, onOpen, label }) {
   const box = useRef(null);
   const [width, setWidth] = useState(0);
   const [scroll, setScroll] = useState(0);
@@ -126,11 +125,9 @@ export function Grid({ total, get, need, query, nBits, onSearch, onOpen, label }
   const move = useCallback((event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, Home: -total, End: total,
       PageDown: columns * Math.max(1, Math.floor(height / row) - 1), PageUp: -columns * Math.max(1, Math.floor(height / row) - 1) }[event.key];
-    if (event.key === " " && event.target.dataset.place) {
-      const item = get(Number(event.target.dataset.place));
-      if (item) { event.preventDefault(); onOpen(item); }
-      return;
-    }
+    const [place, item] = [Number(event.target.dataset.place), event.target.dataset.place && get(Number(event.target.dataset.place))];
+    if (item && event.key === " ") { event.preventDefault(); onOpen(item, place); return; }
+    if (item && event.key.toLowerCase() === "x" && !event.ctrlKey && !event.metaKey) { onChoose(item, place, event.shiftKey); return; }
     if (step === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     const next = Math.min(total - 1, Math.max(0, active + step));
@@ -139,7 +136,7 @@ export function Grid({ total, get, need, query, nBits, onSearch, onOpen, label }
     const top = box.current.getBoundingClientRect().top + window.scrollY + Math.floor(next / columns) * row;
     if (top < window.scrollY + 80 || top + row > window.scrollY + height)
       window.scrollTo({ top: Math.max(0, top - height / 2 + row / 2) });
-  }, [active, columns, total, height, row, get, onOpen]);
+  }, [active, columns, total, height, row, get, onOpen, onChoose]);
 
   const cells = useMemo(() => {
     const out = [];
@@ -148,8 +145,9 @@ export function Grid({ total, get, need, query, nBits, onSearch, onOpen, label }
     return out;
   }, [first, last, columns, size, row, width]);
 
+  const isChosen = (item) => item !== undefined && chosen.has(item.key);
   return html`<ul class="grid" ref=${box} role="list" aria-label=${label} style=${{ height: `${rows * row}px` }} onKeyDown=${move}>
     ${cells.map(([place, at]) => html`<${Cell} key=${place} place=${place} item=${get(place)} total=${total} size=${size}
-      at=${at} active=${place === active} grab=${grab} query=${query} nBits=${nBits} onSearch=${onSearch} onOpen=${onOpen} onFocus=${setActive} />`)}
+      at=${at} chosen=${isChosen(get(place))} onChoose=${onChoose} active=${place === active} grab=${grab} query=${query} nBits=${nBits} onSearch=${onSearch} onOpen=${onOpen} onFocus=${setActive} />`)}
   </ul>`;
 }

@@ -3,16 +3,19 @@
 // The usual libraries (regl and what builds on it) compile functions from text, which the page's
 // content security policy forbids; one shader is all a map of points needs.
 
-import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { html, useEffect, useMemo, useRef, useState } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
+import { titleOf } from "./filters.js";
 import { nameOf } from "./grid.js";
 
 const COLOURS = ["#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7", "#9c755f",
   "#3b7dd8", "#d37295", "#8cd17d", "#b6992d", "#86bcb6", "#a0cbe8", "#ffbe7d", "#f1ce63", "#d4a6c8", "#d7b5a6", "#499894"];
-const PLAIN = [110, 130, 160];
+const NONE = "#8a8f98";
+const FOUND = [224, 32, 64], PLAIN = [110, 130, 160], LIT = [11, 87, 208];
 
 const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
-export const colourOf = (number) => (number < 0 ? "#8a8f98" : COLOURS[number % COLOURS.length]);
+const RGB = COLOURS.map(rgb), RGB_NONE = rgb(NONE);
+const colourOf = (number) => COLOURS[number % COLOURS.length];
 
 const VERTEX = `attribute vec2 place; attribute vec4 colour; uniform vec2 scale, shift; uniform float size;
 varying vec4 paint; void main() { gl_Position = vec4(place * scale + shift, 0.0, 1.0); gl_PointSize = size * (colour.a > 0.95 ? 1.6 : 1.0); paint = colour; }`;
@@ -119,34 +122,97 @@ export function placesInside(polygon, places) {
   return out;
 }
 
-// The coordinates, asked for again while they are being found.
-export function useCoordinates(method, stamp, onError) {
+// The coordinates, asked for again while they are being found; PCA's meanwhile.
+function useCoordinates(method, stamp, onError) {
   const [state, setState] = useState({ ready: false, places: null, stamp: "", method });
   useEffect(() => {
+    if (!stamp) return undefined;
     let live = true, timer;
-    const load = async () => {
+    const take = (found, method, ready) => setState({ ready, places: new Float32Array(api.bytes(found.places).buffer), stamp: found.stamp, method });
+    const load = async (first) => {
       try {
         const found = await api.map(method);
         if (!live) return;
-        if (found.ready) {
-          const data = api.bytes(found.places);
-          setState({ ready: true, places: new Float32Array(data.buffer), stamp: found.stamp, method });
-        } else {
-          const flat = await api.map("pca"); // something to look at meanwhile
+        if (found.ready) { take(found, method, true); return; }
+        if (first) {
+          const flat = await api.map("pca");
           if (!live) return;
-          setState((old) => (old.places && old.stamp === flat.stamp ? { ...old, ready: false }
-            : { ready: false, places: new Float32Array(api.bytes(flat.places).buffer), stamp: flat.stamp, method: "pca" }));
-          timer = setTimeout(load, 1500);
+          take(flat, "pca", false);
         }
-      } catch (error) { if (live) onError(error); }
+        timer = setTimeout(load, 1500);
+      } catch (error) {
+        if (!live) return;
+        onError(error);
+        if (first && method !== "pca") api.map("pca").then((flat) => live && take(flat, "pca", true), () => {});
+      }
     };
-    load();
+    load(true);
     return () => { live = false; clearTimeout(timer); };
   }, [method, stamp]);
   return state;
 }
 
-export function CollectionMap({ coordinates, numbers, marked, lasso, onLasso, onSearch, total }) {
+// All that the map shows: where the items are, their colours, which are lit, and what the lasso holds.
+export function useMap(state, stamp, where, found, onError) {
+  const on = stamp && (state.view === "map" || state.lasso !== null) ? stamp : "";
+  const coordinates = useCoordinates(state.method, on, onError);
+  const [colours, setColours] = useState({ numbers: null, legend: [] });
+  useEffect(() => {
+    if (!on || !state.colour) { setColours({ numbers: null, legend: [] }); return undefined; }
+    let live = true;
+    api.colours(state.colour).then((c) => live && setColours({ numbers: new Int32Array(api.bytes(c.numbers).buffer), legend: c.values }), onError);
+    return () => { live = false; };
+  }, [state.colour, on]);
+  const [meets, setMeets] = useState(null);
+  useEffect(() => {
+    setMeets(null);
+    if (!where || !on) return undefined;
+    let live = true;
+    api.mask(where).then((found) => { if (live) setMeets(api.bytes(found.mask)); }, onError);
+    return () => { live = false; };
+  }, [where, on]);
+  const inLasso = useMemo(() => {
+    // A lasso drawn in one map means nothing in another, which may be shown meanwhile.
+    if (!state.lasso || !coordinates.places || coordinates.method !== state.method || (where && !meets)) return null;
+    const inside = placesInside(state.lasso, coordinates.places);
+    return where ? inside.filter((place) => meets[place]) : inside;
+  }, [state.lasso, state.method, coordinates, meets, where]);
+  const hits = useMemo(() => {
+    if (!found) return null;
+    if (!inLasso) return found.items;
+    const chosen = new Set(inLasso);
+    return found.items.filter((item) => chosen.has(item.place));
+  }, [found, inLasso]);
+  const lit = useMemo(() => {
+    const count = (coordinates.places?.length ?? 0) / 2;
+    if (!count) return null;
+    if (!hits && !inLasso) return meets;
+    const mask = new Uint8Array(count);
+    for (const place of hits ? hits.map((item) => item.place) : inLasso) if (place < count) mask[place] = 1;
+    return mask;
+  }, [hits, inLasso, meets, coordinates.places]);
+  return { coordinates, ...colours, lit, inLasso, hits };
+}
+
+// The map with its choices above and its legend below; a value of the legend filters by it.
+export function MapView({ map, state, go, facets, total, onSearch }) {
+  const { coordinates, numbers, legend } = map;
+  const chosen = state.facets[state.colour] ?? [];
+  const toggle = (value) => {
+    const values = chosen.includes(value) ? chosen.filter((v) => v !== value) : [...chosen, value];
+    const { [state.colour]: _, ...rest } = state.facets;
+    go({ facets: values.length ? { ...rest, [state.colour]: values } : rest });
+  };
+  return html`<div class="mapbar"><label class="line">Layout <select value=${state.method} onChange=${(e) => go({ method: e.target.value, lasso: null })}><option value="tsne">t-SNE</option><option value="pca">PCA</option></select></label>
+      <label class="line">Colour <select value=${state.colour} onChange=${(e) => go({ colour: e.target.value })}><option value="">none</option>${facets.map((f) => html`<option key=${f.key} value=${f.key}>${titleOf(f.key)}</option>`)}</select></label>
+      ${!coordinates.ready && coordinates.places && html`<span class="quiet" role="status">PCA is shown; t-SNE is being computed and follows …</span>`}</div>
+    <${CollectionMap} coordinates=${coordinates} numbers=${numbers} lit=${map.lit} found=${map.hits !== null} lasso=${coordinates.method === state.method ? state.lasso : null} total=${total}
+      onLasso=${(lasso) => go({ lasso, ...(lasso ? { method: coordinates.method } : {}) })} onSearch=${onSearch} />
+    ${legend.length > 0 && html`<ul class="legend" aria-label="Colours">${legend.slice(0, COLOURS.length).map((value, i) => html`<li key=${value}><button class="quiet" aria-pressed=${chosen.includes(value)} title="Show these alone" onClick=${() => toggle(value)}>
+      <span class="dot" style=${{ background: colourOf(i) }}></span>${value || "(empty)"}</button></li>`)}${legend.length > COLOURS.length && html`<li class="quiet">and ${legend.length - COLOURS.length} more, in the same colours again</li>`}</ul>`}`;
+}
+
+function CollectionMap({ coordinates, numbers, lit, found, lasso, onLasso, onSearch, total }) {
   const box = useRef(null), canvas = useRef(null), over = useRef(null);
   const engine = useRef(null), find = useRef(null);
   const view = useRef({ zoom: 0.92, x: 0, y: 0 });
@@ -169,8 +235,10 @@ export function CollectionMap({ coordinates, numbers, marked, lasso, onLasso, on
     engine.current.draw(count, { sx, sy, tx: -x * sx, ty: -y * sy }, size);
     drawLasso();
   };
-  const again = useRef(0);
-  const paint = () => { cancelAnimationFrame(again.current); again.current = requestAnimationFrame(frame); };
+  const again = useRef(0), latest = useRef(frame);
+  latest.current = frame; // listeners that outlive a rendering paint what is shown now
+  const paint = () => { cancelAnimationFrame(again.current); again.current = requestAnimationFrame(() => latest.current()); };
+  useEffect(() => () => cancelAnimationFrame(again.current), []);
 
   const toMap = (event) => {
     const rect = canvas.current.getBoundingClientRect();
@@ -201,29 +269,34 @@ export function CollectionMap({ coordinates, numbers, marked, lasso, onLasso, on
   useEffect(() => {
     if (!places) return;
     if (!engine.current) { engine.current = webgl(canvas.current) ?? canvas2d(canvas.current); setKind(engine.current.kind); }
-    engine.current.places(places);
     find.current = squares(places, count);
-    paint();
   }, [places]);
   useEffect(() => {
     if (!places || !engine.current) return;
-    const paints = new Uint8Array(4 * count);
-    const some = marked && marked.size > 0;
-    for (let i = 0; i < count; i++) {
-      const mine = numbers ? rgb(colourOf(numbers[i] ?? -1)) : PLAIN;
-      const lit = some && marked.has(i);
-      paints.set(lit ? [224, 32, 64] : mine, 4 * i);
-      paints[4 * i + 3] = lit ? 255 : some ? 70 : 190;
+    // Those that are lit are drawn last, above the others.
+    const order = new Uint32Array(count);
+    let low = 0, high = count;
+    for (let i = 0; i < count; i++) order[lit?.[i] ? --high : low++] = i;
+    const where = new Float32Array(2 * count), paints = new Uint8Array(4 * count);
+    for (let at = 0; at < count; at++) {
+      const i = order[at], on = at >= low;
+      const number = numbers ? numbers[i] ?? -1 : -1;
+      const tint = on && found ? FOUND : numbers ? (number < 0 ? RGB_NONE : RGB[number % RGB.length]) : on ? LIT : PLAIN;
+      where[2 * at] = places[2 * i];
+      where[2 * at + 1] = places[2 * i + 1];
+      paints[4 * at] = tint[0]; paints[4 * at + 1] = tint[1]; paints[4 * at + 2] = tint[2];
+      paints[4 * at + 3] = on ? 255 : lit ? 60 : 190;
     }
+    engine.current.places(where);
     engine.current.colours(paints);
     paint();
-  }, [places, numbers, marked]);
+  }, [places, numbers, lit, found]);
   useEffect(paint, [lasso]);
   useEffect(() => {
     const watcher = new ResizeObserver(paint);
     watcher.observe(box.current);
     return () => watcher.disconnect();
-  });
+  }, [places]);
 
   const zoomBy = (factor, mx = view.current.x, my = view.current.y) => {
     const { zoom, x, y } = view.current;
@@ -239,30 +312,43 @@ export function CollectionMap({ coordinates, numbers, marked, lasso, onLasso, on
   }, []);
 
   const grip = useRef(null);
+  const fingers = useRef(new Map());
+  const pinch = () => {
+    const [[ax, ay], [bx, by]] = [...fingers.current.values()];
+    return { apart: Math.hypot(ax - bx, ay - by), middle: { clientX: (ax + bx) / 2, clientY: (ay + by) / 2 } };
+  };
   const down = (event) => {
     canvas.current.setPointerCapture(event.pointerId);
-    if (drawing || event.shiftKey) path.current = [toMap(event)];
-    else grip.current = { start: [event.clientX, event.clientY], view: { ...view.current }, moved: false };
+    fingers.current.set(event.pointerId, [event.clientX, event.clientY]);
     setHover(null);
+    if (fingers.current.size === 2) { path.current = null; grip.current = { apart: pinch().apart, moved: true }; }
+    else if (drawing || event.shiftKey) path.current = [toMap(event)];
+    else grip.current = { start: [event.clientX, event.clientY], view: { ...view.current }, moved: false };
   };
   const moved = (event) => {
-    if (path.current) {
+    if (fingers.current.has(event.pointerId)) fingers.current.set(event.pointerId, [event.clientX, event.clientY]);
+    if (fingers.current.size === 2) {
+      const { apart, middle } = pinch();
+      zoomBy(apart / Math.max(1, grip.current.apart), ...toMap(middle));
+      grip.current.apart = apart;
+    } else if (path.current) {
       path.current.push(toMap(event));
       paint();
-    } else if (grip.current) {
+    } else if (grip.current?.start) {
       const dx = event.clientX - grip.current.start[0], dy = event.clientY - grip.current.start[1];
       if (Math.hypot(dx, dy) > 3) grip.current.moved = true;
       const least = Math.min(canvas.current.clientWidth, canvas.current.clientHeight);
       const old = grip.current.view;
       view.current = { zoom: old.zoom, x: old.x - (dx * 2) / (least * old.zoom), y: old.y + (dy * 2) / (least * old.zoom) };
       paint();
-    } else look(event);
+    } else if (!fingers.current.size) look(event);
   };
   const asked = useRef(0);
   const look = (event) => {
     if (!find.current) return;
     const least = Math.min(canvas.current.clientWidth, canvas.current.clientHeight);
     const place = find.current(...toMap(event), (16 * 2) / (least * view.current.zoom));
+    canvas.current.classList.toggle("over-point", place >= 0);
     if (place < 0) { setHover(null); clearTimeout(asked.current); return; }
     if (hover?.place === place) return;
     const rect = box.current.getBoundingClientRect();
@@ -276,6 +362,7 @@ export function CollectionMap({ coordinates, numbers, marked, lasso, onLasso, on
     }, 40);
   };
   const up = (event) => {
+    fingers.current.delete(event.pointerId);
     if (path.current) {
       const corners = path.current;
       path.current = null;
@@ -301,10 +388,10 @@ export function CollectionMap({ coordinates, numbers, marked, lasso, onLasso, on
     if (event.key === "Escape") { path.current = null; setDrawing(false); onLasso(null); }
   };
 
-  return html`<div class="map" ref=${box}>
+  return html`<div class="map" ref=${box} data-count=${count}>
     <canvas class=${drawing ? "drawing" : ""} ref=${canvas} tabindex="0" role="img" data-engine=${kind}
       aria-label=${`Map of ${total.toLocaleString()} items. Arrow keys move, plus and minus zoom.`}
-      onPointerDown=${down} onPointerMove=${moved} onPointerUp=${up} onPointerLeave=${() => setHover(null)} onKeyDown=${keys}></canvas>
+      onPointerDown=${down} onPointerMove=${moved} onPointerUp=${up} onPointerCancel=${(e) => { fingers.current.delete(e.pointerId); path.current = grip.current = null; paint(); }} onPointerLeave=${() => setHover(null)} onKeyDown=${keys}></canvas>
     <canvas class="over" ref=${over} aria-hidden="true"></canvas>
     <div class="tools">
       <button class=${drawing ? "chosen" : ""} aria-pressed=${drawing} onClick=${() => setDrawing(!drawing)}>Lasso</button>
