@@ -13,9 +13,11 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+import h2q
 from h2q.codes import pack
 from h2q.collections import Collection
 from h2q.collections.http.wire import id_of, key_of
+from h2q.serving.app import create_app
 from tests.serving.conftest import N_BITS, Client
 
 
@@ -177,6 +179,23 @@ def test_stretches_and_facets(client: TestClient) -> None:
             where = json.dumps(value["where"])
             stretch = client.get("/api/v1/items", params={"where": where, "limit": 1}).json()
             assert stretch["total"] == value["count"]
+
+
+def test_folders_are_a_facet_where_there_are_folders_in_folders(tmp_path: Path) -> None:
+    paths = ["a/x/1.jpg", "a/x/2.jpg", "a/y/3.jpg", "a0/4.jpg", "top.jpg"]
+    with h2q.open_collection(tmp_path / "c.h2q", n_bits=8) as collection:
+        payloads = [{"folder": str(tmp_path), "path": path} for path in paths]
+        collection.add(paths, np.arange(5, dtype=np.uint8)[:, None], payloads)
+        with TestClient(create_app(collection), base_url="http://127.0.0.1:8000") as client:
+            facets = client.post("/api/v1/facets", json={}).json()["facets"]
+            (folders,) = [facet["values"] for facet in facets if facet["key"] == "folder"]
+            assert [(value["text"], value["count"]) for value in folders] == [
+                ("a", 3), ("a/x", 2), ("a/y", 1), ("a0", 1),
+            ]  # fmt: skip
+            for value in folders:
+                where = json.dumps(value["where"])
+                stretch = client.get("/api/v1/items", params={"where": where}).json()
+                assert stretch["total"] == value["count"]
 
 
 def test_the_map(client: TestClient) -> None:

@@ -100,9 +100,7 @@ class Catalog:
         self.folders = {Path(folder) for folder in folders if Path(folder).is_absolute()}
         found = {key: column.values(key) for key, column in columns.items()}
         found["folder"] = tree.values()
-        self._facets = {
-            key: found[key] for key in sorted(found, key=_order) if 1 <= len(found[key])
-        }
+        self._facets = {key: found[key] for key in sorted(found, key=_order) if found[key]}
         self._place_of: dict[Id, int] | None = None
         self._masks: OrderedDict[str, NDArray[np.bool_]] = OrderedDict()
         digest = hashlib.sha256(np.ascontiguousarray(self.codes).data)

@@ -20,6 +20,8 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 #: A file that tries to run a script wherever its name is written without care.
 HOSTILE = "<img src=x onerror=window.hacked=1>.png"
+#: One that a spreadsheet would take for a formula; in no folder, so that its id begins with it.
+FORMULA = '=HYPERLINK("x").png'
 _QUIET = ("--no-sandbox", "--disable-background-networking", "--disable-component-update",
           "--disable-sync", "--no-first-run", "--disable-quic")  # fmt: skip
 
@@ -39,8 +41,11 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind, name in enumerate(("red", "green", "blue")):
         (folder / name).mkdir()
         for i in range(24):
-            scene(i, kind).save(folder / name / f"{name} {i:02d}.png")
+            details = Image.Exif()  # with a date
+            details[0x0132] = f"{2019 + i % 4}:05:{1 + i:02d} 10:00:00"
+            scene(i, kind).save(folder / name / f"{name} {i:02d}.png", exif=details)
     (folder / "red" / "red 00.png").rename(folder / "red" / HOSTILE)
+    (folder / "green" / "green 00.png").rename(folder / FORMULA)
     shutil.copy(folder / "blue" / "blue 05.png", folder / "blue" / "copy.png")
     return folder
 
@@ -95,9 +100,19 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+def _policy(said: str, troubles: list[str]) -> None:
+    if "Content Security Policy" in said:
+        troubles.append(said)
+
+
+def _outside(url: str, address: str, troubles: list[str]) -> None:
+    if not url.startswith((address, "blob:", "data:")):
+        troubles.append(f"asked for {url}")
+
+
 @pytest.fixture
 def page_of(chromium: Any, address: str) -> Iterator[Callable[..., Any]]:
-    """Open the page; in the end nothing may have gone wrong in it."""
+    """Open the page; nothing may go wrong in it, break its policy or come from elsewhere."""
     contexts, troubles = [], []
 
     def open_page(path: str = "", width: int = 1280, height: int = 900, **options: Any) -> Any:
@@ -106,6 +121,8 @@ def page_of(chromium: Any, address: str) -> Iterator[Callable[..., Any]]:
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("console", lambda said: _policy(said.text, troubles))
+        page.on("request", lambda asked: _outside(asked.url, address, troubles))
         page.goto(address + path)
         page.wait_for_selector("header")
         return page

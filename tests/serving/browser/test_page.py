@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.serving.browser.conftest import HOSTILE, scene
+from tests.serving.browser.conftest import FORMULA, HOSTILE, scene
 
 pytestmark = pytest.mark.browser
 RED = "?like=item%3As%3Ared%2Fred+05.png"
@@ -206,24 +207,151 @@ def test_is_dark_where_the_system_is(page_of):
     assert brightness(page_of(color_scheme="dark")) < 150 < 600 < brightness(page_of())
 
 
+def serious(page: Any) -> list[tuple[str, str]]:
+    """What axe-core finds that is serious or critical."""
+    page.wait_for_timeout(250)  # what fades in has done so
+    found = Axe().run(page).response["violations"]
+    return [
+        (v["id"], v["nodes"][0]["html"][:200])
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_nothing_serious(page_of, dark):
-    """By axe-core: contrast, names of controls, roles, landmarks."""
+    """By axe-core: contrast, names of controls, roles, landmarks; in every view and dialog."""
     page = page_of(RED, color_scheme="dark" if dark else "light", bypass_csp=True)
-    for view in ("Items", "Map", "Duplicates", "About"):
-        page.get_by_role("navigation").get_by_role("link", name=view).click()
-        page.wait_for_selector(f"nav a[aria-current=page] >> text={view}")
-        page.wait_for_selector("h1.title, .about h1, .about h2")
-        page.wait_for_timeout(300)
-        found = Axe().run(page).response["violations"]
-        serious = [v for v in found if v["impact"] in ("serious", "critical")]
-        assert [(v["id"], v["nodes"][0]["html"][:200]) for v in serious] == [], view
-    page.get_by_role("navigation").get_by_role("link", name="Items").click()
+    views = page.get_by_role("navigation")
+    for view, shown in (("Items", ".cell .near"), ("Map", ".map canvas[data-engine]"),
+                        ("Duplicates", ".group"), ("About", ".balance")):  # fmt: skip
+        views.get_by_role("link", name=view).click()
+        page.wait_for_selector(shown)
+        assert serious(page) == [], view
+    views.get_by_role("link", name="Map").click()
+    page.get_by_label("Colour").select_option("label")
+    page.wait_for_selector(".legend button")
+    assert serious(page) == [], "legend"
+    views.get_by_role("link", name="Items").click()
     title(page, "found")
-    page.locator(".cell .open").first.click(force=True)
-    page.wait_for_selector("dialog[open]")
-    found = Axe().run(page).response["violations"]
-    assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+    page.locator(".cell .frame").first.focus()
+    page.keyboard.press("x")
+    page.wait_for_selector(".chosenbar")
+    assert serious(page) == [], "chosen"
+    page.keyboard.press("Space")
+    page.wait_for_selector("dialog.large .facts h2")
+    assert serious(page) == [], "large"
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog.help")
+    assert serious(page) == [], "keys"
+    page.goto(page.url.partition("?")[0] + "?like=item%3As%3Anone&only=label%3Dred")
+    page.wait_for_selector(".teach")
+    assert serious(page) == [], "no answer"
+    refused = {"error": {"kind": "NoKey", "message": "show an API key"}, "request_id": ""}
+    page.route("**/api/v1/info", lambda route: route.fulfill(status=401, json=refused))
+    page.reload()
+    page.get_by_label("API key").wait_for()
+    assert serious(page) == [], "key"
+
+
+def test_items_are_chosen_and_saved(page_of):
+    page = page_of("?only=label%3Dgreen")
+    title(page, "23 items")
+    frames = page.locator("button.frame")
+    frames.nth(1).focus()
+    page.keyboard.press("x")
+    frames.nth(4).focus()
+    page.keyboard.press("Shift+X")
+    page.get_by_text("4 chosen").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save JSON").click()
+    items = json.loads(download.value.path().read_text())
+    assert [item["id"] for item in items] == [f"green/green {i:02d}.png" for i in (2, 3, 4, 5)]
+    assert all(len(item["code"]) == 8 for item in items)
+    page.get_by_role("button", name="Find similar to all").click()
+    title(page, "found")
+    assert page.url.count("like=item") == 4
+    assert page.locator(".chips .chip").count() == 4
+    page.locator(".cell .choose").first.check()
+    page.get_by_text("1 chosen").wait_for()
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".chosenbar", state="detached")
+
+
+def test_a_list_is_saved_as_csv_and_no_cell_is_a_formula(page_of):
+    page = page_of()
+    title(page, "73 items")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_bytes().decode())))
+    assert len(rows) == 73
+    assert {"id", "code", "path", "label", "taken"} <= set(rows[0])
+    assert f"'{FORMULA}" in {row["id"] for row in rows}
+    assert not any(value.startswith(("=", "+", "-", "@")) for row in rows for value in row.values())
+    assert f"red/{HOSTILE}" in {row["id"] for row in rows}
+
+
+def test_counts_say_what_another_value_would_bring(page_of):
+    page = page_of("?only=label%3Dred")
+    title(page, "24 items")
+
+    def count(text: str) -> str:
+        return page.locator(".facet label", has_text=text).locator(".count").inner_text()
+
+    assert count("red") == "24"
+    assert count("blue") == "25"  # of the same facet: what it would add
+    assert count("2020") == "6"  # of another: what of it is shown
+    page.locator(".facet label", has_text="blue").locator("input").check()
+    title(page, "49 items")
+    page.get_by_label("From", exact=True).fill("2020-01-01")
+    page.get_by_label("To", exact=True).fill("2020-05-10")
+    page.get_by_label("To", exact=True).blur()
+    title(page, "7 items")  # days 2, 6 and 10 of both, and a copy
+    assert "from=2020-01-01&to=2020-05-10" in page.url
+    page.get_by_role("button", name="Clear 4 filters").click()
+    title(page, "73 items")
+
+
+def test_a_label_is_found_by_its_name(page_of):
+    page = page_of()
+    page.keyboard.press("/")
+    page.keyboard.type("BLUE")
+    page.keyboard.press("Enter")
+    title(page, "25 items")
+    assert "only=label%3Dblue" in page.url
+
+
+def test_arrows_go_through_items_that_are_large(page_of):
+    page = page_of("?only=label%3Dblue")
+    title(page, "25 items")
+    page.locator(".cell .open").nth(1).click(force=True)
+    heading = page.locator("dialog h2")
+    first = heading.inner_text()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("t => document.querySelector('dialog h2').innerText !== t", arg=first)
+    page.get_by_role("button", name="Previous item").click()
+    page.wait_for_function("t => document.querySelector('dialog h2').innerText === t", arg=first)
+
+
+def test_a_query_without_an_answer_says_why(page_of):
+    page = page_of("?like=item%3As%3Anone.jpg")
+    page.get_by_role("heading", name="This query has no answer").wait_for()
+    assert "holds no item s:none.jpg" in page.locator(".teach").inner_text()
+    page.get_by_role("button", name="Show all items").click()
+    title(page, "73 items")
+
+
+def test_a_server_that_is_gone_is_said(page_of):
+    page = page_of()
+    title(page, "73 items")
+    page.route("**/api/v1/search", lambda route: route.abort())
+    page.locator("button.frame").first.click()
+    page.get_by_role("alert").wait_for()
+    assert "h2q serve" in page.get_by_role("alert").inner_text()
+    page.unroute("**/api/v1/search")
+    page.get_by_role("button", name="Show all items").click()
+    title(page, "73 items")
 
 
 def test_a_lasso_on_the_map_filters_the_grid(page_of):
@@ -251,6 +379,38 @@ def test_a_lasso_on_the_map_filters_the_grid(page_of):
     assert int(page.locator("h1.title").inner_text().split()[0]) <= count
     page.get_by_role("button", name="Clear lasso").first.click()
     page.wait_for_function("() => !location.search.includes('lasso')")
+
+
+def test_the_map_zooms_without_webgl_too(page_of):
+    page = page_of()
+    page.context.add_init_script(
+        "const canvas = HTMLCanvasElement.prototype, get = canvas.getContext; canvas.getContext = "
+        "function (kind, ...a) { return kind === 'webgl' ? null : get.call(this, kind, ...a) }"
+    )
+    for engine in ("webgl", "canvas"):
+        if engine == "canvas":
+            page.reload()
+        page.get_by_role("navigation").get_by_role("link", name="Map").click()
+        page.wait_for_selector(f".map[data-count='73'] canvas[data-engine={engine}]")
+        page.wait_for_timeout(300)
+        canvas = page.locator(".map canvas").first
+        before = canvas.screenshot()
+        canvas.hover()
+        page.mouse.move(20, 20)  # no card hides the points
+        assert canvas.screenshot() == before
+        canvas.focus()
+        for key in ("+", "+", "ArrowLeft"):
+            page.keyboard.press(key)
+        page.wait_for_timeout(300)
+        assert canvas.screenshot() != before
+        page.get_by_role("button", name="Whole map").click()
+        box = canvas.bounding_box()
+        page.mouse.move(box["x"] + 30, box["y"] + 30)
+        page.mouse.wheel(0, -400)
+        page.mouse.move(20, 20)
+        page.wait_for_timeout(300)
+        assert canvas.screenshot() != before
+        page.get_by_role("navigation").get_by_role("link", name="Items").click()
 
 
 def test_the_map_shows_a_thumbnail_under_the_pointer(page_of, address):

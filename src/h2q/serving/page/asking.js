@@ -13,10 +13,11 @@ export function Ask({ info, onPhoto, onText, busy }) {
     setText("");
     onText(value);
   };
+  const narrow = window.innerWidth <= 500;
   const hint = info.texts ? "Type words, paste or drop a photo" : info.photos ? "Paste or drop a photo, or type a name or a label" : "Type a name or a label";
   return html`<form class="ask" onSubmit=${send} role="search">
-    <input type="search" value=${text} onInput=${(e) => setText(e.target.value)} aria-label="Search" placeholder=${hint} title=${hint} />
-    ${info.photos && html`<button type="button" class="main" disabled=${busy} onClick=${() => picker.current.click()}>${busy ? "Reading …" : "Choose photo"}</button>
+    <input type="search" value=${text} onInput=${(e) => setText(e.target.value)} aria-label="Search" placeholder=${narrow ? (info.texts ? "Type words" : "A name, a label") : hint} title=${hint} />
+    ${info.photos && html`<button type="button" class="main" disabled=${busy} onClick=${() => picker.current.click()}>${busy ? "Reading …" : html`<span><span class="wide">Choose </span>photo</span>`}</button>
       <input type="file" accept="image/*" ref=${picker} hidden aria-label="Photo to search with" onChange=${(e) => { if (e.target.files[0]) onPhoto(e.target.files[0]); e.target.value = ""; }} />`}
   </form>`;
 }

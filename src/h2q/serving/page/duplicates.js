@@ -20,9 +20,9 @@ const suggested = (group) => ({
   move: group.level === "same" ? group.members.slice(1).filter((m) => !m.protected && m.photo).map((m) => m.key) : [],
 });
 
-function Group({ group, number, now, choice, onChange, onNow, onOpen }) {
+function Group({ group, number, now, follow, choice, onChange, onNow, onOpen }) {
   const box = useRef(null);
-  useEffect(() => { if (now) box.current?.scrollIntoView({ block: "nearest" }); }, [now]);
+  useEffect(() => { if (now && follow.current) box.current?.scrollIntoView({ block: "nearest" }); }, [now]);
   const fixed = group.level === "related";
   const set = (member, what) => {
     onNow();
@@ -76,11 +76,13 @@ export function Duplicates({ info, onError, onOpen }) {
   const moving = useMemo(() => (found?.groups ?? []).reduce((n, g, i) => n + (choices[i] ?? suggested(g)).move.length, 0), [found, choices]);
   const change = (place, choice) => setChoices((old) => ({ ...old, [place]: choice }));
 
+  const follow = useRef(false); // the view follows the keys, not the page as it comes
   const keys = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !groups.length || document.querySelector("dialog[open]")) return;
     if (["INPUT", "SELECT"].includes(event.target.tagName) && !["radio", "checkbox"].includes(event.target.type)) return;
     const [group, place] = groups[Math.min(now, groups.length - 1)];
     const number = Number(event.key);
+    follow.current = true;
     if (event.key === "j" || event.key === "ArrowDown") { setNow(Math.min(groups.length - 1, now + 1)); if (now + 2 > shown) setShown(shown + STEP); }
     else if (event.key === "k" || event.key === "ArrowUp") setNow(Math.max(0, now - 1));
     else if (number >= 1 && number <= group.members.length && group.level !== "related") {
@@ -118,7 +120,7 @@ export function Duplicates({ info, onError, onOpen }) {
     <p class="quiet">${LEVELS[level]}</p>
     ${groups.length > 0 && html`<p class="quiet keys"><kbd>j</kbd> <kbd>k</kbd> next, previous group · <kbd>1</kbd> … <kbd>9</kbd> keep that one · <kbd>x</kbd> move none · <kbd>r</kbd> as suggested · <kbd>Enter</kbd> look</p>`}
     ${groups.length === 0 ? html`<div class="teach"><h2>None</h2><p>There is no group of level “${level}”.</p></div>`
-    : groups.slice(0, shown).map(([group, place], i) => html`<${Group} key=${place} group=${group} number=${place} now=${i === now} choice=${choiceOf(place)}
+    : groups.slice(0, shown).map(([group, place], i) => html`<${Group} key=${place} group=${group} number=${place} now=${i === now} follow=${follow} choice=${choiceOf(place)}
         onChange=${(c) => change(place, c)} onNow=${() => setNow(i)} onOpen=${open} />`)}
     ${groups.length > shown && html`<p><button onClick=${() => setShown(shown + STEP)}>Show more of ${groups.length} groups</button></p>`}
   </section>`;

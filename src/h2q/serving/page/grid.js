@@ -5,6 +5,7 @@ import * as api from "./api.js";
 
 const GAP = 12;
 const MARGIN = 2; // rows drawn beyond the view
+const FOOT = 3.6; // rem below a photo: its code, name and distance
 
 export function bitsOf(code, nBits) {
   const data = typeof code === "string" ? api.bytes(code) : code;
@@ -54,13 +55,13 @@ export function Thumbnail({ item, onGone }) {
     class=${state} onLoad=${() => setState("loaded")} onError=${() => { setState("gone"); onGone?.(); }} />`;
 }
 
-function Cell({ item, place, total, size, active, query, nBits, chosen, onChoose, onSearch, onOpen, onFocus, at, grab }) {
+function Cell({ item, place, total, size, active, query, nBits, chosen, onChoose, onSearch, onOpen, onFocus, at, grab, foot }) {
   const button = useRef(null);
   useEffect(() => {
     // The cell that had the focus may be gone from the view by now, and the focus with it.
     if (active && grab.current && button.current) { grab.current = false; button.current.focus({ preventScroll: true }); }
   }, [active, item === undefined]);
-  const style = { width: `${size}px`, height: `${size + 58}px`, transform: `translate(${at[0]}px, ${at[1]}px)` };
+  const style = { width: `${size}px`, height: `${size + foot}px`, transform: `translate(${at[0]}px, ${at[1]}px)` };
   if (!item) return html`<li class="cell empty" style=${style} aria-hidden="true"><span class="frame"></span></li>`;
   const near = item.distance === undefined ? "" :
     `${item.distance} bit${item.distance === 1 ? "" : "s"}${item.score == null ? "" : ` · ${item.score.toFixed(Math.abs(item.score) < 10 ? 3 : 1)}`}`;
@@ -116,7 +117,8 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
   const least = width < 420 ? 140 : width > 2200 ? 220 : 168;
   const columns = Math.max(1, Math.floor((width + GAP) / (least + GAP)));
   const size = Math.max(60, Math.floor((width - GAP * (columns - 1)) / columns));
-  const row = size + 58 + GAP;
+  const foot = Math.round(FOOT * parseFloat(getComputedStyle(document.documentElement).fontSize));
+  const row = size + foot + GAP;
   const rows = Math.ceil(total / columns);
   const first = Math.max(0, Math.floor(scroll / row) - MARGIN) * columns;
   const last = Math.min(total, (Math.ceil((scroll + height) / row) + MARGIN) * columns);
@@ -147,7 +149,7 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
 
   const isChosen = (item) => item !== undefined && chosen.has(item.key);
   return html`<ul class="grid" ref=${box} role="list" aria-label=${label} style=${{ height: `${rows * row}px` }} onKeyDown=${move}>
-    ${cells.map(([place, at]) => html`<${Cell} key=${place} place=${place} item=${get(place)} total=${total} size=${size}
+    ${cells.map(([place, at]) => html`<${Cell} key=${place} place=${place} item=${get(place)} total=${total} size=${size} foot=${foot}
       at=${at} chosen=${isChosen(get(place))} onChoose=${onChoose} active=${place === active} grab=${grab} query=${query} nBits=${nBits} onSearch=${onSearch} onOpen=${onOpen} onFocus=${setActive} />`)}
   </ul>`;
 }

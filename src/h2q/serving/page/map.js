@@ -1,126 +1,20 @@
-// The collection as a map: points drawn by WebGL, or on a canvas where there is none.
-//
-// The usual libraries (regl and what builds on it) compile functions from text, which the page's
-// content security policy forbids; one shader is all a map of points needs.
+// The collection as a map, to pan, zoom, look at and draw a lasso on.
 
 import { html, useEffect, useMemo, useRef, useState } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
 import { titleOf } from "./filters.js";
 import { nameOf } from "./grid.js";
+import { canvas2d, placesInside, shuffled, squares, webgl } from "./points.js";
 
 const COLOURS = ["#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7", "#9c755f",
   "#3b7dd8", "#d37295", "#8cd17d", "#b6992d", "#86bcb6", "#a0cbe8", "#ffbe7d", "#f1ce63", "#d4a6c8", "#d7b5a6", "#499894"];
 const NONE = "#8a8f98";
+const LEAST = 6000; // points that any machine draws at a steady pace
 const FOUND = [224, 32, 64], PLAIN = [110, 130, 160], LIT = [11, 87, 208];
 
 const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 const RGB = COLOURS.map(rgb), RGB_NONE = rgb(NONE);
 const colourOf = (number) => COLOURS[number % COLOURS.length];
-
-const VERTEX = `attribute vec2 place; attribute vec4 colour; uniform vec2 scale, shift; uniform float size;
-varying vec4 paint; void main() { gl_Position = vec4(place * scale + shift, 0.0, 1.0); gl_PointSize = size * (colour.a > 0.95 ? 1.6 : 1.0); paint = colour; }`;
-const FRAGMENT = `precision mediump float; varying vec4 paint; void main() {
-float d = length(gl_PointCoord - 0.5); if (d > 0.5) discard; gl_FragColor = vec4(paint.rgb * paint.a, paint.a); }`;
-
-function webgl(canvas) {
-  const gl = canvas.getContext("webgl", { antialias: true, premultipliedAlpha: true });
-  if (!gl) return null;
-  const program = gl.createProgram();
-  for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
-    const shader = gl.createShader(kind);
-    gl.shaderSource(shader, text);
-    gl.compileShader(shader);
-    gl.attachShader(program, shader);
-  }
-  gl.linkProgram(program);
-  if (!gl.getProgramParameter(program, gl.LINK_STATUS)) return null;
-  gl.useProgram(program);
-  gl.enable(gl.BLEND);
-  gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-  const buffers = { place: gl.createBuffer(), colour: gl.createBuffer() };
-  const uniform = Object.fromEntries(["scale", "shift", "size"].map((n) => [n, gl.getUniformLocation(program, n)]));
-  const feed = (name, data, width, type, normalized) => {
-    gl.bindBuffer(gl.ARRAY_BUFFER, buffers[name]);
-    gl.bufferData(gl.ARRAY_BUFFER, data, gl.STATIC_DRAW);
-    const where = gl.getAttribLocation(program, name);
-    gl.enableVertexAttribArray(where);
-    gl.vertexAttribPointer(where, width, type, normalized, 0, 0);
-  };
-  return {
-    kind: "webgl",
-    places: (data) => feed("place", data, 2, gl.FLOAT, false),
-    colours: (data) => feed("colour", data, 4, gl.UNSIGNED_BYTE, true),
-    draw(count, view, size) {
-      gl.viewport(0, 0, canvas.width, canvas.height);
-      gl.clearColor(0, 0, 0, 0);
-      gl.clear(gl.COLOR_BUFFER_BIT);
-      gl.uniform2f(uniform.scale, view.sx, view.sy);
-      gl.uniform2f(uniform.shift, view.tx, view.ty);
-      gl.uniform1f(uniform.size, size);
-      gl.drawArrays(gl.POINTS, 0, count);
-    },
-  };
-}
-
-function canvas2d(canvas) {
-  const draw = canvas.getContext("2d");
-  let places, colours;
-  return {
-    kind: "canvas",
-    places: (data) => { places = data; },
-    colours: (data) => { colours = data; },
-    draw(count, view, size) {
-      const { width, height } = canvas;
-      draw.clearRect(0, 0, width, height);
-      let last = "";
-      for (let i = 0; i < count; i++) {
-        const x = ((places[2 * i] * view.sx + view.tx + 1) / 2) * width;
-        const y = ((1 - (places[2 * i + 1] * view.sy + view.ty)) / 2) * height;
-        if (x < 0 || y < 0 || x > width || y > height) continue;
-        const paint = `rgba(${colours[4 * i]},${colours[4 * i + 1]},${colours[4 * i + 2]},${colours[4 * i + 3] / 255})`;
-        if (paint !== last) draw.fillStyle = last = paint;
-        draw.fillRect(x - size / 2, y - size / 2, size, size);
-      }
-    },
-  };
-}
-
-// Points by square, so that the one under the pointer is found at once.
-function squares(places, count) {
-  const side = Math.max(8, Math.min(256, Math.ceil(Math.sqrt(count / 4))));
-  const cells = new Map();
-  const at = (v) => Math.min(side - 1, Math.max(0, Math.floor(((v + 1) / 2) * side)));
-  for (let i = 0; i < count; i++) {
-    const cell = at(places[2 * i]) * side + at(places[2 * i + 1]);
-    const list = cells.get(cell);
-    if (list) list.push(i); else cells.set(cell, [i]);
-  }
-  return (x, y, reach) => {
-    let best = -1, least = reach * reach;
-    for (let a = at(x - reach); a <= at(x + reach); a++)
-      for (let b = at(y - reach); b <= at(y + reach); b++)
-        for (const i of cells.get(a * side + b) ?? []) {
-          const distance = (places[2 * i] - x) ** 2 + (places[2 * i + 1] - y) ** 2;
-          if (distance < least) { least = distance; best = i; }
-        }
-    return best;
-  };
-}
-
-export function inside(polygon, x, y) {
-  let odd = false;
-  for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
-    const [xi, yi] = polygon[i], [xj, yj] = polygon[j];
-    if (yi > y !== yj > y && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) odd = !odd;
-  }
-  return odd;
-}
-
-export function placesInside(polygon, places) {
-  const out = [];
-  for (let i = 0; i < places.length / 2; i++) if (inside(polygon, places[2 * i], places[2 * i + 1])) out.push(i);
-  return out;
-}
 
 // The coordinates, asked for again while they are being found; PCA's meanwhile.
 function useCoordinates(method, stamp, onError) {
@@ -222,7 +116,23 @@ function CollectionMap({ coordinates, numbers, lit, found, lasso, onLasso, onSea
   const { places } = coordinates;
   const count = places ? places.length / 2 : 0;
 
-  const frame = () => {
+  // While the map moves, as many points are drawn as the machine can at a steady pace: all of them with
+  // a graphics card, a fair sample without one. Those that are lit stay, unless they are many.
+  const pace = useRef({ share: 1, last: 0, settle: 0 });
+  const unlit = useRef(0); // so many points come before those that are lit
+  const ranges = (moving, now) => {
+    const steady = pace.current;
+    if (moving) {
+      const took = now - steady.last;
+      steady.last = now;
+      if (took < 1000) steady.share = Math.min(1, Math.max(Math.min(1, LEAST / count), steady.share * (took > 28 ? 0.6 : took < 20 ? 1.06 : 1)));
+      clearTimeout(steady.settle);
+      steady.settle = setTimeout(() => paint(), 160);
+    }
+    const share = moving ? steady.share : 1, low = unlit.current, lit = count - low;
+    return [[0, Math.ceil(low * share)], [low, lit < LEAST ? lit : Math.ceil(lit * share)]];
+  };
+  const frame = (moving, now) => {
     const node = canvas.current;
     if (!node || !engine.current || !places) return;
     const ratio = window.devicePixelRatio || 1;
@@ -232,13 +142,15 @@ function CollectionMap({ coordinates, numbers, lit, found, lasso, onLasso, onSea
     const least = Math.min(width, height);
     const sx = (zoom * least) / width, sy = (zoom * least) / height;
     const size = Math.max(2, Math.min(14, (count > 30000 ? 3 : count > 4000 ? 5 : 7) * Math.sqrt(zoom))) * ratio;
-    engine.current.draw(count, { sx, sy, tx: -x * sx, ty: -y * sy }, size);
+    engine.current.draw(ranges(moving, now), { sx, sy, tx: -x * sx, ty: -y * sy }, size);
     drawLasso();
   };
-  const again = useRef(0), latest = useRef(frame);
-  latest.current = frame; // listeners that outlive a rendering paint what is shown now
-  const paint = () => { cancelAnimationFrame(again.current); again.current = requestAnimationFrame(() => latest.current()); };
-  useEffect(() => () => cancelAnimationFrame(again.current), []);
+  const again = useRef(0), latest = useRef({});
+  latest.current = { frame, drawLasso: () => drawLasso() }; // listeners that outlive a rendering paint what is shown now
+  const next = (draw) => { cancelAnimationFrame(again.current); again.current = requestAnimationFrame(draw); };
+  const paint = (moving = false) => next((now) => latest.current.frame(moving, now));
+  const paintLasso = () => next(() => latest.current.drawLasso());
+  useEffect(() => () => { cancelAnimationFrame(again.current); clearTimeout(pace.current.settle); }, []);
 
   const toMap = (event) => {
     const rect = canvas.current.getBoundingClientRect();
@@ -252,11 +164,14 @@ function CollectionMap({ coordinates, numbers, lit, found, lasso, onLasso, onSea
   };
   const path = useRef(null);
   const drawLasso = () => {
-    const node = over.current, ratio = window.devicePixelRatio || 1;
-    node.width = node.clientWidth * ratio; node.height = node.clientHeight * ratio;
+    const node = over.current, ratio = window.devicePixelRatio || 1, draw = node.getContext("2d");
+    const width = Math.round(node.clientWidth * ratio), height = Math.round(node.clientHeight * ratio);
+    if (node.width !== width || node.height !== height) { node.width = width; node.height = height; }
+    draw.setTransform(1, 0, 0, 1, 0, 0);
+    draw.clearRect(0, 0, width, height);
     const shape = path.current ?? lasso;
     if (!shape || shape.length < 2) return;
-    const draw = node.getContext("2d");
+    draw.globalAlpha = 1;
     draw.scale(ratio, ratio);
     draw.beginPath();
     shape.map(toScreen).forEach(([x, y], i) => (i ? draw.lineTo(x, y) : draw.moveTo(x, y)));
@@ -266,6 +181,7 @@ function CollectionMap({ coordinates, numbers, lit, found, lasso, onLasso, onSea
     draw.globalAlpha = 0.12; draw.fillStyle = accent; draw.fill();
   };
 
+  const shuffle = useMemo(() => shuffled(count), [count]);
   useEffect(() => {
     if (!places) return;
     if (!engine.current) { engine.current = webgl(canvas.current) ?? canvas2d(canvas.current); setKind(engine.current.kind); }
@@ -276,7 +192,8 @@ function CollectionMap({ coordinates, numbers, lit, found, lasso, onLasso, onSea
     // Those that are lit are drawn last, above the others.
     const order = new Uint32Array(count);
     let low = 0, high = count;
-    for (let i = 0; i < count; i++) order[lit?.[i] ? --high : low++] = i;
+    for (const i of shuffle) order[lit?.[i] ? --high : low++] = i;
+    unlit.current = low;
     const where = new Float32Array(2 * count), paints = new Uint8Array(4 * count);
     for (let at = 0; at < count; at++) {
       const i = order[at], on = at >= low;
@@ -291,9 +208,9 @@ function CollectionMap({ coordinates, numbers, lit, found, lasso, onLasso, onSea
     engine.current.colours(paints);
     paint();
   }, [places, numbers, lit, found]);
-  useEffect(paint, [lasso]);
+  useEffect(() => paint(), [lasso]);
   useEffect(() => {
-    const watcher = new ResizeObserver(paint);
+    const watcher = new ResizeObserver(() => paint());
     watcher.observe(box.current);
     return () => watcher.disconnect();
   }, [places]);
@@ -302,7 +219,7 @@ function CollectionMap({ coordinates, numbers, lit, found, lasso, onLasso, onSea
     const { zoom, x, y } = view.current;
     const next = Math.min(200, Math.max(0.5, zoom * factor));
     view.current = { zoom: next, x: mx + ((x - mx) * zoom) / next, y: my + ((y - my) * zoom) / next };
-    paint();
+    paint(true);
   };
   useEffect(() => {
     const node = canvas.current;
@@ -333,14 +250,14 @@ function CollectionMap({ coordinates, numbers, lit, found, lasso, onLasso, onSea
       grip.current.apart = apart;
     } else if (path.current) {
       path.current.push(toMap(event));
-      paint();
+      paintLasso();
     } else if (grip.current?.start) {
       const dx = event.clientX - grip.current.start[0], dy = event.clientY - grip.current.start[1];
       if (Math.hypot(dx, dy) > 3) grip.current.moved = true;
       const least = Math.min(canvas.current.clientWidth, canvas.current.clientHeight);
       const old = grip.current.view;
       view.current = { zoom: old.zoom, x: old.x - (dx * 2) / (least * old.zoom), y: old.y + (dy * 2) / (least * old.zoom) };
-      paint();
+      paint(true);
     } else if (!fingers.current.size) look(event);
   };
   const asked = useRef(0);
@@ -382,7 +299,7 @@ function CollectionMap({ coordinates, numbers, lit, found, lasso, onLasso, onSea
   const keys = (event) => {
     const step = 0.15 / view.current.zoom;
     const shift = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] }[event.key];
-    if (shift) { view.current.x += shift[0]; view.current.y += shift[1]; paint(); event.preventDefault(); }
+    if (shift) { view.current.x += shift[0]; view.current.y += shift[1]; paint(true); event.preventDefault(); }
     if (event.key === "+" || event.key === "=") zoomBy(1.3);
     if (event.key === "-") zoomBy(1 / 1.3);
     if (event.key === "Escape") { path.current = null; setDrawing(false); onLasso(null); }
