@@ -30,7 +30,8 @@ import onnxruntime
 
 from h2q import open_collection
 from h2q.codes import code_width
-from h2q.encoders import efficientnet_lite0, load_encoder
+from h2q.encoders import DEFAULT, load_encoder
+from h2q.encoders.efficientnet_lite import VARIANTS
 from h2q.images import find_photos, read_photo, scan_folder
 from h2q.ingest.folder import index_folder
 from h2q.ingest.models import kept_encoder
@@ -45,7 +46,7 @@ def session(threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(
-        efficientnet_lite0.graph_file(), options, providers=["CPUExecutionProvider"]
+        VARIANTS[DEFAULT].graph_file(), options, providers=["CPUExecutionProvider"]
     )
 
 

@@ -2,6 +2,8 @@
 
 ======================  =========================================================================
 ``efficientnet-lite0``  the default: ImageNet features from a package, run by onnxruntime
+``efficientnet-lite1``  the same family, larger: the weights are a package of their own
+``efficientnet-lite2``
 ``onnx:FILE``           any network in an ONNX file, its preprocessing beside it as JSON
 ``timm:NAME``           any network of timm (torch)
 ======================  =========================================================================
@@ -13,8 +15,8 @@ imports neither torch nor onnxruntime.
 
 from __future__ import annotations
 
-from h2q.encoders import efficientnet_lite0
 from h2q.encoders.base import Encoder, TextEncoder
+from h2q.encoders.efficientnet_lite import DEFAULT, DIMENSION, VARIANTS
 from h2q.encoders.kept import KeptEncoder
 from h2q.encoders.preparing import Preparing
 from h2q.errors import CompatibilityError, InvalidInputError
@@ -29,9 +31,6 @@ __all__ = [
     "load_kept",
 ]
 
-#: The encoder of a collection of photos of which nothing else is said.
-DEFAULT = efficientnet_lite0.NAME
-
 
 def load_encoder(name: str = DEFAULT, *, device: str = "auto") -> Encoder:
     """Load an encoder by its name.
@@ -39,7 +38,7 @@ def load_encoder(name: str = DEFAULT, *, device: str = "auto") -> Encoder:
     Parameters
     ----------
     name : str
-        ``efficientnet-lite0``, ``onnx:FILE`` or ``timm:NAME``.
+        ``efficientnet-lite0`` (or ``1``, ``2``), ``onnx:FILE`` or ``timm:NAME``.
     device : str
         Where a network of torch runs; those of onnxruntime run on the CPU.
 
@@ -52,16 +51,13 @@ def load_encoder(name: str = DEFAULT, *, device: str = "auto") -> Encoder:
     MissingExtraError
         If what runs it is not installed.
     """
-    if name == efficientnet_lite0.NAME:
+    variant = VARIANTS.get(name)
+    if variant is not None:
         from h2q.encoders.onnx_model import OnnxEncoder
 
-        kept = KeptEncoder(name, efficientnet_lite0.fingerprint(), efficientnet_lite0.DIMENSION)
-        data = efficientnet_lite0.graph_file()
+        kept = KeptEncoder(name, variant.fingerprint(), DIMENSION)
         return OnnxEncoder(
-            data,
-            efficientnet_lite0.PREPARING,
-            kept,
-            general_rows=efficientnet_lite0.class_rows,
+            variant.graph_file(), variant.preparing, kept, general_rows=variant.class_rows
         )
     if name.startswith("onnx:"):
         from h2q.encoders.onnx_model import load_onnx
@@ -72,7 +68,7 @@ def load_encoder(name: str = DEFAULT, *, device: str = "auto") -> Encoder:
 
         return TimmEncoder(name, device)
     raise InvalidInputError(
-        f"unknown encoder {name!r}; expected {DEFAULT}, onnx:FILE or timm:NAME "
+        f"unknown encoder {name!r}; expected {', '.join(VARIANTS)}, onnx:FILE or timm:NAME "
         "(a model of `h2q train` is given as --model)"
     )
 

