@@ -14,6 +14,7 @@ from h2q.duplicates import Duplicates, find_duplicates
 from h2q.duplicates import find as module
 from h2q.duplicates.looks import Look
 from h2q.errors import InvalidInputError
+from h2q.images import Photo, read_photo
 from tests.duplicates.conftest import Photos
 from tests.duplicates.photo_copies import KINDS, PixelEncoder, index, photographs, write_copy
 
@@ -121,6 +122,34 @@ def test_looks_are_taken_once_and_kept_by_content(
     index(photos.folder, photos.uri)
     find_duplicates(photos.uri)
     assert len(looked) == 1  # what was moved is known by its content
+
+
+def test_a_second_search_reads_no_photo(photos: Photos, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = find_duplicates(photos.uri)
+    read: list[str] = []
+
+    def record(source: Path, **options: object) -> Photo:
+        read.append(Path(source).name)
+        return read_photo(source, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "read_photo", record)
+    monkeypatch.setattr("h2q.duplicates.verifying.read_photo", record)
+    second = find_duplicates(photos.uri)
+    assert (said(second), second.limits, read) == (said(first), first.limits, [])
+    assert second.limits.calibrated
+    (photos.folder / "photo10.png").unlink()
+    photographs()[10].resize((100, 90)).save(photos.folder / "new.png")
+    index(photos.folder, photos.uri)
+    find_duplicates(photos.uri)
+    assert "new.png" in read  # and beside it those alone that it may be a copy of
+    assert len(set(read)) < 12
+    with sqlite3.connect(f"{photos.uri}.looks") as connection:
+        assert connection.execute("SELECT count(*) FROM compared").fetchone()[0] > 20
+        connection.execute("""UPDATE compared SET measures = '{"upright": 3, "rough": [1]}'""")
+        connection.execute(
+            """UPDATE compared SET measures = '{"copies/0/none": 3}' WHERE second = ''"""
+        )
+    assert said(find_duplicates(photos.uri)) == said(find_duplicates(photos.uri))
 
 
 @pytest.mark.parametrize("damage", [b"no database at all, but long enough to be one" * 100, b""])

@@ -15,6 +15,9 @@ from h2q.duplicates.looks import Look
 #: Smallest share of a photo's longer-cut side that a crop may keep.
 LEAST_SHARE: Final = 0.4
 _STEP: Final = 1.06  # between the sizes tried
+_SIZES: Final = np.geomspace(
+    LEAST_SHARE, 1.0, int(np.ceil(np.log(1 / LEAST_SHARE) / np.log(_STEP))) + 1
+)
 _FINE_SIDE: Final = 128
 _FLAT: Final = 2.0  # grey levels: a window of less contrast fits anything and says nothing
 
@@ -93,9 +96,7 @@ def _ratio(whole: tuple[int, int], part: tuple[int, int]) -> float:
 
 def _shares(ratio: float, sizes: NDArray[np.float64] | None = None) -> list[tuple[float, float]]:
     """Shares of the width and height a part of that shape can take, for each size."""
-    if sizes is None:
-        count = int(np.ceil(np.log(1 / LEAST_SHARE) / np.log(_STEP)))
-        sizes = np.geomspace(LEAST_SHARE, 1.0, count + 1)
+    sizes = _SIZES if sizes is None else sizes
     return [(size * min(ratio, 1.0), size * min(1 / ratio, 1.0)) for size in sizes.tolist()]
 
 

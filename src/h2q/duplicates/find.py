@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -19,14 +21,23 @@ from h2q.collections.base import Collection, Id, Where
 from h2q.duplicates.candidates import Candidate, by_code, by_hash, by_turned_hash
 from h2q.duplicates.groups import find_groups
 from h2q.duplicates.keeping import choose, is_protected
-from h2q.duplicates.limits import SAMPLE, CodesPhotos, Limits, calibrate, starting_limits
-from h2q.duplicates.look_cache import LookCache
+from h2q.duplicates.limits import (
+    SAMPLE,
+    CodesPhotos,
+    Copies,
+    Limits,
+    limits_of,
+    measure_copies,
+    starting_limits,
+)
+from h2q.duplicates.look_cache import LookCache, Measures
 from h2q.duplicates.looks import Look, look_of
 from h2q.duplicates.pairs import check_radius
 from h2q.duplicates.photos import AtHand, Photo, photos_at_hand
 from h2q.duplicates.verifying import Level, Verdict, Verifier, read_reduced
 from h2q.errors import H2QError, ImageError, InvalidInputError
 from h2q.images import read_photo
+from h2q.ingest.batches import in_batches
 from h2q.ingest.models import kept_encoder
 from h2q.ingest.read_ahead import read_ahead
 
@@ -36,6 +47,7 @@ OnStage = Callable[[str, int, int], None]
 _BATCH: Final = 50_000
 _DRAFT: Final = 256  # pixels of the shorter side; the hash takes 64
 _LOOKS: Final = 256  # are kept at a time: a run that is interrupted goes on from there
+_COMPARED: Final = 512  # so are pairs
 _NEIGHBOURS: Final = 10  # by code, of each photo, in which a crop is looked for
 _SPLIT: Final = 20_000  # codes; a larger chain of related items is left whole
 _RADIUS: Final = 2  # of codes of which nothing is known, in bits
@@ -160,8 +172,9 @@ def find_duplicates(
       photos that look nearly the same (a retouched one, the next of a burst).
     - ``"related"``: the codes are near, and nothing more is known. Never a reason to delete.
 
-    Every photo is read once; how it looks is kept beside the collection (`photos.h2q.looks`).
-    Limits are calibrated on copies of some of the photos themselves. An item whose photo is not
+    How each photo looks, and what comparing two of them showed, is kept beside the collection
+    (`photos.h2q.looks`): a second search reads only photos that are new. Limits are calibrated on
+    copies of some of the photos themselves. An item whose photo is not
     at hand cannot be verified: it can only be related.
 
     Parameters
@@ -208,11 +221,10 @@ def find_duplicates(
         looks = _looks(at_hand, cache, on_stage)
         if where is None:
             cache.keep_only(photo.sha256 for photo in at_hand.photos)
-    search = _Search(ids, codes, collection.n_bits, at_hand, looks, folders)
-    if encoder is None and search.photos:
-        encoder = _kept_encoder(collection)
-    limits = search.limits(encoder, radius, random_state, on_stage)
-    groups = search.verified(limits, on_stage)
+        search = _Search(ids, codes, collection.n_bits, at_hand, looks, folders, cache)
+        coder = _Coder(collection, encoder)
+        limits = search.limits(coder, radius, random_state, on_stage)
+        groups = search.verified(limits, on_stage)
     groups += search.related(limits, groups, on_stage)
     return Duplicates(
         collection.uri, collection.n_bits, len(ids), len(at_hand.photos), at_hand.trouble,
@@ -227,14 +239,27 @@ def _folder(path: StrPath) -> Path:
     return folder
 
 
-def _kept_encoder(collection: Collection) -> CodesPhotos | None:
-    """Load what coded the photos; None where nothing is kept, or what runs it is not installed."""
-    if "model" not in collection.fingerprints:
-        return None
-    try:
-        return kept_encoder(collection)
-    except H2QError:
-        return None
+class _Coder:
+    """What coded the photos: given, or what the collection keeps, loaded when it is needed."""
+
+    def __init__(self, collection: Collection, given: CodesPhotos | None) -> None:
+        self._collection, self._loaded = collection, given
+        self._kept = given is None and "model" in collection.fingerprints
+        #: What its distances are kept by; "" where they cannot be.
+        self.fingerprint = "none" if given is None else ""
+        if self._kept:
+            marks = json.dumps(dict(sorted(collection.fingerprints.items())))
+            self.fingerprint = hashlib.sha256(marks.encode()).hexdigest()[:16]
+
+    def load(self) -> CodesPhotos | None:
+        """Return it; None where nothing is kept, or what runs it is not installed."""
+        if self._kept and self._loaded is None:
+            try:
+                self._loaded = kept_encoder(self._collection)
+            except H2QError:
+                self._kept = False
+                self.fingerprint = ""
+        return self._loaded
 
 
 def _read(
@@ -292,7 +317,9 @@ class _Search:
         at_hand: AtHand,
         looks: dict[str, Look],
         folders: Sequence[Path],
+        cache: LookCache,
     ) -> None:
+        self.cache = cache
         self.ids, self.codes, self.n_bits = ids, codes, n_bits
         self.photos = at_hand.photos
         self.by_row = {photo.row: photo for photo in self.photos}
@@ -311,31 +338,53 @@ class _Search:
 
     def limits(
         self,
-        encoder: CodesPhotos | None,
+        coder: _Coder,
         radius: int | None,
         random_state: int,
         on_stage: OnStage,
     ) -> Limits:
         """Calibrate on a sample of the photos."""
-        limits = starting_limits(self.n_bits)
         if not self.contents:
+            limits = starting_limits(self.n_bits)
             return replace(limits, related_radius=_RADIUS if radius is None else radius)
-        rng = np.random.default_rng(random_state)
-        count = min(SAMPLE, len(self.contents))
-        sample = []
-        for number in rng.choice(len(self.contents), count, replace=False).tolist():
-            try:
-                sample.append(read_reduced(self.contents[number][0].path))
-            except ImageError:
-                continue
-        limits = calibrate(
-            sample,
-            self.n_bits,
-            encoder,
-            random_state=random_state,
-            on_progress=lambda done, total: on_stage("calibrating", done, total),
-        )
+        # By their content, so that most of a sample stays when photos come and go.
+        digests = sorted(
+            (photos[0].sha256 for photos in self.contents),
+            key=lambda digest: hashlib.sha256(f"{random_state}/{digest}".encode()).digest(),
+        )[:SAMPLE]
+        sample = self._copies(digests, coder, random_state, on_stage)
+        try:
+            limits = limits_of(sample, self.n_bits)
+        except (AttributeError, KeyError, TypeError, ValueError):  # what was kept is damaged
+            self.cache.forget_compared()
+            sample = self._copies(digests, coder, random_state, on_stage)
+            limits = limits_of(sample, self.n_bits)
         return limits if radius is None else replace(limits, related_radius=radius)
+
+    def _copies(
+        self, digests: Sequence[str], coder: _Coder, random_state: int, on_stage: OnStage
+    ) -> list[Copies]:
+        """Measure copies of these photos, where that is not kept."""
+        path_of = {photos[0].sha256: photos[0].path for photos in self.contents}
+        sample = []
+        for done, digest in enumerate(digests, start=1):
+            known = self.cache.compared(digest)
+            name = f"copies/{random_state}/{coder.fingerprint}"
+            if not coder.fingerprint or name not in known:
+                try:
+                    photo = read_reduced(path_of[digest])
+                except ImageError:
+                    continue
+                rng = np.random.default_rng([random_state, *digest.encode()])
+                copies = measure_copies(photo, rng, coder.load())
+                if coder.fingerprint:  # it could be loaded
+                    known = {name: copies}
+                    self.cache.put_compared([(digest, "", known)])
+                else:
+                    known, name = {"": copies}, ""
+                on_stage("calibrating", done, len(digests))
+            sample.append(known[name])
+        return sample
 
     def verified(self, limits: Limits, on_stage: OnStage) -> list[DuplicateGroup]:
         """Find the groups of the levels "same" and "close"."""
@@ -343,20 +392,42 @@ class _Search:
         verifier = Verifier(paths, self.looks, limits)
         candidates = self._candidates(limits)
 
-        def judge(candidate: Candidate) -> Verdict | None:
+        def judge(asked: tuple[Candidate, Measures]) -> Verdict | None:
             try:
-                return verifier.verdict(candidate)
+                try:
+                    return verifier.verdict(*asked)
+                except (TypeError, ValueError):  # what was kept of them is damaged
+                    asked[1].clear()
+                    return verifier.verdict(*asked)
             except ImageError:
                 return None  # it went since it was looked at: nothing can be said of it
 
         verdicts = []
-        for done, verdict in enumerate(read_ahead(judge, candidates, ahead=256), start=1):
-            if verdict is not None:
-                verdicts.append(verdict)
-            if done % 64 == 0 or done == len(candidates):
-                on_stage("comparing photos", done, len(candidates))
-        same = self._same(verdicts, judge)
+        done = 0
+        for part in in_batches(candidates, _COMPARED):
+            known = [self.cache.compared(*self._digests(pair)) for pair in part]
+            before = [dict(measures) for measures in known]
+            asked = zip(part, known, strict=True)
+            verdicts += [v for v in read_ahead(judge, asked, ahead=256) if v is not None]
+            self.cache.put_compared(
+                (*self._digests(pair), measures)
+                for pair, measures, old in zip(part, known, before, strict=True)
+                if measures != old
+            )
+            done += len(part)
+            on_stage("comparing photos", done, len(candidates))
+
+        def judge_one(pair: Candidate) -> Verdict | None:
+            known = self.cache.compared(*self._digests(pair))
+            found = judge((pair, known))
+            self.cache.put_compared([(*self._digests(pair), known)])
+            return found
+
+        same = self._same(verdicts, judge_one)
         return same + self._close(verdicts, same)
+
+    def _digests(self, pair: Candidate) -> tuple[str, str]:
+        return self.contents[pair.first][0].sha256, self.contents[pair.second][0].sha256
 
     def _candidates(self, limits: Limits) -> list[Candidate]:
         upright = by_hash(self.looks, max(limits.close_radius, limits.hash_radius))

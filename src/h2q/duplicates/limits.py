@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,55 +88,63 @@ def starting_limits(n_bits: int) -> Limits:
     )
 
 
-def calibrate(
-    photos: Sequence[Image.Image],
-    n_bits: int,
-    encoder: CodesPhotos | None = None,
-    *,
-    random_state: int = 0,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Limits:
-    """Make copies of some photos as people do, see how far they are, and set the limits by it.
+#: Kind of copy -> what was measured of it beside its photo.
+Copies: TypeAlias = dict[str, dict[str, float]]
 
-    The copies are re-encoded, resized, cropped, mirrored and turned. Every limit stays within
-    bounds, so that a strange sample neither calls different photos the same nor finds nothing.
+
+def measure_copies(
+    photo: Image.Image, rng: np.random.Generator, encoder: CodesPhotos | None = None
+) -> Copies:
+    """Make copies of a photo as people do, and measure how far they are from it.
+
+    They are re-encoded, resized, cropped, mirrored and turned.
 
     Parameters
     ----------
-    photos : sequence of PIL.Image.Image
+    photo : PIL.Image.Image
         Upright RGB, in full resolution or reduced to a size above 256 pixels.
+    rng : numpy.random.Generator
+        Decides where crops are cut.
+    encoder : optional
+        What coded the photos; without it nothing is said of codes.
+    """
+    look = look_of(photo)
+    copies = list(_copies(photo, rng))
+    found = {kind: _measured(photo, look, kind, copy) for kind, copy in copies}
+    if encoder is not None:
+        images = [photo, *(copy for _, copy in copies)]
+        codes = encoder.code(encoder.embed([encoder.prepare(image) for image in images]))
+        far = hamming_distances(codes[:1], codes[1:])[0].tolist()
+        for measured, distance in zip(found.values(), far, strict=True):
+            measured["code_distance"] = float(distance)
+    return found
+
+
+def limits_of(copies: Sequence[Copies], n_bits: int) -> Limits:
+    """Set the limits by what was measured of copies of some photos.
+
+    Every limit stays within bounds, so that a strange sample neither calls different photos the
+    same nor finds nothing. Without distances of codes, their radii stay where they begin.
+
+    Parameters
+    ----------
+    copies : sequence of Copies
+        Of each photo of the sample; of a few photos alone nothing is concluded.
     n_bits : int
         Of the collection's codes.
-    encoder : optional
-        What coded the photos; without it the radii of codes stay where they begin.
-    random_state : int
-        Decides where crops are cut.
-    on_progress : callable
-        Told how many photos of how many are done.
     """
     limits = starting_limits(n_bits)
-    if len(photos) < _LEAST:
+    if len(copies) < _LEAST:
         return limits
-    rng = np.random.default_rng(random_state)
     seen: dict[str, list[dict[str, float]]] = {}
-    for number, photo in enumerate(photos):
-        look = look_of(photo)
-        copies = list(_copies(photo, rng))
-        found = [_measured(photo, look, kind, copy) for kind, copy in copies]
-        if encoder is not None:
-            images = [photo, *(copy for _, copy in copies)]
-            codes = encoder.code(encoder.embed([encoder.prepare(image) for image in images]))
-            far = hamming_distances(codes[:1], codes[1:])[0].tolist()
-            for measured, distance in zip(found, far, strict=True):
-                measured["code_distance"] = float(distance)
-        for (kind, _), measured in zip(copies, found, strict=True):
+    for each in copies:
+        for kind, measured in each.items():
             seen.setdefault(kind, []).append(measured)
-        on_progress(number + 1, len(photos))
     table = {kind: _gathered(rows) for kind, rows in seen.items()}
     whole = [row for kind in _WHOLE for row in seen[kind]]
     crops = seen["cropped"]
     radii = {}
-    if encoder is not None:
+    if all("code_distance" in row for rows in seen.values() for row in rows):
         kept = [row["code_distance"] for kind in (*_WHOLE, "mirrored") for row in seen[kind]]
         radii = {
             "code_radius": _bounded(

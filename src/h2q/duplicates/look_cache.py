@@ -1,26 +1,34 @@
-"""Looks of photos that were taken once, in a file beside the collection (`photos.h2q.looks`).
+"""What was seen of photos once, in a file beside the collection (`photos.h2q.looks`).
 
-They are kept by the SHA-256 of the photo's file, so none can be stale: a photo that was moved or
-renamed keeps its own, one that was changed has none yet. Without the file nothing is lost but time.
+Looks, and what comparing two photos showed, or a photo and copies made of it. It is kept by the
+SHA-256 of the photos' files, so nothing can be stale: a photo that was moved or renamed keeps its
+own, one that was changed has none yet. Measures are kept and not verdicts, so that limits can
+change. Without the file nothing is lost but time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from h2q._closing import Closing
 from h2q.duplicates.looks import Look
 
-_VERSION: Final = 1
+#: Counted up when looks or measures are taken in another way: the file is then made anew.
+_VERSION: Final = 2
 _CHUNK: Final = 500
 
 
+#: What was measured of two photos, or of one and its copies, by name; values as JSON has them.
+Measures: TypeAlias = dict[str, Any]
+
+
 class LookCache(Closing):
-    """Reads and writes the looks beside a collection.
+    """Reads and writes what is kept beside a collection.
 
     Parameters
     ----------
@@ -68,15 +76,48 @@ class LookCache(Closing):
         with contextlib.suppress(sqlite3.DatabaseError), self._connection:
             self._connection.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?)", rows)
 
+    def compared(self, first: str, second: str = "") -> Measures:
+        """Return what was measured of two photos, or of one alone; what is added is to be put."""
+        if self._connection is None:
+            return {}
+        query = "SELECT measures FROM compared WHERE first = ? AND second = ?"
+        with contextlib.suppress(sqlite3.DatabaseError, ValueError):
+            row = self._connection.execute(query, (first, second)).fetchone()
+            found = None if row is None else json.loads(row[0])
+            if isinstance(found, dict):
+                return found
+        return {}
+
+    def put_compared(self, found: Iterable[tuple[str, str, Measures]]) -> None:
+        """Keep what was measured of pairs of photos, if that is possible."""
+        if self._connection is None:
+            return
+        rows = [(a, b, json.dumps(measures, separators=(",", ":"))) for a, b, measures in found]
+        with contextlib.suppress(sqlite3.DatabaseError), self._connection:
+            self._connection.executemany("INSERT OR REPLACE INTO compared VALUES (?, ?, ?)", rows)
+
+    def forget_compared(self) -> None:
+        """Forget all measures."""
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.DatabaseError), self._connection:
+                self._connection.execute("DELETE FROM compared")
+
     def keep_only(self, digests: Iterable[str]) -> None:
-        """Forget the looks of other photos than these."""
+        """Forget what was seen of other photos than these."""
         if self._connection is None:
             return
         with contextlib.suppress(sqlite3.DatabaseError), self._connection:
             kept = set(digests)
             held = self._connection.execute("SELECT sha256 FROM looks").fetchall()
             gone = [(digest,) for (digest,) in held if digest not in kept]
+            if not gone:
+                return
             self._connection.executemany("DELETE FROM looks WHERE sha256 = ?", gone)
+            looks = "(SELECT sha256 FROM looks)"
+            self._connection.execute(
+                f"DELETE FROM compared WHERE first NOT IN {looks}"  # noqa: S608
+                f" OR (second <> '' AND second NOT IN {looks})"
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -94,7 +135,10 @@ def _open(path: Path) -> sqlite3.Connection:
         with connection:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS looks (sha256 TEXT PRIMARY KEY, look BLOB NOT NULL)"
-                " WITHOUT ROWID"
+            )
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS compared (first TEXT, second TEXT, measures TEXT, "
+                "PRIMARY KEY (first, second)) WITHOUT ROWID"
             )
             connection.execute(f"PRAGMA user_version = {_VERSION}")
     except BaseException:
