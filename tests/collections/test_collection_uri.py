@@ -21,3 +21,12 @@ def test_any_file_name(tmp_path: Path, name, monkeypatch):
         with open_collection(uri, n_bits=8) as collection:
             assert collection.n_bits == 8
     assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_a_collection_in_memory_is_no_file_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidInputError, match="give a path"):
+        open_collection(":memory:", n_bits=8)
+    assert not list(tmp_path.iterdir())

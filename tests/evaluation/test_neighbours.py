@@ -60,13 +60,13 @@ def test_bad_input(sides):
         neighbour_recall(q, d, query_embeddings=q[:3], database_embeddings=d)
 
 
-def test_a_quantizer_brings_its_own_rank(sides):
+def test_a_quantizer_brings_its_own_rank(sides, tmp_path):
     """What a collection with the quantizer finds is what is judged."""
     q, d = sides
     quantizer = h2q.LocalSearchQuantizer(48, random_state=0).fit(d)
     judged = neighbour_recall(q, d, k=5, shortlist=20, rank="reconstructed", quantizer=quantizer)
     nearest = NearestNeighbors(n_neighbors=5, metric="cosine").fit(d).kneighbors(q)[1]
-    with h2q.open_collection(":memory:", quantizer=quantizer) as items:
+    with h2q.open_collection(tmp_path / "c.h2q", quantizer=quantizer) as items:
         items.add(range(len(d)), d)
         found = items.search(q, 20).ids
     shares = [len({*map(int, a)} & {*b}) / 5 for a, b in zip(found, nearest.tolist(), strict=True)]

@@ -154,6 +154,11 @@ def _file_of(uri: StrPath) -> Path:
     if found is None:
         if not uri:
             raise InvalidInputError("the address of the collection is empty; give a path")
+        if uri == ":memory:":
+            raise InvalidInputError(
+                "':memory:' is SQLite's word, and a collection is a file; give a path, in a "
+                "temporary folder if it need not last"
+            )
         return Path(uri)
     scheme = found[1].lower()
     if scheme == "file":

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from h2q._typing import CodeArray, StrPath
 from h2q.collections.base import Collection
-from h2q.errors import CompatibilityError
 from h2q.images import MAX_PIXELS
 from h2q.ingest.batches import in_batches
 from h2q.ingest.encoder import Encoder
@@ -17,6 +16,7 @@ from h2q.ingest.listing import PhotoListing, list_photos
 from h2q.ingest.photo_reader import EmbeddedPhoto, LoadedPhoto, PhotoReader, code_photos
 from h2q.ingest.read_ahead import read_ahead
 from h2q.ingest.report import IndexReport, OnProgress, Skipped, no_progress
+from h2q.ingest.storing import check_bits
 from h2q.ingest.update import Update
 
 
@@ -79,11 +79,7 @@ def index_folder(
     CompatibilityError
         If the model's code length is not the collection's.
     """
-    if encoder.n_bits != collection.n_bits:
-        raise CompatibilityError(
-            f"the model makes codes of {encoder.n_bits} bits, the collection {collection.uri} "
-            f"holds codes of {collection.n_bits}; use the model it was made with"
-        )
+    check_bits(collection, encoder.n_bits, "the model makes")
     batch_size = encoder.batch_size if batch_size is None else batch_size
     update = Update(collection, found or list_photos(folder), prefix, batch_size)
     reader = PhotoReader(encoder, max_pixels, gps)

@@ -28,7 +28,7 @@ def check_bits(collection: Collection, n_bits: int | None, what: str) -> None:
     if n_bits != collection.n_bits:
         raise CompatibilityError(
             f"{what} codes of {n_bits} bits, the collection {collection.uri} holds codes of "
-            f"{collection.n_bits}"
+            f"{collection.n_bits}; use what it was made with"
         )
 
 
