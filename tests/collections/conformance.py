@@ -141,6 +141,26 @@ class CollectionConformance:
         assert len(empty) == 1
         assert empty.search(codes[1], 5).distances[0].tolist() == [0]
 
+    def test_the_revision_is_another_after_any_change_by_whomever(self, filled, address):
+        collection, _ = filled
+        seen = [collection.revision()]
+        assert collection.revision() == seen[0]
+        code = random_codes(1, 20)
+        with self.open(address) as other:
+            seen.append(other.revision())
+            assert seen[1] == seen[0]
+            for change in (
+                lambda: other.add([0], code, [{"a": 1}]),
+                lambda: other.add([0], code, [{"a": 2}]),  # as many items as before
+                lambda: other.delete([3]),
+                lambda: other.add([3], code),
+                lambda: collection.add([6], code),
+            ):
+                change()
+                seen.append(collection.revision())
+                assert other.revision() == seen[-1]
+                assert len(set(seen[1:])) == len(seen) - 1
+
     def test_get_keeps_the_order_asked_for(self, filled):
         collection, model = filled
         asked = [3, "unknown", "photo 1.jpg", 3]

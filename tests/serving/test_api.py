@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +47,9 @@ def test_a_body_that_is_not_called_json_is_told_what_to_call_it(client: TestClie
 
 
 def test_search_by_item_is_the_collections_own(client: TestClient, collection: Collection) -> None:
-    answer = client.post("/api/v1/search", json={"queries": [{"key": "i:7"}], "k": 5}).json()
+    answer = client.post(
+        "/api/v1/search", json={"queries": [{"key": "i:7"}], "k": 5, "overview": True}
+    ).json()
     item = collection.get([7])[0]
     assert item is not None
     found = collection.search(item.code, 6)
@@ -55,6 +60,11 @@ def test_search_by_item_is_the_collections_own(client: TestClient, collection: C
     assert base64.b64decode(answer["code"]) == item.code.tobytes()
     assert sum(answer["histogram"]) == 12
     assert answer["histogram"][0] >= 1
+    stretch = client.get("/api/v1/items").json()["items"]
+    assert all(stretch[hit["place"]]["id"] == hit["id"] for hit in answer["items"])
+    plain = client.post("/api/v1/search", json={"queries": [{"key": "i:7"}], "k": 5}).json()
+    assert plain["histogram"] is None
+    assert [hit["id"] for hit in plain["items"]] == [hit["id"] for hit in answer["items"]]
 
 
 def test_search_by_vector_ranks_by_the_real_query(
@@ -74,7 +84,7 @@ def test_search_within_a_radius(client: TestClient, collection: Collection) -> N
     assert item is not None
     code = b64(item.code)
     answer = client.post(
-        "/api/v1/search", json={"queries": [{"code": code}], "radius": 11, "k": 100}
+        "/api/v1/search", json={"queries": [{"code": code}], "radius": 11, "overview": True}
     ).json()
     found = collection.within(item.code, 11)
     assert [hit["id"] for hit in answer["items"]] == found.ids[0]
@@ -84,7 +94,7 @@ def test_search_within_a_radius(client: TestClient, collection: Collection) -> N
 def test_search_with_a_condition(client: TestClient) -> None:
     answer = client.post(
         "/api/v1/search",
-        json={"queries": [{"key": "i:7"}], "where": {"label": "cats"}, "k": 100},
+        json={"queries": [{"key": "i:7"}], "where": {"label": "cats"}, "overview": True},
     ).json()
     labels = {hit["payload"]["label"] for hit in answer["items"]}
     assert labels == {"cats"}
@@ -198,6 +208,81 @@ def test_folders_are_a_facet_where_there_are_folders_in_folders(tmp_path: Path) 
                 assert stretch["total"] == value["count"]
 
 
+def test_values_that_read_alike_are_told_apart(client: TestClient, collection: Collection) -> None:
+    payloads: list[dict[str, Any]] = [
+        {"label": "1", "taken": "9999-12-31"}, {"label": 1, "taken": "0999-01-01"},
+        {"label": True, "taken": "May 2010"}, {"label": ["1", 1, 1], "taken": "\u0662\u0660"},
+        {"label": "true", "$odd": 1, "": 1, "big": 10**30, "path_hex": "zz", "folder": "a"},
+    ]  # fmt: skip
+    codes = pack(np.zeros((len(payloads), N_BITS)))
+    collection.add(range(100, 100 + len(payloads)), codes, payloads)
+    client.post("/api/v1/items", json={"ids": ["new"], "codes": b64(codes[:1])})  # look at once
+    facets = client.post("/api/v1/facets", json={}).json()["facets"]
+    assert {facet["key"] for facet in facets} == {"label", "taken", "tags"}
+    for facet in facets:
+        texts = [value["text"] for value in facet["values"]]
+        assert len(set(texts)) == len(texts)
+        for value in facet["values"]:
+            where = json.dumps(value["where"])
+            answer = client.get("/api/v1/items", params={"where": where, "limit": 1}).json()
+            assert answer["total"] == value["count"] > 0, value
+    labels = {value["text"] for value in facets[0]["values"]}
+    assert {"1", "1 (number)", "true", "true (yes or no)", "1 (in a list)"} < labels
+    colours = client.get("/api/v1/map/colours?facet=label").json()
+    assert set(colours["values"]) == labels
+
+
+def test_a_payload_with_a_name_that_is_none_is_stored_and_shows_nothing(
+    client: TestClient, photos: Path
+) -> None:
+    payload = {"folder": str(photos), "path": "cats/01.png", "path_hex": "zz"}
+    body = {"ids": ["odd"], "codes": b64(pack(np.zeros((1, N_BITS)))), "payloads": [payload]}
+    assert client.post("/api/v1/items", json=body).status_code == 200
+    assert client.get("/api/v1/items/s:odd").json()["photo"] is False
+    assert client.get("/api/v1/thumbnails/s:odd").status_code == 404
+
+
+def test_another_process_is_noticed_though_the_count_stays(
+    client: TestClient, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("h2q.serving.catalog._LOOK", 0.0)
+    before = client.get("/api/v1/map").json()["stamp"]
+    item = collection.get([7])[0]
+    assert item is not None
+    with h2q.open_collection(collection.uri) as other:
+        other.add([7], ~item.code[None, :], [{"label": "birds"}])
+    facets = client.post("/api/v1/facets", json={}).json()["facets"]
+    assert "birds" in [value["text"] for value in facets[0]["values"]]
+    assert client.get("/api/v1/map").json()["stamp"] != before
+
+
+def test_a_catalog_that_takes_long_is_made_while_the_old_one_is_used(
+    client: TestClient, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("h2q.serving.catalog._AT_ONCE", 0.0)
+    monkeypatch.setattr("h2q.serving.catalog._REST", 0.0)
+    assert client.get("/api/v1/items").json()["total"] == 12
+    reading, going_on = threading.Event(), threading.Event()
+    iterate = collection.iterate
+
+    def slowly(*given: Any) -> Iterator[Any]:
+        reading.set()
+        assert going_on.wait(20)
+        return iterate(*given)
+
+    monkeypatch.setattr(collection, "iterate", slowly)
+    code = b64(pack(np.zeros((1, N_BITS))))
+    client.post("/api/v1/items", json={"ids": ["new"], "codes": code})
+    assert client.get("/api/v1/items").json()["total"] == 12
+    assert reading.wait(20)
+    assert client.get("/api/v1/items").json()["total"] == 12
+    going_on.set()
+    deadline = time.monotonic() + 20
+    while client.get("/api/v1/items").json()["total"] == 12 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert client.get("/api/v1/items").json()["total"] == 13
+
+
 def test_the_map(client: TestClient) -> None:
     found = client.get("/api/v1/map").json()
     places = np.frombuffer(base64.b64decode(found["places"]), "<f4").reshape(-1, 2)
@@ -271,6 +356,11 @@ def test_metrics_count(client: TestClient) -> None:
     line = next(x for x in text.splitlines() if "/api/v1/search" in x and "requests_total" in x)
     assert line.endswith(" 1.0")
     assert "h2q_items 12.0" in text
+    for i in range(3):  # methods of one's own invention are one
+        client.request(f"ODD{i}", "/api/v1/info")
+    text = client.get("/metrics").text
+    assert "ODD" not in text
+    assert 'method="other",route="/api/v1/info",status="405"} 3.0' in text
 
 
 def test_keys_keep_numbers_and_names_apart() -> None:

@@ -8,6 +8,7 @@ the primitives, which get checked and plain values: `_insert`, `_remove`, `_near
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from abc import abstractmethod
@@ -554,6 +555,15 @@ class Collection(Closing):
         """
         return self._scan_texts(list(names), None if where is None else parse_where(where))
 
+    def revision(self) -> str:
+        """Return a short text that stays the same as long as the items do.
+
+        Whoever changes them, of this process or another: two equal texts of one collection mean
+        the same items, in the same order, with the same codes and payloads. The engines that come
+        with h2q need not read the items for it.
+        """
+        return self._revision()
+
     def __len__(self) -> int:
         return self._count(None)
 
@@ -672,6 +682,14 @@ class Collection(Closing):
                 item_id: None if held is None else compact_json([held.get(name) for name in names])
                 for item_id, held in zip(batch.ids, batch.payloads, strict=True)
             }
+
+    def _revision(self) -> str:
+        """Return a mark of all items; an engine that counts its changes need not read them."""
+        digest = hashlib.sha256()
+        for batch in self._scan(10_000, None):
+            digest.update(compact_json([batch.ids, batch.payloads]).encode())
+            digest.update(batch.codes.tobytes())
+        return digest.hexdigest()
 
     @abstractmethod
     def _chunks(self, name: str) -> Iterable[bytes]:

@@ -134,7 +134,10 @@ def photo_path(payload: Mapping[str, Any] | None) -> Path | None:
     if not payload or "folder" not in payload or "path" not in payload:
         return None
     if "path_hex" in payload:  # its name is not valid Unicode
-        return Path(os.fsdecode(bytes.fromhex(str(payload["path_hex"]))))
+        try:
+            return Path(os.fsdecode(bytes.fromhex(str(payload["path_hex"]))))
+        except ValueError:  # anyone's payload
+            return None
     return Path(str(payload["folder"])) / str(payload["path"])
 
 

@@ -1,70 +1,51 @@
 """A collection as the page walks through it: items by place, facets with counts, conditions.
 
 A catalog is an immutable picture of the ids, codes and groupable payload values of all items, in
-the order of adding. It is read in one pass and read again when the collection has changed.
+the order of adding. It is read in one pass and read again when the collection has changed: at once
+where that is fast, in the background where it is not.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import threading
+import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._closing import Closing
 from h2q._typing import CodeArray
 from h2q.codes import code_width
 from h2q.collections.base import Collection, Id, Where
+from h2q.errors import CollectionError, H2QError
+from h2q.serving.facets import Column, Facets, FolderTree
 
 _BATCH: Final = 20_000
-#: A key with more values than this is no facet.
-_MOST_VALUES: Final = 500
-#: Facts of a file, by which nobody sorts photos.
-_NO_FACETS: Final = frozenset(
-    {"path", "folder", "size", "mtime_ns", "sha256", "width", "height", "gps"}
-)
-#: What people filter by most comes first.
-_FIRST: Final = ("label", "labels", "folder", "taken", "camera")
-#: In the order of the values themselves; others by how many items have them.
-_IN_ORDER: Final = frozenset({"folder", "taken"})
-_DATE: Final = "taken"
 _MOST_CONDITIONS: Final = 64
-
-
-@dataclass(frozen=True)
-class FacetValue:
-    """One value of a payload key.
-
-    Attributes
-    ----------
-    text : str
-        As a person reads it.
-    count : int
-        Items that have it, of those looked at.
-    where : mapping
-        The condition that these items meet.
-    """
-
-    text: str
-    count: int
-    where: Where
-
-
-@dataclass(frozen=True)
-class Facet:
-    """A payload key and its values, the most frequent first; dates and folders in their order."""
-
-    key: str
-    values: list[FacetValue]
+#: Seconds after which one looks whether another process has changed the collection.
+_LOOK: Final = 2.0
+#: A catalog that took so many seconds is made anew while the old one is used,
+_AT_ONCE: Final = 0.3
+#: and then no sooner than after so many times as long: making one slows what else is done.
+_REST: Final = 5.0
 
 
 class Catalog:
     """All items of a collection by place.
+
+    Parameters
+    ----------
+    collection : Collection
+    given_up : callable
+        Asked now and then; once it is true nobody wants the catalog any more.
 
     Attributes
     ----------
@@ -73,36 +54,43 @@ class Catalog:
     codes : ndarray of shape (n, ceil(n_bits / 8)), uint8
     folders : set of Path
         Folders of which photos are held.
+    facets : Facets
     stamp : str
         Of ids and codes: equal stamps, equal items.
     """
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(
+        self, collection: Collection, given_up: Callable[[], bool] = lambda: False
+    ) -> None:
         ids: list[Id] = []
         blocks = [np.empty((0, code_width(collection.n_bits)), dtype=np.uint8)]
         folders: set[str] = set()
-        columns: dict[str, _Column] = {}
-        tree = _Folders()
+        columns: dict[str, Column] = {}
+        tree = FolderTree()
         for batch in collection.iterate(_BATCH):
+            if given_up():
+                raise CollectionError("the server is shutting down; ask again later")
             for place, payload in enumerate(batch.payloads, start=len(ids)):
                 if payload:
                     if isinstance(payload.get("folder"), str) and "path" in payload:
                         folders.add(payload["folder"])
                         tree.add(place, payload["folder"], payload["path"])
                     for key, value in payload.items():
-                        if key not in _NO_FACETS:
-                            columns.setdefault(key, _Column()).add(place, value, key == _DATE)
+                        column = columns.get(key)
+                        if column is None and Column.is_made_of(key):
+                            column = columns[key] = Column(key)
+                        if column is not None:
+                            column.add(place, value)
             ids.extend(batch.ids)
             blocks.append(batch.codes)
         self.ids = ids
         self.codes: CodeArray = np.concatenate(blocks)
         self.n_bits = collection.n_bits
         self.folders = {Path(folder) for folder in folders if Path(folder).is_absolute()}
-        found = {key: column.values(key) for key, column in columns.items()}
-        found["folder"] = tree.values()
-        self._facets = {key: found[key] for key in sorted(found, key=_order) if found[key]}
+        self.facets = Facets(columns, tree)
         self._place_of: dict[Id, int] | None = None
         self._masks: OrderedDict[str, NDArray[np.bool_]] = OrderedDict()
+        self._words = _words(self.codes)
         digest = hashlib.sha256(np.ascontiguousarray(self.codes).data)
         digest.update(json.dumps(ids, ensure_ascii=True).encode())
         self.stamp = digest.hexdigest()
@@ -141,121 +129,115 @@ class Catalog:
             self._masks.popitem(last=False)
         return mask
 
-    def facets(self, mask: NDArray[np.bool_]) -> list[Facet]:
-        """Return the facets with the counts of the places in `mask`."""
-        facets = []
-        for key, values in self._facets.items():
-            counted = [FacetValue(v.text, int(mask[v.places].sum()), v.where) for v in values]
-            if key not in _IN_ORDER:
-                counted.sort(key=lambda v: -v.count)  # stable: by name where counts are equal
-            facets.append(Facet(key, counted))
-        return facets
-
-    def values(self, key: str) -> tuple[list[str], NDArray[np.int32]]:
-        """Return the values of a facet and, for each place, the number of its value, or -1."""
-        numbers = np.full(len(self), -1, dtype=np.int32)
-        values = sorted(self._facets.get(key, []), key=lambda value: -len(value.places))
-        for number, value in enumerate(values):
-            numbers[value.places] = number
-        return [value.text for value in values], numbers
-
     def histogram(self, code: CodeArray, mask: NDArray[np.bool_]) -> list[int]:
         """Return how many places of `mask` are at each distance from a code, 0 to n_bits."""
-        codes = self.codes if mask.all() else self.codes[mask]
+        words = self._words if mask.all() else self._words[mask]
+        (asked,) = _words(code[None, :])
         counts = np.zeros(self.n_bits + 1, dtype=np.int64)
-        for start in range(0, len(codes), 1 << 16):
-            differing = np.bitwise_count(codes[start : start + (1 << 16)] ^ code[None, :])
-            distances = differing.sum(axis=1, dtype=np.int64)
+        for start in range(0, len(words), 1 << 15):
+            differing = np.bitwise_count(words[start : start + (1 << 15)] ^ asked)
+            distances = differing[:, 0]
+            if differing.shape[1] > 1:
+                distances = differing.sum(axis=1, dtype=np.int64)
             counts += np.bincount(distances, minlength=self.n_bits + 1)
         return [int(count) for count in counts]
 
 
+class NewestCatalog(Closing):
+    """The catalog of a collection that changes; its methods may be called from many threads.
+
+    Parameters
+    ----------
+    collection : Collection
+        Read at once, in the background.
+    """
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="h2q-catalog")
+        self._first = self._threads.submit(self._made)
+        self._current: _Made | None = None
+        self._next: Future[_Made] | None = None
+        self._changed = False
+        self._looked = 0.0
+
+    @property
+    def is_there(self) -> bool:
+        """Whether all items have been looked at once."""
+        return self._first.done() and self._first.exception() is None
+
+    def first(self) -> Catalog:
+        """Return the catalog of the start; wait for it."""
+        first = self._first
+        try:
+            return first.result().catalog
+        except H2QError:
+            with self._lock:
+                if self._first is first:  # whoever asks next finds the engine back, perhaps
+                    self._first = self._threads.submit(self._made)
+            raise
+
+    def changed(self) -> None:
+        """Say that items were written, so that one looks at once."""
+        self._changed = True
+
+    def get(self) -> Catalog:
+        """Return the items as they are; of very many, as they were some seconds ago."""
+        self.first()
+        with self._lock:
+            if self._current is None:
+                self._current = self._first.result()
+            if self._next is not None:
+                if not self._next.done():
+                    return self._current.catalog
+                made, self._next = self._next, None
+                self._current = made.result()
+            if self._is_stale(self._current):
+                if self._current.seconds > _AT_ONCE:
+                    self._next = self._threads.submit(self._made)
+                else:
+                    self._current = self._made()
+            return self._current.catalog
+
+    def _is_stale(self, made: _Made) -> bool:
+        now = time.monotonic()
+        if made.seconds > _AT_ONCE and now - made.at < _REST * made.seconds:
+            return False
+        if not self._changed and now - self._looked <= _LOOK:
+            return False
+        self._changed, self._looked = False, now
+        return self._collection.revision() != made.revision
+
+    def _made(self) -> _Made:
+        began = time.monotonic()
+        revision = self._collection.revision()  # what is written meanwhile is looked at again
+        catalog = Catalog(self._collection, self._closed.is_set)
+        now = time.monotonic()
+        return _Made(catalog, revision, now - began, now)
+
+    def close(self) -> None:
+        """Give up what is being made."""
+        self._closed.set()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
 @dataclass(frozen=True)
-class _Value:
-    """A value of a facet, and where it is."""
+class _Made:
+    """A catalog, of which revision it is at least, how long it took, when it was done."""
 
-    text: str
-    where: Where
-    places: NDArray[np.int64]
-
-
-class _Column:
-    """Places by value, until there are too many values."""
-
-    def __init__(self) -> None:
-        self._places: dict[tuple[Any, bool], list[int]] = {}
-
-    def add(self, place: int, value: object, date: bool) -> None:
-        if len(self._places) > _MOST_VALUES:
-            return
-        listed = isinstance(value, list)
-        for each in value if isinstance(value, list) else [value]:
-            if date and isinstance(each, str):
-                each = each[:4]  # by year
-            if isinstance(each, str | bool | int) and not (
-                isinstance(each, str) and len(each) > 80
-            ):
-                self._places.setdefault((each, listed), []).append(place)
-
-    def values(self, key: str) -> list[_Value]:
-        """Return the values by their text, whatever its case; none where there are too many."""
-        if len(self._places) > _MOST_VALUES:
-            return []
-        values = [
-            _Value(_text(value), _condition(key, value, listed), np.asarray(places, dtype=np.int64))
-            for (value, listed), places in self._places.items()
-        ]
-        return sorted(values, key=lambda value: (value.text.casefold(), value.text))
+    catalog: Catalog
+    revision: str
+    seconds: float
+    at: float
 
 
-class _Folders:
-    """Places by folder: a photo is in the folder of its file and in all above it."""
-
-    def __init__(self) -> None:
-        self._places: dict[tuple[str, str], list[int]] = {}
-        self._roots: set[str] = set()
-
-    def add(self, place: int, root: str, path: object) -> None:
-        if not isinstance(path, str):
-            return
-        self._roots.add(root)
-        end = path.find("/")
-        while end > 0:
-            self._places.setdefault((root, path[:end]), []).append(place)
-            end = path.find("/", end + 1)
-
-    def values(self) -> list[_Value]:
-        """Return the folders; none where they say no more than the label does."""
-        several = len(self._roots) > 1
-        depths = [name.count("/") for _, name in self._places]
-        if not several and max(depths, default=0) == 0:
-            return []
-        # The upper ones where all are too many.
-        deepest = max(depths, default=0)
-        while deepest >= 0 and sum(depth <= deepest for depth in depths) > _MOST_VALUES:
-            deepest -= 1
-        values = []
-        for (root, name), places in self._places.items():
-            if name.count("/") <= deepest:
-                inside: dict[str, Any] = {"path": {"$gte": f"{name}/", "$lt": f"{name}0"}}
-                text = f"{Path(root).name}/{name}" if several else name
-                where = {"folder": root, **inside} if several else inside
-                values.append(_Value(text, where, np.asarray(places, dtype=np.int64)))
-        # As a tree is read: what is inside a folder follows it.
-        return sorted(values, key=lambda value: value.text.casefold().split("/"))
-
-
-def _order(key: str) -> tuple[int, str]:
-    return (_FIRST.index(key) if key in _FIRST else len(_FIRST), key)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _condition(key: str, value: Any, listed: bool) -> Mapping[str, Any]:
-    if listed:
-        return {key: {"$contains": value}}
-    if key == _DATE and isinstance(value, str) and value.isdecimal():
-        return {key: {"$gte": value, "$lt": str(int(value) + 1)}}
-    return {key: value}
+def _words(codes: CodeArray) -> NDArray[np.uint64]:
+    """Return codes as whole words, shape (n, ceil(width / 8)): fewer are compared faster."""
+    width = codes.shape[1]
+    padded = codes
+    if width % 8:
+        padded = np.zeros((len(codes), width + -width % 8), dtype=np.uint8)
+        padded[:, :width] = codes
+    return np.ascontiguousarray(padded).view(np.uint64)

@@ -30,7 +30,7 @@ _POLICY: Final = (
     "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-_HEADERS: Final = {
+SECURITY_HEADERS: Final = {
     "content-security-policy": _POLICY,
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
@@ -46,6 +46,7 @@ _READING: Final = re.compile(
     r"/api/v1/(search|queries|items/(get|at|count)|facets|batch|duplicates/plan|map(/mask)?|scan)"
 )
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_METHODS: Final = _SAFE | {"POST", "PUT", "PATCH", "DELETE"}
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -104,7 +105,7 @@ class Guard:
                 status, started = message["status"], True
                 out = MutableHeaders(scope=message)
                 out["x-request-id"] = request_id
-                for name, value in _HEADERS.items():
+                for name, value in SECURITY_HEADERS.items():
                     out.setdefault(name, value)
                 out.setdefault("cache-control", "no-store")
             await send(message)
@@ -131,7 +132,9 @@ class Guard:
             self._metrics.in_flight.dec()
             seconds = time.perf_counter() - began
             route = getattr(scope.get("route"), "path", "other")
-            self._metrics.requests.labels(route, scope["method"], str(status)).inc()
+            # One counter for all methods that nobody knows: each would be kept for ever.
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.requests.labels(route, method, str(status)).inc()
             self._metrics.seconds.labels(route).observe(seconds)
             LOGGER.info(
                 "request",

@@ -6,11 +6,11 @@ import hashlib
 import multiprocessing
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from h2q.ingest.encoder import CodedEncoder, Encoder
 from h2q.ranks import RANKS, Queries, choose_rank
 from h2q.searching import searcher as searching
 from h2q.serving.batching import Batcher
-from h2q.serving.catalog import Catalog
+from h2q.serving.catalog import Catalog, NewestCatalog
 from h2q.serving.mapping import Method, coordinates
 from h2q.serving.photos import THUMBNAIL, PhotoStore, stamp_of, webp_of
 from h2q.serving.reviewing import Review
@@ -39,9 +39,6 @@ from h2q.serving.settings import Settings
 from h2q.serving.side_file import Asked, SideFile, side_file_of
 from h2q.serving.telemetry import LOGGER, Metrics
 from h2q.serving.uploads import Uploads
-
-#: Seconds after which the catalog looks whether another process has changed the collection.
-_LOOK: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -64,8 +61,10 @@ class Answer:
     code : ndarray of shape (ceil(n_bits / 8),), uint8
         Of the query.
     hits : list of Hit
-    histogram : list of int
-        Items at each distance from the query's code, 0 to n_bits.
+    histogram : list of int or None
+        Items at each distance from the query's code, 0 to n_bits, where it was asked for.
+    places : mapping of id to int or None
+        Of all items, where they were asked for.
     seconds : float
         That the collection took.
     """
@@ -73,7 +72,8 @@ class Answer:
     rank: str
     code: CodeArray
     hits: list[Hit]
-    histogram: list[int]
+    histogram: list[int] | None
+    places: Mapping[Id, int] | None
     seconds: float
 
 
@@ -102,12 +102,8 @@ class Library(Closing):
         self._encoder: Encoder | None = None
         self._embed: Batcher[Any, NDArray[np.float32]] | None = None
         self._encoder_lock = threading.Lock()
-        self._catalog_lock = threading.Lock()
-        self._looked = 0.0
-        self._changed = False
+        self._catalogs = NewestCatalog(collection)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="h2q-derive")
-        self._first: Future[Catalog] = self._threads.submit(Catalog, collection)
-        self._catalog: Catalog | None = None
         self._photos: PhotoStore | None = None
         self._maps = _Maps(self.side_file)
         self._searcher = searching.Searcher(collection)
@@ -118,22 +114,12 @@ class Library(Closing):
 
     def catalog(self) -> Catalog:
         """Return the items by place, as they are or were some seconds ago."""
-        with self._catalog_lock:
-            if self._catalog is None:
-                self._catalog = self._first.result()
-            due = time.monotonic() - self._looked > _LOOK
-            if self._changed or (due and len(self.collection) != len(self._catalog)):
-                self._changed = False
-                self._catalog = Catalog(self.collection)
-            if due:
-                self._looked = time.monotonic()
-            self.metrics.items.set(len(self._catalog))
-            return self._catalog
+        return self._catalogs.get()
 
     @property
     def ready(self) -> bool:
         """Whether all items have been looked at once."""
-        return self._first.done()
+        return self._catalogs.is_there
 
     @property
     def photos(self) -> PhotoStore:
@@ -141,7 +127,7 @@ class Library(Closing):
         if self._photos is None:
             roots = self.settings.roots
             self._photos = PhotoStore(
-                self._first.result().folders if roots is None else roots,
+                self._catalogs.first().folders if roots is None else roots,
                 self.side_file,
                 self.settings.max_pixels,
             )
@@ -179,7 +165,11 @@ class Library(Closing):
     def warm_up(self) -> None:
         """Load the encoder in the background, once the items have been looked at."""
         if self.encodes_photos:
-            self._threads.submit(self._load_encoder)
+            self._threads.submit(self._warm_up)
+
+    def _warm_up(self) -> None:
+        self._catalogs.first()
+        self._load_encoder()
 
     def ask(self, data: bytes) -> Asked:
         """Embed a photo and keep it, so that it can be searched with by its token.
@@ -278,9 +268,11 @@ class Library(Closing):
             decoded = replace(queries, decoder=self.collection.decoder)
             rank = choose_rank(wanted.rank, decoded, self.collection.keep)
         code = queries.codes[0]
+        if not wanted.overview:
+            return Answer(rank.name, code, hits, None, None, seconds)
         catalog = self.catalog()
         histogram = catalog.histogram(code, catalog.mask(self.collection, wanted.where))
-        return Answer(rank.name, code, hits, histogram, seconds)
+        return Answer(rank.name, code, hits, histogram, catalog.place_of, seconds)
 
     def _query(self, query: Query) -> searching.Query:
         given = query.model_dump(exclude_none=True)
@@ -303,6 +295,8 @@ class Library(Closing):
             row = np.asarray(query.vector, dtype=np.float32)
             as_queries(row, n_bits, self.collection.quantizer)  # refused before it is combined
             return searching.Query("vector", row)
+        if self.encodes_photos:
+            self._load_encoder()
         return self._searcher.text(str(query.text))
 
     # Changing
@@ -332,7 +326,7 @@ class Library(Closing):
                     "start it with --root FOLDER, or leave folder out"
                 )
         self.collection.add(ids, codes, payloads, embeddings=embeddings)
-        self._changed = True
+        self._catalogs.changed()
         self.metrics.added.inc(len(ids))
 
     def add_photo(self, item_id: Id, data: bytes, payload: Payload | None) -> None:
@@ -356,7 +350,7 @@ class Library(Closing):
     def delete(self, ids: Sequence[Id]) -> int:
         """Delete items; return how many were held."""
         count: int = self.collection.delete(ids)
-        self._changed = True
+        self._catalogs.changed()
         self.metrics.deleted.inc(count)
         return count
 
@@ -376,6 +370,7 @@ class Library(Closing):
             index=facts.index,
             created_by=facts.created_by,
             format_version=facts.format_version,
+            revision=self.collection.revision(),
             fingerprints=facts.fingerprints,
             ranks=[RankOut(name=name, text=text) for name, text in self._ranks()],
             encoder=self._encoder_name,
@@ -442,6 +437,7 @@ class Library(Closing):
             self._embed.close()
         self._maps.close()
         self.review.close()
+        self._catalogs.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
         self.side_file.close()
 

@@ -20,6 +20,8 @@ from h2q.serving.side_file import SideFile
 #: Longest side of a thumbnail and of a photo on the page, in pixels.
 THUMBNAIL: Final = 256
 LARGE: Final = 2048
+#: Names of photos of which it is kept whether they may be shown.
+_MOST_SEEN: Final = 50_000
 
 
 class PhotoStore:
@@ -40,6 +42,8 @@ class PhotoStore:
         self._max_pixels = max_pixels
         # Decoding a photo takes some hundred MiB at the worst: not forty at once.
         self._decoding = threading.BoundedSemaphore(4)
+        self._seen: dict[tuple[str, str], bool] = {}
+        self._seen_lock = threading.Lock()
 
     def allows(self, payload: Mapping[str, Any] | None) -> bool:
         """Whether the photo that a payload names lies below the roots, or it names none."""
@@ -58,6 +62,29 @@ class PhotoStore:
         except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL
             return None
         return real if any(real.is_relative_to(root) for root in self.roots) else None
+
+    def shows(self, payload: Mapping[str, Any] | None) -> bool:
+        """Whether an item has a photo below the roots, as was seen when it was first asked.
+
+        For lists of many items, where following links takes longer than the search. Whoever reads
+        a photo looks anew.
+        """
+        folder, path = (payload or {}).get("folder"), (payload or {}).get("path")
+        if (
+            not isinstance(folder, str)
+            or not isinstance(path, str)
+            or "path_hex" in (payload or {})
+        ):
+            return self.path(payload) is not None
+        with self._seen_lock:
+            known = self._seen.get((folder, path))
+        if known is None:
+            known = self.path(payload) is not None
+            with self._seen_lock:
+                if len(self._seen) >= _MOST_SEEN:
+                    self._seen.clear()
+                self._seen[folder, path] = known
+        return known
 
     def thumbnail(self, item: Item) -> bytes:
         """Return a small WebP of an item's photo, made once.

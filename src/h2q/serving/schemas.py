@@ -85,6 +85,10 @@ class SearchIn(Model):
     distinct: int | None = Field(
         default=None, ge=0, description="Hide what is within so many bits of a better one."
     )
+    overview: bool = Field(
+        default=False,
+        description="Whether the answer tells how all items lie: the histogram, and places.",
+    )
 
 
 class SearchOut(Model):
@@ -93,7 +97,9 @@ class SearchOut(Model):
     rank: str
     code: Base64 = Field(description="Of the query.")
     items: list[Found]
-    histogram: list[int] = Field(description="Items at each distance from the query, 0 to n_bits.")
+    histogram: list[int] | None = Field(
+        description="Items at each distance from the query, 0 to n_bits, where it was asked for."
+    )
     milliseconds: float = Field(description="Of the collection's own search.")
 
 
@@ -266,6 +272,7 @@ class InfoOut(Model):
     index: str
     created_by: str
     format_version: int
+    revision: str = Field(description="Another text after every change of the items.")
     fingerprints: dict[str, str]
     ranks: list[RankOut]
     encoder: str | None = Field(description="What codes photos, once it is loaded.")

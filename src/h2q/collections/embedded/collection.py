@@ -234,6 +234,11 @@ class EmbeddedCollection(Collection):
                 return items.read_state(connection).count
             return items.count_where(connection, compile_node(condition))
 
+    def _revision(self) -> str:
+        with self._snapshot() as connection:
+            state = items.read_state(connection)
+        return f"{state.last_row}-{state.removed}"
+
     def _scan(self, batch_size: int, condition: Node | None) -> Iterator[Batch]:
         last, compiled = 0, compile_node(condition)
         while True:

@@ -197,6 +197,9 @@ class HttpCollection(Collection):
         body = {"where": _where(condition)}
         return int(self._caller.post(f"{_API}/items/count", body)["count"])
 
+    def _revision(self) -> str:
+        return str(self._caller.get(f"{_API}/info")["revision"])
+
     def _scan(self, batch_size: int, condition: Node | None) -> Iterator[Batch]:
         body = {"where": _where(condition), "batch_size": min(batch_size, _MOST_IDS)}
         waiting: list[tuple[Id, CodeArray, dict[str, Any] | None]] = []

@@ -12,7 +12,7 @@ from h2q.collections.index_spec import IndexSpec
 from h2q.collections.inputs import Id
 from h2q.collections.milvus import artifacts, finding, writing
 from h2q.collections.milvus.expressions import Compiled, compile_node
-from h2q.collections.milvus.paging import Row, count
+from h2q.collections.milvus.paging import Row, count, newest
 from h2q.collections.milvus.rows import codes_of, id_of, key_of, payload_of, record_text_length
 from h2q.collections.milvus.scanning import rows_where
 from h2q.collections.milvus.schema import FORMAT_VERSION, Meta
@@ -57,6 +57,7 @@ class MilvusCollection(Collection):
         self._server = server
         self._meta = meta
         self._record_width = record_width(meta.keep, meta.n_bits)
+        self._newest = 0
 
     def _insert(self, new: NewItems) -> None:
         writing.upsert(self._server, new.ids, new.codes, new.payloads, new.records)
@@ -106,6 +107,11 @@ class MilvusCollection(Collection):
         if compiled.exact:
             return count(self._server, compiled.expression, self._server.address.consistency)
         return sum(len(rows) for rows in rows_where(self._server, compiled, []))
+
+    def _revision(self) -> str:
+        held = count(self._server, "", self._server.address.consistency)
+        self._newest = newest(self._server, self._newest)
+        return f"{self._newest}-{held}"
 
     def _scan(self, batch_size: int, condition: Node | None) -> Iterator[Batch]:
         waiting: list[Row] = []

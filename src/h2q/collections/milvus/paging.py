@@ -30,6 +30,26 @@ def count(server: Server, expression: str, consistency: Consistency) -> int:
     return int(rows[0]["count(*)"])
 
 
+def newest(server: Server, known: int) -> int:
+    """Return the highest sequence number ever met, from one that is known already.
+
+    A server has no maximum to ask for: some rows beyond the known one are, in whatever order they
+    come, soon those at the end.
+    """
+    while True:
+        rows = server.call(
+            "query",
+            server.address.name,
+            filter=f"seq > {known}",
+            output_fields=["seq"],
+            limit=_PAGE,
+            consistency_level=_later(server),
+        )
+        if not rows:
+            return known
+        known = max(int(row["seq"]) for row in rows)
+
+
 def pages(
     server: Server, expression: str, fields: list[str], *, largest: int = _PAGE
 ) -> Iterator[list[Row]]:

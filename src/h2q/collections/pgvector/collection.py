@@ -88,6 +88,10 @@ class PgvectorCollection(Collection):
         with self._link.statements() as connection:
             return items.count(connection, self._table, compiled)
 
+    def _revision(self) -> str:
+        with self._link.statements() as connection:
+            return items.revision(connection, self._table)
+
     def _scan(self, batch_size: int, condition: Node | None) -> Iterator[Batch]:
         last, compiled = 0, compile_node(condition)
         while True:

@@ -101,6 +101,18 @@ def count(connection: Connection, table: Table, condition: Condition) -> int:
     return 0 if row is None else int(row[0])
 
 
+def revision(connection: Connection, table: Table) -> str:
+    """Return another text after every change: rows ever given out, and rows held.
+
+    Both are of one snapshot. Row numbers ascend in the order of the commits, and none comes twice.
+    """
+    statement = SQL(
+        "SELECT last_row, (SELECT count(*) FROM {}) FROM h2q_collections WHERE name = %s"
+    ).format(table.sql)
+    row = connection.execute(statement, (table.name,)).fetchone()
+    return "gone" if row is None else f"{row[0]}-{row[1]}"
+
+
 def read_items(connection: Connection, table: Table, ids: Sequence[Id]) -> list[Item | None]:
     """Items by id, in the order asked for."""
     texts = [id_texts.to_text(item_id) for item_id in ids]

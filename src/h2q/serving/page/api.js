@@ -41,7 +41,7 @@ const only = (where) => (where ? `&where=${encodeURIComponent(JSON.stringify(whe
 export const info = () => ask("/api/v1/info");
 export const stats = () => ask("/api/v1/stats");
 export const facets = (where) => post("/api/v1/facets", { where });
-export const search = (body, signal) => post("/api/v1/search", body, { signal });
+export const search = (body, signal) => post("/api/v1/search", { ...body, overview: true }, { signal });
 export const items = (offset, limit, where) =>
   ask(`/api/v1/items?offset=${offset}&limit=${limit}${only(where)}`);
 export const at = (places, stamp) => post("/api/v1/items/at", { places, stamp });

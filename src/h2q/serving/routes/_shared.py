@@ -6,14 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from numpy.typing import NDArray
 
 from h2q.collections.base import Id, Item
 from h2q.collections.http.wire import array_of_json, codes_of_text, key_of, text_of_bytes
 from h2q.errors import H2QError, InvalidInputError
 from h2q.serving.library import Library
-from h2q.serving.schemas import ArrayIn, Problem
+from h2q.serving.schemas import ArrayIn, Model, Problem
 
 #: What any route of the API may answer instead.
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
@@ -37,7 +37,7 @@ class NotFoundError(H2QError):
     """There is no such item."""
 
 
-def _library(request: Request) -> Library:
+async def _library(request: Request) -> Library:  # else a thread is asked for it
     library: Library = request.app.state.library
     return library
 
@@ -55,8 +55,13 @@ def item_facts(
         "place": None if places is None else places.get(item.id),
         "code": text_of_bytes(item.code),
         "payload": item.payload,
-        "photo": library.photos.path(item.payload) is not None,
+        "photo": library.photos.shows(item.payload),
     }
+
+
+def answered(body: Model) -> Response:
+    """Return an answer whose JSON is made in this thread, and checked once."""
+    return Response(body.model_dump_json(), media_type="application/json")
 
 
 def array_in(given: str | ArrayIn, n_bits: int, name: str) -> NDArray[Any]:

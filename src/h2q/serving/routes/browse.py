@@ -50,7 +50,7 @@ def facets(library: Served, body: WhereIn) -> FacetsOut:
                     for v in facet.values
                 ],
             )
-            for facet in catalog.facets(mask)
+            for facet in catalog.facets.counted(mask)
         ],
     )
 
@@ -79,5 +79,6 @@ def mask(library: Served, body: WhereIn) -> MaskOut:
 @router.get("/map/colours", summary="The value of a facet for each item of the map.")
 def colours(library: Served, facet: Annotated[str, Query(max_length=200)]) -> ColoursOut:
     """In the order of adding."""
-    values, numbers = library.catalog().values(facet)
+    catalog = library.catalog()
+    values, numbers = catalog.facets.numbered(facet, len(catalog))
     return ColoursOut(values=values, numbers=text_of_bytes(numbers.astype("<i4").tobytes()))

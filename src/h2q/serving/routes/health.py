@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from h2q._version import __version__
+from h2q.errors import CollectionError
 from h2q.serving.guard import COOKIE, RefusedError, known_key
 from h2q.serving.routes._shared import PROBLEMS, Served
 from h2q.serving.schemas import Health, SessionIn, SessionOut
@@ -45,6 +47,8 @@ def readyz(library: Served, response: Response) -> Health:
 )
 def metrics(library: Served) -> Response:
     """Return the metrics."""
+    with contextlib.suppress(CollectionError):  # the other metrics say more then
+        library.metrics.items.set(len(library.collection))
     return Response(generate_latest(library.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, cast
 
 import numpy as np
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 
@@ -13,7 +13,7 @@ from h2q.collections.base import Collection, Id, Neighbours, Where
 from h2q.collections.http.wire import text_of_bytes
 from h2q.errors import InvalidInputError
 from h2q.serving.guard import RefusedError
-from h2q.serving.routes._shared import PROBLEMS, Served, array_in, item_facts
+from h2q.serving.routes._shared import PROBLEMS, Served, answered, array_in, item_facts
 from h2q.serving.schemas import AskedOut, BatchIn, BatchOut, Found, SearchIn, SearchOut
 
 router = APIRouter(prefix="/api/v1", tags=["search"], responses=PROBLEMS)
@@ -35,26 +35,33 @@ async def ask(library: Served, request: Request) -> AskedOut:
     return await run_in_threadpool(embedded)
 
 
-@router.post("/search", summary="What is like an item, a photo, a code, a vector or words.")
-def search(library: Served, body: SearchIn) -> SearchOut:
+@router.post(
+    "/search",
+    summary="What is like an item, a photo, a code, a vector or words.",
+    response_model=SearchOut,
+)
+def search(library: Served, body: SearchIn) -> Response:
     """Best first; an item is not its own neighbour."""
     found = library.search(body)
-    places = library.catalog().place_of
     items = [
-        Found(**item_facts(library, hit.item, places), distance=hit.distance, score=hit.score)
+        Found(**item_facts(library, hit.item, found.places), distance=hit.distance, score=hit.score)
         for hit in found.hits
     ]
-    return SearchOut(
-        rank=found.rank,
-        code=text_of_bytes(found.code),
-        items=items,
-        histogram=found.histogram,
-        milliseconds=found.seconds * 1e3,
+    return answered(
+        SearchOut(
+            rank=found.rank,
+            code=text_of_bytes(found.code),
+            items=items,
+            histogram=found.histogram,
+            milliseconds=found.seconds * 1e3,
+        )
     )
 
 
-@router.post("/batch", summary="Neighbours of many codes or rows, for programs.")
-def batch(library: Served, body: BatchIn) -> BatchOut:
+@router.post(
+    "/batch", summary="Neighbours of many codes or rows, for programs.", response_model=BatchOut
+)
+def batch(library: Served, body: BatchIn) -> Response:
     """Find the k best of each query, or all within a radius."""
     if (body.k is None) == (body.radius is None):
         raise InvalidInputError("give either k or radius")
@@ -76,11 +83,13 @@ def batch(library: Served, body: BatchIn) -> BatchOut:
         names = list(dict.fromkeys(item_id for ids in found.ids for item_id in ids))
         held = {item.id: item.payload for item in collection.get(names) if item is not None}
         payloads = [[held.get(item_id) for item_id in ids] for ids in found.ids]
-    return BatchOut(
-        ids=found.ids,
-        distances=[each.tolist() for each in found.distances],
-        scores=None if found.scores is None else [each.tolist() for each in found.scores],
-        payloads=payloads,
+    return answered(
+        BatchOut(
+            ids=found.ids,
+            distances=[each.tolist() for each in found.distances],
+            scores=None if found.scores is None else [each.tolist() for each in found.scores],
+            payloads=payloads,
+        )
     )
 
 

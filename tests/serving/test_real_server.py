@@ -1,0 +1,96 @@
+"""What only a server shows that runs: its pace, and that nothing hostile harms it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+pytest.importorskip("tokenizers")
+
+from tests.serving.hostile import attack, collection_of
+from tests.serving.process import Server, served
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with served(collection_of(tmp_path_factory.mktemp("real"))) as running:
+        yield running
+
+
+def test_an_answer_does_not_wait_for_its_beginning_to_be_confirmed(server: Server) -> None:
+    taken = []
+    with httpx.Client(base_url=server.url, timeout=20) as client:
+        body = {"queries": [{"key": "s:01.png"}], "k": 5}
+        for _ in range(40):
+            began = time.perf_counter()
+            assert client.post("/api/v1/search", json=body).status_code == 200
+            taken.append(time.perf_counter() - began)
+    # Where small parts wait for each other (Nagle) each takes 40 ms at least.
+    assert statistics.quantiles(taken)[0] < 0.03
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET /" + b"a" * 70_000,
+        b"GET / HTTP/1.1\r\nx: " + b"y" * 70_000,
+        b"\x16\x03\x01\r\n\r\n",
+    ],
+    ids=["address", "header", "TLS"],
+)
+def test_what_is_no_request_is_answered_like_all_else(server: Server, start: bytes) -> None:
+    parts = urlsplit(server.url)
+    with socket.create_connection((str(parts.hostname), parts.port or 80), timeout=10) as link:
+        link.sendall(start)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):  # it reads no further than it must
+            while more := link.recv(65_536):
+                answer += more
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/json" in head
+    assert b"content-security-policy: default-src 'none'" in head
+    assert json.loads(body)["error"]["kind"] == "HttpError"
+
+
+SCHEMATHESIS = (
+    "--phases", "fuzzing", "--max-examples", "2", "--seed", "1", "--generation-deterministic",
+    "--no-shrink", "--warnings", "off", "--no-color",
+    "--suppress-health-check", "all", "--checks",
+    "not_a_server_error,status_code_conformance,content_type_conformance,"
+    "response_schema_conformance",
+)  # fmt: skip
+
+
+def test_every_route_answers_as_its_description_says(server: Server, tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("st")
+    if not program.exists():
+        pytest.skip("schemathesis is not installed")
+    run = subprocess.run(
+        [program, "run", f"{server.url}openapi.json", *SCHEMATHESIS],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-1000:]
+    assert "Tested: 29" in run.stdout
+
+
+def test_hostile_photos_and_bodies_harm_nothing(server: Server) -> None:
+    # The second time all is known, so nothing more is kept of it.
+    first = attack(server, requests=250, seed=11)
+    again = attack(server, requests=250, seed=11)
+    assert not first.faults + again.faults
+    assert again.handles[-1] <= first.handles[-1] + 2
+    assert again.resident[-1] - first.resident[-1] < 30e6
