@@ -40,10 +40,12 @@ test: $(VENV)/.dev browser
 test-fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow'
 
-# Mutated files to every reader, each in a guarded child; the faults are left in build/fuzz.
+# Mutated files to every reader, each in a guarded child; the faults are left in build/fuzz. Then
+# malformed photos and bodies to a server, and what its OpenAPI description allows.
 MUTANTS ?= 10000
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz --mutants $(MUTANTS) --out build/fuzz
+	$(BIN)/python -m tests.serving.hostile --requests $(MUTANTS) --examples 30
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

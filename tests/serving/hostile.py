@@ -15,6 +15,7 @@ import io
 import json
 import socket
 import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -37,6 +38,7 @@ from tests.serving.process import Server, served
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 N_BITS = 32
+SCHEMATHESIS = Path(sys.executable).with_name("st")
 
 
 def collection_of(folder: Path) -> Path:
@@ -250,6 +252,20 @@ def attack(
     return Told(attack.faults, attack.statuses, resident, handles)
 
 
+def described(server: Server, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Try what the OpenAPI description allows, and what it does not, by schemathesis."""
+    checks = (
+        "not_a_server_error", "status_code_conformance", "content_type_conformance",
+        "response_schema_conformance",
+    )  # fmt: skip
+    settings = ("--seed", "1", "--generation-deterministic", "--no-shrink", "--warnings", "off",
+                "--no-color", "--suppress-health-check", "all", "--checks", ",".join(checks))  # fmt: skip
+    return subprocess.run(
+        [SCHEMATHESIS, "run", f"{server.url}openapi.json", *settings, *options],
+        cwd=folder, capture_output=True, text=True,
+    )  # fmt: skip
+
+
 def _parts(n: int, parts: int) -> Iterator[int]:
     for i in range(parts):
         yield n * (i + 1) // parts - n * i // parts
@@ -260,6 +276,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--examples", type=int, default=0, help="of each route, by schemathesis, besides"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         uri = collection_of(Path(folder))
@@ -268,6 +287,12 @@ def main() -> int:
             told = attack(
                 server, options.requests, options.seed, 1000, lambda text: print(text, flush=True)
             )
+            if options.examples:
+                phases = ("--phases", "coverage,fuzzing,stateful")
+                examples = ("--max-examples", str(options.examples))
+                run = described(server, Path(folder), *phases, *examples)
+                print(run.stdout[-2500:])
+                told.faults.extend(["schemathesis"] if run.returncode else [])
             print(f"{time.monotonic() - began:.0f} s; answers by status: {dict(told.statuses)}")
     for fault in told.faults[:20]:
         print(f"FAULT {fault[:600]}")
