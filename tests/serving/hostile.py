@@ -258,8 +258,10 @@ def described(server: Server, folder: Path, *options: str) -> subprocess.Complet
         "not_a_server_error", "status_code_conformance", "content_type_conformance",
         "response_schema_conformance",
     )  # fmt: skip
-    settings = ("--seed", "1", "--generation-deterministic", "--no-shrink", "--warnings", "off",
-                "--no-color", "--suppress-health-check", "all", "--checks", ",".join(checks))  # fmt: skip
+    settings = (
+        "--seed", "1", "--generation-deterministic", "--no-shrink", "--warnings", "off",
+        "--no-color", "--suppress-health-check", "all", "--checks", ",".join(checks),
+    )  # fmt: skip
     return subprocess.run(
         [SCHEMATHESIS, "run", f"{server.url}openapi.json", *settings, *options],
         cwd=folder, capture_output=True, text=True,
