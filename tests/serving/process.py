@@ -17,6 +17,7 @@ import psutil
 
 @dataclass(frozen=True)
 class Server:
+    collection: Path
     url: str
     process: subprocess.Popen[bytes]
     log: IO[bytes]
@@ -45,7 +46,7 @@ def served(collection: Path, *options: str) -> Iterator[Server]:
     with tempfile.NamedTemporaryFile(suffix=".log") as log:
         process = subprocess.Popen(command, stderr=log, stdout=log)
         try:
-            server = Server(_address(process, Path(log.name)), process, log)
+            server = Server(collection, _address(process, Path(log.name)), process, log)
             yield server
             if process.poll() is None:
                 process.terminate()

@@ -6,12 +6,15 @@ import contextlib
 import json
 import socket
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import pytest
 
 pytest.importorskip("onnxruntime")
@@ -38,6 +41,19 @@ def test_an_answer_does_not_wait_for_its_beginning_to_be_confirmed(server: Serve
             taken.append(time.perf_counter() - began)
     # Where small parts wait for each other (Nagle) each takes 40 ms at least.
     assert statistics.quantiles(taken)[0] < 0.03
+
+
+def test_it_is_ready_soon_and_loads_what_it_needs_alone(server: Server) -> None:
+    # Whatever else the machine does: seconds of the processor, and libraries by their files.
+    again = "import h2q.serving.server, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", again], capture_output=True, text=True).stdout
+    heavy = {"torch", "sklearn", "matplotlib", "onnxruntime", "scipy", "h2q.duplicates"}
+    assert heavy.isdisjoint(loaded.split())
+    with served(Path(server.collection)) as fresh, httpx.Client(base_url=fresh.url) as client:
+        while client.get("/readyz").status_code != 200:
+            time.sleep(0.005)
+        times = psutil.Process(fresh.process.pid).cpu_times()
+    assert times.user + times.system < 2.5
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,8 @@ from h2q.codes import check_codes, pack, unpack
 from h2q.collections.base import Collection, Id, Item, Payload
 from h2q.collections.http.wire import codes_of_text, id_of, key_of
 from h2q.collections.inputs import as_queries
-from h2q.duplicates import Duplicates
 from h2q.encoders import TextEncoder
 from h2q.errors import CollectionError, InvalidInputError
-from h2q.evaluation import code_statistics
 from h2q.ingest.encoder import CodedEncoder, Encoder
 from h2q.ranks import RANKS, Queries, choose_rank
 from h2q.searching import searcher as searching
@@ -39,6 +37,9 @@ from h2q.serving.settings import Settings
 from h2q.serving.side_file import Asked, SideFile, side_file_of
 from h2q.serving.telemetry import LOGGER, Metrics
 from h2q.serving.uploads import Uploads
+
+if TYPE_CHECKING:
+    from h2q.duplicates import Duplicates
 
 
 @dataclass(frozen=True)
@@ -395,6 +396,8 @@ class Library(Closing):
 
     def stats(self) -> StatsOut:
         """Return what the codes look like, and what one search costs."""
+        from h2q.evaluation import code_statistics  # takes a while to load, and few ask
+
         catalog = self.catalog()
         n_bits = catalog.n_bits
         if len(catalog) < 2:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from h2q._closing import Closing
 from h2q.collections.base import Collection, Id
-from h2q.duplicates import DuplicateGroup, Duplicates, Member, find_duplicates
-from h2q.duplicates.moving.plan import MovePlan, plan_of
 from h2q.errors import H2QError, InvalidInputError
 from h2q.serving.telemetry import LOGGER
+
+if TYPE_CHECKING:  # its libraries take longer to load than the server to start
+    from h2q.duplicates import DuplicateGroup, Duplicates, Member
+    from h2q.duplicates.moving.plan import MovePlan
 
 
 class _StoppedError(Exception):
@@ -66,6 +69,8 @@ class Review(Closing):
                 raise _StoppedError
             self.progress = (stage, done, total)
 
+        from h2q.duplicates import find_duplicates
+
         return find_duplicates(self._collection, on_stage=on_stage)
 
     def close(self) -> None:
@@ -83,6 +88,8 @@ def chosen_plan(found: Duplicates, chosen: Sequence[tuple[Id, Sequence[Id]]]) ->
         If a photo to move is not known to show the picture of the one to keep, is kept for
         another, or cannot be verified.
     """
+    from h2q.duplicates.moving.plan import plan_of
+
     groups = [group for group in found.groups if group.level != "related"]
     kept = {keep for keep, _ in chosen}
     pairs = []

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query
 
 from h2q.collections.http.wire import id_of, key_of
-from h2q.duplicates import DuplicateGroup, Member
 from h2q.errors import InvalidInputError
 from h2q.serving.reviewing import chosen_plan
 from h2q.serving.routes._shared import PROBLEMS, Served
 from h2q.serving.schemas import DuplicatesOut, GroupOut, PlanIn
+
+if TYPE_CHECKING:
+    from h2q.duplicates import DuplicateGroup, Member
 
 router = APIRouter(prefix="/api/v1", tags=["duplicates"], responses=PROBLEMS)
 
