@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import sync_playwright
 
-_FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update",
+#: A Chromium that talks to nobody else.
+FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update",
           "--disable-sync", "--no-first-run", "--disable-quic"]  # fmt: skip
 _RECORD = """() => { window.frames_ = []; window.recording_ = true; let last = 0;
   const on = (now) => { if (last) window.frames_.push(now - last); last = now;
@@ -141,7 +142,7 @@ def main() -> None:
     try:
         with sync_playwright() as playwright:
             chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-            browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
             for width in args.width:
                 measure(browser, url, width)
             browser.close()

@@ -29,7 +29,7 @@ from h2q.ranks import RANKS, Queries, choose_rank
 from h2q.searching import searcher as searching
 from h2q.serving.batching import Batcher
 from h2q.serving.catalog import Catalog, NewestCatalog
-from h2q.serving.mapping import Method, coordinates
+from h2q.serving.mapping import Method, coordinates, methods
 from h2q.serving.photos import THUMBNAIL, PhotoStore, stamp_of, webp_of
 from h2q.serving.reviewing import Review
 from h2q.serving.schemas import InfoOut, Query, RankOut, SearchIn, StatsOut
@@ -377,6 +377,7 @@ class Library(Closing):
             encoder=self._encoder_name,
             photos=self.encodes_photos,
             texts=self._understands_words,
+            maps=[str(name) for name in methods()],
             writable=not self.settings.read_only,
             roots=len(self.photos.roots),
         )
@@ -427,6 +428,10 @@ class Library(Closing):
 
     def map(self, method: Method) -> tuple[Catalog, NDArray[np.float32] | None]:
         """Return the places of all items; None while they are being found in the background."""
+        if method not in methods():
+            raise InvalidInputError(
+                "openTSNE is not installed; pip install 'h2q[map]', or use tsne"
+            )
         catalog = self.catalog()
         return catalog, self._maps.places(catalog, method)
 

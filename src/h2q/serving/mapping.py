@@ -2,11 +2,13 @@
 
 "pca": the two main directions of the codes as signs {-1, +1}; at once. "tsne": t-SNE (van der
 Maaten & Hinton 2008) of some thousand landmarks, every other item at the weighted mean of its
-nearest landmarks (as openTSNE places new points); some tens of seconds.
+nearest landmarks (as openTSNE places new points); some tens of seconds. "opentsne": t-SNE of all
+items by openTSNE, where it is installed (extra `map`); some minutes for 100,000.
 """
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
@@ -14,14 +16,22 @@ from numpy.typing import NDArray
 
 from h2q._typing import CodeArray
 from h2q.codes import unpack_signs
+from h2q.errors import InvalidInputError
 
-Method: TypeAlias = Literal["pca", "tsne"]
-METHODS: Final[tuple[Method, ...]] = ("pca", "tsne")
+Method: TypeAlias = Literal["pca", "tsne", "opentsne"]
+METHODS: Final[tuple[Method, ...]] = ("pca", "tsne", "opentsne")
 LANDMARKS: Final = 5_000
 _SAMPLE: Final = 20_000
 _BLOCK: Final = 1 << 15
 _NEAREST: Final = 8
 _PERPLEXITY: Final = 30.0
+#: Of which the first 250 exaggerate. 1,000 keep no more neighbours, in twice the time.
+_STEPS: Final = 500
+
+
+def methods() -> list[Method]:
+    """Return the methods that can be used here."""
+    return [name for name in METHODS if name != "opentsne" or find_spec("openTSNE")]
 
 
 def coordinates(
@@ -33,16 +43,25 @@ def coordinates(
     ----------
     codes : ndarray of shape (n, ceil(n_bits / 8)), uint8
     n_bits : int
-    method : {"pca", "tsne"}
+    method : {"pca", "tsne", "opentsne"}
     landmarks : int
-        Codes that t-SNE looks at; drawn with a fixed seed.
+        Codes that "tsne" looks at; drawn with a fixed seed.
+
+    Raises
+    ------
+    InvalidInputError
+        If openTSNE is asked for and not installed.
     """
+    if method not in methods():
+        raise InvalidInputError("openTSNE is not installed; pip install 'h2q[map]', or use tsne")
     if len(codes) < 3:
         places = np.zeros((len(codes), 2), dtype=np.float32)
         places[:, 0] = np.linspace(-0.5, 0.5, len(codes)) if len(codes) > 1 else 0.0
         return places
     flat = _pca(codes, n_bits)
-    return _scaled(flat if method == "pca" else _tsne(codes, n_bits, flat, landmarks))
+    if method == "tsne":
+        return _scaled(_tsne(codes, n_bits, flat, landmarks))
+    return _scaled(_tsne_of_all(codes, flat) if method == "opentsne" else flat)
 
 
 def _pca(codes: CodeArray, n_bits: int) -> NDArray[np.float64]:
@@ -73,11 +92,11 @@ def _tsne(
     signs = unpack_signs(codes[chosen], n_bits)
     # Equal codes would repel each other without end; a little noise keeps them a small cloud.
     signs = signs + rng.normal(0.0, 0.05, signs.shape).astype(np.float32)
-    start = flat[chosen] / max(1e-9, float(flat[chosen].std(axis=0)[0])) * 1e-4
     solver = TSNE(
         n_components=2,
-        init=start.astype(np.float32),
+        init=_start(flat[chosen]).astype(np.float32),
         perplexity=min(_PERPLEXITY, (len(chosen) - 1) / 3),
+        max_iter=_STEPS,
         random_state=0,
         n_jobs=-1,
     )
@@ -96,6 +115,44 @@ def _tsne(
     places = places + rng.normal(0.0, 0.004 * found.std(), places.shape)  # equal codes stay visible
     places[chosen] = found
     return places
+
+
+def _tsne_of_all(codes: CodeArray, flat: NDArray[np.float64]) -> NDArray[np.float64]:
+    import faiss
+    from openTSNE import TSNEEmbedding
+    from openTSNE.affinity import PerplexityBasedNN
+    from openTSNE.nearest_neighbors import PrecomputedNeighbors
+
+    n = len(codes)
+    threads = -1 if n > 2000 else 1  # which wait for each other longer than few points take
+    perplexity = min(_PERPLEXITY, (n - 1) / 3)
+    k = max(1, min(int(3 * perplexity), n - 1))
+    index = faiss.IndexBinaryFlat(codes.shape[1] * 8)
+    index.add(np.ascontiguousarray(codes))
+    distances, nearest = index.search(np.ascontiguousarray(codes), k + 1)
+    own = nearest == np.arange(n)[:, None]
+    own[~own.any(axis=1), -1] = True  # among more equal codes than were asked for
+    nearest, distances = nearest[~own].reshape(n, k), distances[~own].reshape(n, k)
+    # Between signs, not bits: the distances of the rows that "tsne" sees.
+    neighbours = PrecomputedNeighbors(nearest, 2.0 * np.sqrt(distances))
+    found = TSNEEmbedding(
+        _start(flat),
+        PerplexityBasedNN(perplexity=perplexity, knn_index=neighbours, n_jobs=threads),
+        negative_gradient_method="fft" if n > 10_000 else "bh",
+        n_jobs=threads,
+        random_state=0,
+    )
+    found = found.optimize(n_iter=250, exaggeration=12, momentum=0.5)
+    found = found.optimize(n_iter=_STEPS - 250, momentum=0.8)
+    return np.asarray(found, dtype=np.float64)
+
+
+def _start(flat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return where t-SNE begins: PCA, small, and equal codes a little apart."""
+    start = flat / max(1e-9, float(flat.std(axis=0)[0]))
+    apart = np.random.default_rng(1).normal(0.0, 1e-3, flat.shape)
+    result: NDArray[np.float64] = (start + apart) * 1e-4
+    return result
 
 
 def _scaled(places: NDArray[np.float64]) -> NDArray[np.float32]:

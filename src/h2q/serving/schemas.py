@@ -278,6 +278,7 @@ class InfoOut(Model):
     encoder: str | None = Field(description="What codes photos, once it is loaded.")
     photos: bool = Field(description="Photos can be searched with.")
     texts: bool = Field(description="Words can be searched with.")
+    maps: list[str] = Field(description="Ways to lay out the map.")
     writable: bool
     roots: int = Field(description="Folders of which photos are shown.")
 
@@ -294,7 +295,7 @@ class StatsOut(Model):
 class MapOut(Model):
     """Where the items lie; `places` are x and y in [-1, 1], float32, in the order of adding."""
 
-    method: Literal["pca", "tsne"]
+    method: Literal["pca", "tsne", "opentsne"]
     ready: bool
     stamp: str
     count: int

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+Open = Callable[..., Any]
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 #: A file that tries to run a script wherever its name is written without care.
@@ -50,24 +53,34 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def serve(collection: Path) -> tuple[subprocess.Popen[str], str]:
-    """Start the command and return its process and address."""
+@contextlib.contextmanager
+def serving(collection: Path) -> Iterator[str]:
+    """Run the command over a collection; give its address."""
     server = subprocess.Popen(
         [sys.executable, "-m", "h2q", "serve", str(collection), "--port", "0"],
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ,
     )
-    assert server.stderr is not None
-    for line in server.stderr:
-        if '"url"' in line:
-            return server, json.loads(line)["url"]
-    raise AssertionError("the server said no address")
+    log = server.stderr
+    assert log is not None
+    url = next((json.loads(line)["url"] for line in log if '"url"' in line), None)
+    assert url is not None, "the server said no address"
+    # Its log is read on, so that it never waits for room.
+    reader = threading.Thread(target=log.read, daemon=True)
+    reader.start()
+    try:
+        yield url
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=60) in (0, -signal.SIGTERM, 130)
+        reader.join(timeout=5)
 
 
-def stop(server: subprocess.Popen[str]) -> None:
-    server.send_signal(signal.SIGTERM)
-    server.communicate(timeout=60)
+def index(folder: Path, collection: Path, *options: str) -> None:
+    """Index a folder of photos by the command."""
+    command = [sys.executable, "-m", "h2q", "index", str(folder), "-c", str(collection)]
+    subprocess.run([*command, *options], check=True)
 
 
 @pytest.fixture(scope="session")
@@ -75,19 +88,9 @@ def address(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     collection = tmp_path_factory.mktemp("served") / "album.h2q"
-    command = [sys.executable, "-m", "h2q", "index", str(photo_folder)]
-    subprocess.run([*command, "-c", str(collection), "--bits", "32"], check=True)
-    server, url = serve(collection)
-    # Its log is read, so that it never waits for room.
-    import threading
-
-    assert server.stderr is not None
-    reader = threading.Thread(target=lambda: [None for _ in server.stderr or ()], daemon=True)
-    reader.start()
-    yield url
-    server.send_signal(signal.SIGTERM)
-    assert server.wait(timeout=60) in (0, -signal.SIGTERM, 130)
-    reader.join(timeout=5)
+    index(photo_folder, collection, "--bits", "32")
+    with serving(collection) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -110,9 +113,9 @@ def _outside(url: str, address: str, troubles: list[str]) -> None:
         troubles.append(f"asked for {url}")
 
 
-@pytest.fixture
-def page_of(chromium: Any, address: str) -> Iterator[Callable[..., Any]]:
-    """Open the page; nothing may go wrong in it, break its policy or come from elsewhere."""
+@contextlib.contextmanager
+def opener(chromium: Any, address: str) -> Iterator[Open]:
+    """Open pages; nothing may go wrong in one, break its policy or come from elsewhere."""
     contexts, troubles = [], []
 
     def open_page(path: str = "", width: int = 1280, height: int = 900, **options: Any) -> Any:
@@ -127,7 +130,15 @@ def page_of(chromium: Any, address: str) -> Iterator[Callable[..., Any]]:
         page.wait_for_selector("header")
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    try:
+        yield open_page
+    finally:
+        for context in contexts:
+            context.close()
     assert troubles == []
+
+
+@pytest.fixture
+def page_of(chromium: Any, address: str) -> Iterator[Open]:
+    with opener(chromium, address) as open_page:
+        yield open_page

@@ -9,41 +9,12 @@ import json
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from tests.serving.browser.conftest import FORMULA, HOSTILE, scene
+from tests.serving.browser.using import lasso, names_in, png, serious, title, transfer
 
 pytestmark = pytest.mark.browser
 RED = "?like=item%3As%3Ared%2Fred+05.png"
-
-
-def png(number: int, kind: int) -> str:
-    data = io.BytesIO()
-    scene(number, kind).save(data, "PNG")
-    return base64.b64encode(data.getvalue()).decode()
-
-
-def transfer(page: Any, content: str, kind: str = "image/png", name: str = "mine.png") -> Any:
-    return page.evaluate_handle(
-        """([content, type, name]) => {
-          const data = new DataTransfer();
-          const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
-          data.items.add(new File([bytes], name, { type }));
-          return data;
-        }""",
-        [content, kind, name],
-    )
-
-
-def title(page: Any, text: str) -> None:
-    page.wait_for_function(
-        "t => document.querySelector('h1.title')?.textContent.includes(t)", arg=text
-    )
-
-
-def names_in(page: Any) -> list[str]:
-    page.locator(".cell .name").first.wait_for()
-    return [str(name) for name in page.locator(".cell .name").all_inner_texts()]
 
 
 def test_one_click_searches_and_the_address_keeps_it(page_of, address):
@@ -207,17 +178,6 @@ def test_is_dark_where_the_system_is(page_of):
     assert brightness(page_of(color_scheme="dark")) < 150 < 600 < brightness(page_of())
 
 
-def serious(page: Any) -> list[tuple[str, str]]:
-    """What axe-core finds that is serious or critical."""
-    page.wait_for_timeout(250)  # what fades in has done so
-    found = Axe().run(page).response["violations"]
-    return [
-        (v["id"], v["nodes"][0]["html"][:200])
-        for v in found
-        if v["impact"] in ("serious", "critical")
-    ]
-
-
 @pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_nothing_serious(page_of, dark):
     """By axe-core: contrast, names of controls, roles, landmarks; in every view and dialog."""
@@ -358,15 +318,7 @@ def test_a_lasso_on_the_map_filters_the_grid(page_of):
     page = page_of("?view=map")
     page.wait_for_selector(".map canvas[data-engine=webgl], .map canvas[data-engine=canvas]")
     title(page, "73 items")
-    box = page.locator(".map canvas").first.bounding_box()
-    page.get_by_role("button", name="Lasso", exact=True).click()
-    x, y, w, h = box["x"], box["y"], box["width"], box["height"]
-    corners = [(0.02, 0.02), (0.5, 0.02), (0.5, 0.98), (0.02, 0.98), (0.02, 0.5)]
-    page.mouse.move(x + corners[0][0] * w, y + corners[0][1] * h)
-    page.mouse.down()
-    for a, b in corners[1:]:
-        page.mouse.move(x + a * w, y + b * h, steps=8)
-    page.mouse.up()
+    lasso(page)
     title(page, "in the lasso")
     count = int(page.locator("h1.title").inner_text().split()[0])
     assert 0 < count < 73

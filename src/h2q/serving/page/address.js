@@ -8,6 +8,7 @@ export const START = {
 };
 
 const VIEWS = ["photos", "map", "duplicates", "about"];
+const MAPS = ["tsne", "pca", "opentsne"];
 const KINDS = { key: "item", photo: "photo", text: "text", code: "code" };
 const BACK = Object.fromEntries(Object.entries(KINDS).map(([k, v]) => [v, k]));
 
@@ -48,7 +49,7 @@ export function read(search) {
     from: day(params.get("from")),
     to: day(params.get("to")),
     lasso: sound ? corners : null,
-    method: params.get("map") === "pca" ? "pca" : "tsne",
+    method: MAPS.includes(params.get("map")) ? params.get("map") : START.method,
     colour: params.get("colour") ?? "",
   };
 }

@@ -208,7 +208,7 @@ function App() {
         <${Facets} facets=${facets} filters=${state} onChange=${go} /></details></aside>
       <main>
         ${asking && html`<${Chips} like=${state.like} unlike=${state.unlike} onChange=${go} />`}
-        ${state.view === "map" && html`<${MapView} map=${map} state=${state} go=${go} facets=${all} total=${info.count} onSearch=${searchItem} />`}
+        ${state.view === "map" && html`<${MapView} map=${map} state=${state} go=${go} facets=${all} maps=${info.maps} total=${info.count} onSearch=${searchItem} />`}
         ${state.lasso && state.view !== "map" && html`<p class="row"><span>Only what is inside the lasso of the map.</span><button class="quiet" onClick=${() => go({ lasso: null })}>Clear lasso</button></p>`}
         <div class="row titlebar"><h1 class="title">${title}</h1>${total > 0 && html`<${SaveList} key=${JSON.stringify([state, changes])} total=${total} all=${source.all} onError=${fail} />`}</div>
         ${content}

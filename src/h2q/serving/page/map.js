@@ -8,6 +8,7 @@ import { canvas2d, placesInside, shuffled, squares, webgl } from "./points.js";
 
 const COLOURS = ["#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7", "#9c755f",
   "#3b7dd8", "#d37295", "#8cd17d", "#b6992d", "#86bcb6", "#a0cbe8", "#ffbe7d", "#f1ce63", "#d4a6c8", "#d7b5a6", "#499894"];
+const LAYOUTS = { tsne: "t-SNE", pca: "PCA", opentsne: "t-SNE of all items" };
 const NONE = "#8a8f98";
 const LEAST = 6000; // points that any machine draws at a steady pace
 const FOUND = [224, 32, 64], PLAIN = [110, 130, 160], LIT = [11, 87, 208];
@@ -89,7 +90,7 @@ export function useMap(state, stamp, where, found, onError) {
 }
 
 // The map with its choices above and its legend below; a value of the legend filters by it.
-export function MapView({ map, state, go, facets, total, onSearch }) {
+export function MapView({ map, state, go, facets, maps, total, onSearch }) {
   const { coordinates, numbers, legend } = map;
   const chosen = state.facets[state.colour] ?? [];
   const toggle = (value) => {
@@ -97,7 +98,7 @@ export function MapView({ map, state, go, facets, total, onSearch }) {
     const { [state.colour]: _, ...rest } = state.facets;
     go({ facets: values.length ? { ...rest, [state.colour]: values } : rest });
   };
-  return html`<div class="mapbar"><label class="line">Layout <select value=${state.method} onChange=${(e) => go({ method: e.target.value, lasso: null })}><option value="tsne">t-SNE</option><option value="pca">PCA</option></select></label>
+  return html`<div class="mapbar"><label class="line">Layout <select value=${state.method} onChange=${(e) => go({ method: e.target.value, lasso: null })}>${["tsne", "pca", "opentsne"].filter((name) => maps.includes(name)).map((name) => html`<option key=${name} value=${name}>${LAYOUTS[name]}</option>`)}</select></label>
       <label class="line">Colour <select value=${state.colour} onChange=${(e) => go({ colour: e.target.value })}><option value="">none</option>${facets.map((f) => html`<option key=${f.key} value=${f.key}>${titleOf(f.key)}</option>`)}</select></label>
       ${!coordinates.ready && coordinates.places && html`<span class="quiet" role="status">PCA is shown; t-SNE is being computed and follows …</span>`}</div>
     <${CollectionMap} coordinates=${coordinates} numbers=${numbers} lit=${map.lit} found=${map.hits !== null} lasso=${coordinates.method === state.method ? state.lasso : null} total=${total}
@@ -181,6 +182,7 @@ function CollectionMap({ coordinates, numbers, lit, found, lasso, onLasso, onSea
     draw.globalAlpha = 0.12; draw.fillStyle = accent; draw.fill();
   };
 
+  const many = useMemo(() => (lit ? lit.reduce((sum, on) => sum + on, 0) : 0), [lit]);
   const shuffle = useMemo(() => shuffled(count), [count]);
   useEffect(() => {
     if (!places) return;
@@ -305,9 +307,9 @@ function CollectionMap({ coordinates, numbers, lit, found, lasso, onLasso, onSea
     if (event.key === "Escape") { path.current = null; setDrawing(false); onLasso(null); }
   };
 
-  return html`<div class="map" ref=${box} data-count=${count}>
+  return html`<div class="map" ref=${box} data-count=${count} data-lit=${many}>
     <canvas class=${drawing ? "drawing" : ""} ref=${canvas} tabindex="0" role="img" data-engine=${kind}
-      aria-label=${`Map of ${total.toLocaleString()} items. Arrow keys move, plus and minus zoom.`}
+      aria-label=${`Map of ${total.toLocaleString()} items${lit ? `, ${many.toLocaleString()} of them lit` : ""}. Arrow keys move, plus and minus zoom.`}
       onPointerDown=${down} onPointerMove=${moved} onPointerUp=${up} onPointerCancel=${(e) => { fingers.current.delete(e.pointerId); path.current = grip.current = null; paint(); }} onPointerLeave=${() => setHover(null)} onKeyDown=${keys}></canvas>
     <canvas class="over" ref=${over} aria-hidden="true"></canvas>
     <div class="tools">

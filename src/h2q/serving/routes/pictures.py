@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from importlib import resources
 from typing import Any, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from h2q.collections.base import Item
 from h2q.collections.http.wire import id_of
@@ -63,21 +64,21 @@ def asked(library: Served, token: str) -> Response:
 
 
 @router.get("/", include_in_schema=False)
-def page() -> Response:
+def page(request: Request) -> Response:
     """Return the page."""
-    return _file("index.html")
+    return _file("index.html", request)
 
 
 @router.get("/page/{name:path}", include_in_schema=False)
-def page_file(name: str) -> Response:
+def page_file(request: Request, name: str) -> Response:
     """Return a file of the page."""
-    return _file(name)
+    return _file(name, request)
 
 
 @router.get("/favicon.ico", include_in_schema=False)
-def favicon() -> Response:
+def favicon(request: Request) -> Response:
     """Return the page's sign."""
-    return _file("icon.svg")
+    return _file("icon.svg", request)
 
 
 def _drawn(library: Library, key: str, draw: Callable[[Item], bytes]) -> Response:
@@ -94,23 +95,27 @@ def _picture(data: bytes) -> Response:
     return Response(data, media_type="image/webp", headers={"cache-control": "private, max-age=60"})
 
 
-def _file(name: str) -> Response:
+def _file(name: str, request: Request) -> Response:
     # Only names that are in the package: nothing a request says becomes a path.
     found = _FILES.get(name)
     if found is None:
         raise NotFoundError(f"the page has no file {name[:100]!r}")
-    kind, data = found
-    return Response(data, media_type=kind, headers={"cache-control": "no-cache"})
+    kind, plain, packed = found
+    headers = {"cache-control": "no-cache", "vary": "accept-encoding"}
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(packed, media_type=kind, headers={**headers, "content-encoding": "gzip"})
+    return Response(plain, media_type=kind, headers=headers)
 
 
-def _read_files() -> dict[str, tuple[str, bytes]]:
+def _read_files() -> dict[str, tuple[str, bytes, bytes]]:
     page = resources.files("h2q.serving") / "page"
     found = {}
     for prefix, folder in (("", page), ("vendor/", page / "vendor")):
         for entry in folder.iterdir():
             kind = _TYPES.get(entry.name.rpartition(".")[2])
             if entry.is_file() and kind is not None:
-                found[prefix + entry.name] = (kind, entry.read_bytes())
+                data = entry.read_bytes()
+                found[prefix + entry.name] = (kind, data, gzip.compress(data, mtime=0))
     return found
 
 
