@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,17 @@ def test_report_is_self_contained(demo: Path) -> None:
     assert not re.search(r"https?://|<script|<link|@import|url\(", page)
     for words in ("H²Q", "ITQ", "none (sign)", "cosine (bound)", "h2q search"):
         assert words in page
+    # The rows that stand out are those of the best values, whoever's they are.
+    table = page[page.index("<table") : page.index("</table>")]
+    rows = re.findall(r"<tr( class=.strong.)?>(.*?)</tr>", table, re.DOTALL)
+    values = {}
+    for strong, cells in rows[1:-1]:
+        texts = re.findall(r"<td[^>]*>(.*?)</td>", cells, re.DOTALL)
+        values[texts[0]] = (bool(strong), [float(text.split()[0]) for text in texts[1:4]])
+    best = [max(value[i] for _, value in values.values()) for i in range(3)]
+    for strong, value in values.values():
+        ahead = sum(a == b for a, b in zip(value, best, strict=True))
+        assert strong == (ahead == max(sum(map(eq, v, best)) for _, v in values.values()))
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,44 @@ def test_delete(h2q: Run, collection: Path) -> None:
     assert h2q("delete", collection, "d", "-w", "label=x").code == 2
 
 
+def test_a_field_that_no_item_has_is_named(h2q: Run, collection: Path) -> None:
+    for condition in ("lable=x", '{"$or": [{"lable": "x"}]}'):
+        outcome = h2q("list", collection, "--where", condition)
+        assert (outcome.code, outcome.out) == (0, "")
+        assert "no item has a field 'lable'; did you mean 'label'? (fields: label, taken)" in (
+            " ".join(outcome.err.split())
+        )
+    assert h2q("list", collection, "--where", "label=x").err == ""
+    assert "'lable'" in h2q("delete", collection, "--where", "lable=x").err
+    assert "'lable'" in h2q("duplicates", collection, "--where", "lable=x").err
+
+
+def test_a_name_that_is_no_utf8(h2q: Run, tmp_path: Path) -> None:
+    uri = tmp_path / "c.h2q"
+    with open_collection(uri, n_bits=8) as opened:
+        opened.add(["caf\\xe9.jpg", "b"], np.array([[1], [2]], dtype=np.uint8))
+    given = os.fsdecode(b"caf\xe9.jpg")
+    assert "caf\\xe9.jpg" in h2q("get", uri, given).out
+    assert "b" in h2q("search", uri, given).out
+    assert h2q("search", uri, "b", "--not", given).code == 0
+    missing = h2q("get", uri, os.fsdecode(b"\xff"))
+    assert (missing.code, missing.err.strip()[-6:]) == (1, "'\\xff'")
+    assert h2q("delete", uri, given).code == 0
+    assert h2q("list", uri, "--quiet").out == "b\n"
+
+
+def test_a_collection_that_is_not_there(h2q: Run, collection: Path) -> None:
+    meant = h2q("list", collection.with_suffix("")).err
+    assert f"did you mean {collection}?" in " ".join(meant.split())
+    other = h2q("search", collection.with_name("quite-another"), "a").err
+    assert other.strip().endswith("there is c.h2q")
+
+
+def test_empty_is_said(h2q: Run, tmp_path: Path) -> None:
+    open_collection(tmp_path / "c.h2q", n_bits=8).close()
+    assert "is empty" in h2q("list", tmp_path / "c.h2q").err
+
+
 def test_progress_without_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,6 +111,14 @@ def test_progress_without_a_terminal(
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "indexing: 100 of 10,000 after 10 s, about 16 min 30 s to go"
     assert 10 < len(lines) < 25
+    with _console.progress("looking") as advance:
+        advance(5, 10)
+        now[0] += 20  # of the first stage nothing was said; another begins
+        advance(0, 10)
+        assert capsys.readouterr().err == ""
+        now[0] += 20
+        advance(4, 10)
+    assert capsys.readouterr().err == "looking: 4 of 10 after 20 s, about 30 s to go\n"
     _console.set_quiet(True)
     try:
         now[0] = 0.0

@@ -43,6 +43,33 @@ def test_train_on_features_with_flags_and_config(h2q: H2Q, features: Path, tmp_p
     assert (run / "model.safetensors").exists()
 
 
+def test_a_run_is_judged_from_another_folder(
+    h2q: H2Q, features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    features.rename(home / "rows.npz")
+    monkeypatch.chdir(home)
+    assert (
+        h2q("train", "--data", "npz:rows.npz", "--epochs", 1, "--bits", 8, "--out", "run").code == 0
+    )
+    here = json.loads(h2q("eval", "--model", "run", "--json").out)
+    monkeypatch.chdir(elsewhere)
+    there = json.loads(h2q("eval", "--model", home / "run", "--json").out)
+    assert there["cosine_bound"] == here["cosine_bound"]
+    (home / "rows.npz").rename(home / "run" / "rows.npz")  # sent away together
+    assert h2q("eval", "--model", home / "run", "--json").code == 0
+    (home / "run" / "rows.npz").rename(tmp_path / "gone.npz")
+    outcome = h2q("eval", "--model", home / "run")
+    assert outcome.code == 1
+    for place in (home, elsewhere, home / "run"):  # where it was made, here, beside the model
+        assert str(place / "rows.npz") in outcome.err
+    assert "--data" in outcome.err
+    judged = h2q("eval", "--model", home / "run", "--data", tmp_path / "gone.npz", "--json")
+    assert judged.code == 0, judged
+
+
 def test_another_run_is_not_overwritten_unless_fresh(
     h2q: H2Q, features: Path, tmp_path: Path
 ) -> None:

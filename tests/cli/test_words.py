@@ -69,6 +69,8 @@ def test_every_old_name_is_on_the_page_and_leads_to_an_option_that_exists() -> N
         (["search", "-c"], ["search", "-c"]),
         (["eval", "--", "--methods"], ["eval", "--", "--methods"]),
         (["eval", "--methods"], ["eval", "--quantizers"]),
+        (["list", "c.h2q", "--quiet"], ["--quiet", "list", "c.h2q"]),
+        (["list", "--", "--quiet"], ["list", "--", "--quiet"]),
         ([], []),
     ],
 )

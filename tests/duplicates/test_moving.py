@@ -57,11 +57,12 @@ def test_moves_and_moves_back(photos: Photos, plan: MovePlan, tmp_path: Path) ->
     with open_collection(photos.uri, mode="r") as collection:
         assert set(items) - set(collection) == {m.id for m in plan.moves}
     again = apply_plan(plan, to)
-    assert (again.moved, again.skipped) == (5, [])
+    assert (again.moved, again.before, again.skipped) == (0, 5, [])
     back = undo_moves(to)
     assert (back.moved, back.skipped) == (5, [])
     assert tree(photos.folder) == before
     assert tree(to) == {}
+    assert list(to.iterdir()) == [back.log]  # nor a folder
     with open_collection(photos.uri, mode="r") as collection:
         for item_id, item in items.items():
             held = collection.get([item_id])[0]
@@ -178,7 +179,8 @@ def test_killed_at_any_step_nothing_is_lost(
         if not killed:
             break
         if step % 2:  # gone on with, or taken back
-            assert apply_plan(plan, to).moved == 2
+            report = apply_plan(plan, to)
+            assert report.moved + report.before == 2
             assert sorted(tree(photos.folder, to).values()) == contents
         killed = kill_at(step // 2 + 1, lambda: undo_moves(to))
         assert set(contents) <= set(tree(photos.folder, to).values()), step

@@ -15,6 +15,7 @@ from h2q.codes import CodeFile, save_codes
 from h2q.collections import open_collection
 from h2q.errors import CollectionError, InvalidInputError
 from h2q.ingest import ingest
+from h2q.quantization import make_quantizer
 from h2q.rowfiles import FORMATS, Embeddings, save_embeddings, stream_of_collection
 from h2q.rowfiles.bigann import save_rows
 from tests.ingest.conftest import BITS, rows_of
@@ -96,6 +97,23 @@ def test_fbin_through_every_verb(h2q: Any, tmp_path: Path) -> None:
     assert [each["neighbours"][0]["id"] for each in found] == ["0", "1", "2"]
     found = json.loads(h2q("search", tmp_path / "c.h2q", tmp_path / "c.npz", "-k", 1, "--json").out)
     assert [each["neighbours"][0]["distance"] for each in found] == [0] * 500
+
+
+@pytest.mark.parametrize("name", ["itq", "local-search"])
+def test_a_quantizer_by_its_name(h2q: Any, tmp_path: Path, name: str) -> None:
+    rows, uri = tmp_path / "rows.npy", tmp_path / "c.h2q"
+    np.save(rows, rows_of(3))
+    command = ["index", rows, "-c", uri, "--quantizer", name]
+    asked = h2q(*command)
+    assert (asked.code, uri.exists()) == (1, False)
+    assert "--bits" in asked.err
+    done = h2q(*command, "--bits", 16, "--json")
+    assert json.loads(done.out)["added"] == 500, done
+    with open_collection(uri, mode="r") as collection:
+        assert type(collection.quantizer) is type(make_quantizer(name, 16))
+    again = h2q(*command, "--bits", 16)
+    assert again.code == 1
+    assert "has its quantizer" in again.err
 
 
 def test_a_file_and_its_folder_and_memory_agree(quantizer: Any, tmp_path: Path) -> None:

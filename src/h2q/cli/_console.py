@@ -89,6 +89,11 @@ def place(where: object) -> str:
     return without_secrets(str(where))
 
 
+def name(text: str) -> str:
+    r"""Quote a word of the command line; bytes that are no UTF-8 become ``\xe9`` and the like."""
+    return f"'{text.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')}'"
+
+
 def print_line(text: str) -> None:
     """Print a line as it is; what a terminal cannot write is escaped."""
     encoding = sys.stdout.encoding or "utf-8"
@@ -160,7 +165,7 @@ class _Lines:
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
         if done < self._done:  # another stage has begun
-            self._began = now
+            self._began, self._pause, self._next = now, _FIRST_LINE, now + _FIRST_LINE
         self._done = done
         if now < self._next:
             return

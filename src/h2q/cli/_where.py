@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import typer
 
+from h2q.cli import _console
+
 _OPERATORS: Final = {"=": "$in", "!=": "$nin", ">=": "$gte", "<=": "$lte", ">": "$gt", "<": "$lt"}
 _SHORT: Final = re.compile(r"^\s*([^=!<>]+?)\s*(!=|>=|<=|=|>|<)(.*)$", re.DOTALL)
 
@@ -27,6 +29,16 @@ def parse_where(conditions: Sequence[str]) -> dict[str, Any] | None:
     if not parsed:
         return None
     return parsed[0] if len(parsed) == 1 else {"$and": parsed}
+
+
+def hint_fields(collection: Any, where: dict[str, Any] | None) -> None:
+    """Say, of a condition that nothing meets, whether a field of it is one at all."""
+    if where is not None:
+        from h2q.collections.fields import unknown_fields
+
+        hint = unknown_fields(collection, where)
+        if hint:
+            _console.warn(hint)
 
 
 def _parse(text: str) -> dict[str, Any]:

@@ -43,8 +43,8 @@ RENAMED: Final[dict[str, dict[str, Renamed]]] = {
 
 
 def modern(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with the names of today; warn of each that had another."""
-    words = list(arguments)
+    """Return the arguments in their order and with the names of today; warn of other names."""
+    words = _quiet_first(list(arguments))
     verb = _verb(words)
     renamed = RENAMED.get(verb, {})
     out: list[str] = []
@@ -70,6 +70,15 @@ def modern(arguments: Sequence[str]) -> list[str]:
                 word, value_of = known.name, known
         out.append(word)
     return out
+
+
+def _quiet_first(words: list[str]) -> list[str]:
+    """Bring --quiet to where it belongs, before the verb: it means the same behind it."""
+    options = words[: words.index("--")] if "--" in words else words
+    if "--quiet" not in options:
+        return words
+    rest = [word for word in options if word != "--quiet"]
+    return ["--quiet", *rest, *words[len(options) :]]
 
 
 def _verb(words: Sequence[str]) -> str:

@@ -175,20 +175,25 @@ def _embed(data: str | None, model: Path, device: str, batch_size: int | None) -
     from dataclasses import replace
 
     from h2q.datasets import load_dataset
+    from h2q.datasets.registry import seen_from
     from h2q.errors import InvalidInputError
     from h2q.ingest.encoder import PhotoEncoder, load_hasher
     from h2q.learning import TrainConfig
 
-    hasher = load_hasher(model)
-    config = TrainConfig()
+    config, options = TrainConfig(), dict[str, Any]()
+    spec = data
     if (model / "config.yaml").is_file():
         # Of which the data set alone is looked at: code that it names is not imported.
         config = TrainConfig.from_yaml(model / "config.yaml", trusted=None)
-    spec = data or config.dataset
+        if config.dataset is not None:
+            found = _found_data(config.dataset, model, needed=data is None)
+            # They hold the seed of the split: with another, training items would be queries.
+            if data in (None, config.dataset) or seen_from(str(data), Path.cwd()) == found:
+                options = config.dataset_options
+            spec = data or found
     if spec is None:
         raise InvalidInputError(f"{model} does not say what it was trained on; give --data")
-    # The options hold the seed of the split: with another, training items would be queries.
-    options = config.dataset_options if spec == config.dataset else {}
+    hasher = load_hasher(model)
     if hasher.preprocessing is not None:
         hasher = PhotoEncoder(hasher, device).hasher
     dataset = load_dataset(spec, **options)
@@ -204,6 +209,36 @@ def _embed(data: str | None, model: Path, device: str, batch_size: int | None) -
         if len(items)
     }
     return replace(dataset, **embedded)
+
+
+def _found_data(spec: str, run: Path, *, needed: bool) -> str:
+    """Find the data of a run, whose path is relative to where it was made.
+
+    That folder first, where the run says so; then this one, and the run's own.
+    """
+    from h2q.datasets.registry import check_dataset, seen_from
+    from h2q.errors import InvalidInputError
+    from h2q.learning.config import MADE_IN
+
+    first = (run / "config.yaml").read_text(encoding="utf-8").partition("\n")[0]
+    made = [Path(first.removeprefix(MADE_IN))] if first.startswith(MADE_IN) else []
+    tried = list(
+        dict.fromkeys(seen_from(spec, each) for each in (*made, Path.cwd(), run.resolve()))
+    )
+    for each in tried:
+        try:
+            check_dataset(each)
+        except InvalidInputError:
+            continue
+        return each
+    if not needed:
+        return spec
+    if len(tried) == 1:  # an absolute path, or no path at all
+        check_dataset(spec)
+    raise InvalidInputError(
+        f"{run} was trained on {spec!r}, which is not there: tried {', '.join(tried)}; "
+        "say where it is now with --data"
+    )
 
 
 def _rows(items: Any) -> Any:

@@ -9,7 +9,7 @@ import typer
 
 from h2q.cli import _console
 from h2q.cli._help import Json
-from h2q.cli._where import parse_where
+from h2q.cli._where import hint_fields, parse_where
 from h2q.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -39,13 +39,20 @@ def list_(
     from h2q.collections import open_collection
 
     with open_collection(collection, mode="r") as opened:
-        batches = opened.iterate(_AT_ONCE, where=parse_where(where or []))
+        condition = parse_where(where or [])
+        batches = opened.iterate(_AT_ONCE, where=condition)
         pairs = (pair for batch in batches for pair in zip(batch.ids, batch.payloads, strict=True))
+        found = False
         for item_id, payload in islice(pairs, limit):
+            found = True
             if json:
                 _console.print_json({"id": item_id, "payload": payload})
             else:
                 _console.print_line(str(item_id))
+        if not found:
+            hint_fields(opened, condition)
+            if condition is None:
+                _console.note(f"{collection} is empty; h2q index brings something in")
 
 
 def get(
@@ -92,6 +99,8 @@ def delete(
         else:
             doomed = [i for batch in opened.iterate(_AT_ONCE, where=condition) for i in batch.ids]
         removed = opened.delete(doomed)
+        if not doomed:
+            hint_fields(opened, condition)
     if json:
         _console.print_json({"collection": collection, "deleted": removed})
     else:
@@ -103,5 +112,7 @@ def _item(collection: Collection, item_id: str) -> Any:
 
     found = next((i for i in collection.get(readings_of(item_id)) if i is not None), None)
     if found is None:
-        raise InvalidInputError(f"the collection {collection.uri} holds no item {item_id!r}")
+        raise InvalidInputError(
+            f"the collection {collection.uri} holds no item {_console.name(item_id)}"
+        )
     return found

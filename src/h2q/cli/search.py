@@ -9,7 +9,7 @@ import typer
 
 from h2q.cli import _console
 from h2q.cli._help import Device, Json, Key
-from h2q.cli._where import parse_where
+from h2q.cli._where import hint_fields, parse_where
 from h2q.ranks import help_text
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ def search(
             oversample=oversample,
             distinct=distinct,
         )
+        if not any(result.hits for result in results):
+            hint_fields(searcher.collection, condition)
     if out is not None:
         from h2q.searching.sheets import draw_sheet
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,10 @@ from h2q.ranks.records import keeps_rows_of
 
 Mode: TypeAlias = Literal["a", "r"]
 _LONGEST_WAIT_S: Final = 1e9
+
+
+#: Collections named where another was meant, at most.
+_NEARBY: Final = 5
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,7 @@ class OpenRequest:
             If none is to be made: it is only to be read, or nobody states the code length.
         """
         if self.mode == "r":
-            raise CollectionError(f"{where}: there is no such collection to read")
+            raise CollectionError(f"{where}: there is no such collection to read{_nearby(where)}")
         if not self.n_bits:
             raise CollectionError(
                 f"{where}: there is no such collection; give n_bits, a quantizer or a model to "
@@ -270,3 +275,16 @@ def _seconds(timeout: float | None) -> float | None:
             f"timeout must be a number of seconds of more than 0, got {timeout!r}"
         )
     return seconds
+
+
+def _nearby(where: object) -> str:
+    """Name the collection that may have been meant, or those that lie where it was looked for."""
+    path = Path(str(where))
+    if "://" in str(where) or not path.absolute().parent.is_dir():
+        return ""
+    there = sorted(each.name for each in path.absolute().parent.glob("*.h2q"))
+    close = difflib.get_close_matches(path.name.removesuffix(".h2q") + ".h2q", there, n=1)
+    if close:
+        return f"; did you mean {path.with_name(close[0])}?"
+    more = ", ..." if len(there) > _NEARBY else ""
+    return f"; there is {', '.join(there[:_NEARBY])}{more}" if there else ""

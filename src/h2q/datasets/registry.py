@@ -120,6 +120,23 @@ def check_dataset(spec: str) -> None:
     _resolve(spec)
 
 
+def seen_from(spec: str, folder: Path) -> str:
+    """Return what a spec means to somebody in another folder: its relative path begins there.
+
+    Parameters
+    ----------
+    spec : str
+        As `load_dataset` takes it; one without a relative path is returned as it is.
+    folder : Path
+    """
+    name, colon, rest = spec.partition(":")
+    if name in _ENTRIES and (colon or not _ENTRIES[name].takes_path):
+        if not rest or Path(rest).expanduser().is_absolute():
+            return spec
+        return f"{name}:{folder / rest}"
+    return str(folder / Path(spec).expanduser())
+
+
 def _resolve(spec: str) -> tuple[Entry, Path]:
     name, colon, rest = spec.partition(":")
     if name in _ENTRIES and (colon or not Path(spec).exists() or not _ENTRIES[name].takes_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from h2q.searching.sheets import draw_sheet
 
 if TYPE_CHECKING:
     from h2q.demo.run import DemoResult
+    from h2q.judging.quantizers import Comparison
 
 _TITLES = {"none": "none", "itq": "ITQ", "h2q": "H²Q"}
 
@@ -62,6 +64,18 @@ def comparison_seed(result: DemoResult) -> int:
     return result.comparison.seeds[0]
 
 
+def _best(comparison: Comparison) -> list[int]:
+    """Rows of the quantizers that are ahead by most of the ranks, to two digits."""
+    ahead = Counter[int]()
+    for rank in comparison.ranks:
+        means = [
+            round(100 * float(np.mean(scores.mean_average_precision.get(rank, [0]))), 2)
+            for scores in comparison.quantizers
+        ]
+        ahead.update(row for row, mean in enumerate(means) if mean == max(means))
+    return [row for row, times in ahead.items() if times == max(ahead.values())]
+
+
 def _page(result: DemoResult, drawn: dict[str, bytes]) -> Page:
     comparison, dataset = result.comparison, result.dataset
     page = Page(
@@ -78,7 +92,7 @@ def _page(result: DemoResult, drawn: dict[str, bytes]) -> Page:
     page.table(
         comparison.header(),
         comparison.rows(),
-        strong=[len(comparison.quantizers) - 1],
+        strong=_best(comparison),
         caption=(
             f"{comparison.metric} in percent: {len(dataset.query)} queries among "
             f"{len(dataset.database)} digits; the network and the quantizers saw only the "

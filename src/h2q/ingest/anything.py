@@ -30,6 +30,7 @@ from h2q.ingest.rows import (
     index_embeddings,
     index_rows,
 )
+from h2q.quantization.registry import QUANTIZERS
 from h2q.rowfiles import CodeStream, Embeddings, Shard, find_shards
 from h2q.rowfiles.registry import FORMATS
 from h2q.rowfiles.rows import Kind
@@ -83,7 +84,7 @@ def ingest(
         For photos: a model file or run folder; a collection keeps its own.
     encoder : str, optional
         For photos without a model (`h2q.encoders`).
-    quantizer : fitted quantizer or path, optional
+    quantizer : fitted quantizer, path or name, optional
         For embeddings: what codes them; a collection keeps its own.
     keep : str, optional
         What a new collection keeps of each real row, as `h2q.open_collection` takes it.
@@ -144,8 +145,12 @@ def ingest(
     of_files = {"key": key, "split": split, "journal": journal, "bit_order": bit_order,
                 "format": format, "kind": kind}  # fmt: skip
     loaded = quantizer if quantizer is None or hasattr(quantizer, "to_bytes") else None
+    named = None
     if quantizer is not None and loaded is None:
-        loaded = load_quantizer(quantizer)
+        if str(quantizer) in QUANTIZERS and not Path(quantizer).exists():
+            named = str(quantizer)
+        else:
+            loaded = load_quantizer(quantizer)
     decoder = load_decoder(decoder)
     if decoder is not None and not isinstance(collection, str | Path):
         raise InvalidInputError(
@@ -168,8 +173,14 @@ def ingest(
         )
         n_bits = n_bits if real else shards[0].n_bits
         check_split(shards, split)  # before a collection is made
+        if named is not None and not (n_bits and _is_new(collection)):
+            raise InvalidInputError(
+                f"quantizer {named}: say how long its codes are, to fit it to these rows (--bits)"
+                if _is_new(collection)
+                else f"the collection {collection} has its quantizer; leave {named} out"
+            )
         if n_bits is not None and shards[0].kind == "embeddings" and _is_new(collection):
-            loaded = _fitted(text, n_bits, key, split, on_progress)
+            loaded = _fitted(text, named or "h2q", n_bits, key, split, on_progress)
             on_note(f"rotation to {n_bits} bits fitted on the rows of {without_secrets(text)}")
         options: dict[str, Any] = {
             "quantizer": loaded, "split": split, "prefix": prefix, "ray": ray, "workers": workers,
@@ -184,7 +195,7 @@ def ingest(
                 journal = default_journal(opened.uri)
             return index_rows(shards, opened, journal=journal, **options)
     _refuse(f"{text} holds photos: a folder of photos", of_files)
-    if loaded is not None:
+    if quantizer is not None:
         raise InvalidInputError("a quantizer is for embeddings, a model for photos; give one")
     return _photos(
         text, collection, model, encoder, n_bits, keep, decoder, device,
@@ -280,12 +291,12 @@ def _is_new(collection: str | Path | Collection) -> bool:
 
 
 def _fitted(
-    source: str, n_bits: int, key: str | None, split: str | None, on_progress: OnProgress
+    source: str, name: str, n_bits: int, key: str | None, split: str | None, on_progress: OnProgress
 ) -> Any:
     from h2q.ingest.fitting import fit_shards
-    from h2q.quantization import HouseholderQuantizer
+    from h2q.quantization import make_quantizer
 
-    quantizer = HouseholderQuantizer(n_bits, random_state=0)
+    quantizer = make_quantizer(name, n_bits, random_state=0)
     fit_shards(source, quantizer, key=key, split=split, with_error=False, on_progress=on_progress)
     return quantizer
 

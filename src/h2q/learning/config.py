@@ -8,7 +8,7 @@ import functools
 import typing
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import annotated_types
 from annotated_types import Ge, Gt
@@ -20,6 +20,9 @@ from h2q._typing import StrPath
 from h2q._yaml import read_yaml
 from h2q.errors import FormatError, InvalidInputError
 from h2q.quantization.registry import QUANTIZERS, get_quantizer
+
+#: Begins the first line of a run's `config.yaml`, which says where its relative paths begin.
+MADE_IN: Final = "# relative paths begin at: "
 
 
 @dataclass(frozen=True)

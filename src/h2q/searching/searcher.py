@@ -21,7 +21,7 @@ from h2q.errors import ImageError, InvalidInputError
 from h2q.images import read_photo
 from h2q.ingest.encoder import CodedEncoder, Encoder, PhotoEncoder, load_hasher
 from h2q.ingest.models import kept_encoder
-from h2q.ingest.photo_files import photo_path
+from h2q.ingest.photo_files import photo_path, readable
 from h2q.rowfiles import open_rows
 from h2q.rowfiles.registry import SUFFIXES
 
@@ -165,12 +165,14 @@ class Searcher(Closing):
         path = Path(path)
         if not path.exists():
             raise InvalidInputError(
-                f"there is no query {path}; give a photo, a file of embeddings or the id of an item"
+                f"there is no query {readable(str(path))}; give a photo, a file of embeddings or "
+                "the id of an item"
             )
         if not path.name.lower().endswith(SUFFIXES):
             if key is not None:
                 raise InvalidInputError(f"{path} is a photo; leave the key out (--key)")
-            return [Query(str(path), self._row(path, str(path)), (path,))]
+            name = readable(str(path))
+            return [Query(name, self._row(path, name), (path,))]
         file = open_rows(path, key=key)
         rows = file.read(0, file.count)
         return [
@@ -191,7 +193,9 @@ class Searcher(Closing):
                 path = photo_path(item.payload)
                 paths = () if path is None else (path,)
                 return [Query(str(item.id), item.code, paths, frozenset([item.id]))]
-        raise InvalidInputError(f"the collection {self.collection.uri} holds no item {item_id!r}")
+        raise InvalidInputError(
+            f"the collection {self.collection.uri} holds no item {_shown(item_id)}"
+        )
 
     def text(self, text: str) -> Query:
         """Make a query of words, where the encoder understands them.
@@ -230,7 +234,8 @@ class Searcher(Closing):
         if not isinstance(wanted, int):
             a_photo += " (it is a folder)" if Path(wanted).is_dir() else " (there is no such file)"
         raise InvalidInputError(
-            f"{wanted}: neither {a_photo} nor the id of an item of {self.collection.uri}"
+            f"{readable(str(wanted))}: neither {a_photo} nor the id of an item of "
+            f"{self.collection.uri}"
         )
 
     def combined(self, like: Sequence[Query], unlike: Sequence[Query] = ()) -> Query:
@@ -416,8 +421,14 @@ class Searcher(Closing):
         return unrotated
 
 
+def _shown(item_id: Id) -> str:
+    return f"'{readable(item_id)}'" if isinstance(item_id, str) else repr(item_id)
+
+
 def readings_of(item_id: Id) -> list[Id]:
     """Ids that a text may mean: a command line cannot tell 7 from "7"."""
-    if isinstance(item_id, str) and item_id.lstrip("-").isdecimal():
+    if not isinstance(item_id, str):
+        return [item_id]
+    if item_id.lstrip("-").isdecimal():
         return [item_id, int(item_id)]
-    return [item_id]
+    return [readable(item_id)]  # as indexing names a file whose name is no UTF-8

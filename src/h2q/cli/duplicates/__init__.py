@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from pathlib import Path
 from typing import Any, Final
 
 import typer
@@ -18,6 +20,10 @@ class _FindByDefault(TyperGroup):
     """`h2q duplicates photos.h2q` finds; `apply` and `undo` are said."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if len(args) > 1 and "." not in args[0] and not Path(args[0]).exists():
+            meant = difflib.get_close_matches(args[0], self.commands, n=1, cutoff=0.75)
+            if meant and meant[0] != args[0]:
+                ctx.fail(f"there is no {args[0]!r}; did you mean {meant[0]}?")
         if args and args[0] not in (*self.commands, *ctx.help_option_names):
             args = [_FIND, *args]
         return super().parse_args(ctx, args)

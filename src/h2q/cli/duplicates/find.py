@@ -11,7 +11,7 @@ import typer
 
 from h2q.cli import _console
 from h2q.cli._help import Json
-from h2q.cli._where import parse_where
+from h2q.cli._where import hint_fields, parse_where
 
 if TYPE_CHECKING:
     from h2q.duplicates import DuplicateGroup, Duplicates, Member
@@ -73,6 +73,8 @@ def find(
                 protect=protect or (),
                 on_stage=on_stage,
             )
+        if not found.n_items:
+            hint_fields(opened, condition)
         if found.trouble:
             _console.warn(found.trouble)
         if plan is not None:

@@ -52,12 +52,15 @@ def _say(report: MoveReport, what: str, json: bool) -> None:
         _console.print_json(
             {
                 "moved": report.moved,
+                "moved_before": report.before,
                 "skipped": [{"path": p, "reason": reason} for p, reason in report.skipped],
                 "log": str(report.log),
                 "collection": report.collection_note,
             }
         )
     else:
+        if report.before:
+            what += f", {report.before:,} were there already"
         note = f"; {report.collection_note}" if report.collection_note else ""
         _console.out().print(
             f"{report.moved:,} photos {what}{note}; log: {report.log}", markup=False, soft_wrap=True

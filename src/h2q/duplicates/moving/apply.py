@@ -34,7 +34,9 @@ class MoveReport:
     ----------
     log : Path
     moved : int
-        Photos that are in their new place now (or, of `undo_moves`, back in the old one).
+        Photos that were moved (or, by `undo_moves`, moved back).
+    before : int
+        Photos of the plan that an earlier run had moved.
     skipped : list of (str, str)
         Path and reason of each that was left alone.
     collection_note : str
@@ -43,6 +45,7 @@ class MoveReport:
 
     log: Path
     moved: int = 0
+    before: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     collection_note: str = ""
 
@@ -124,6 +127,7 @@ def undo_moves(
             else:
                 log.note(entry, "returned")
                 report.moved += 1
+                _tidy(source.parent, path.parent)
             on_progress(done, len(away))
         back = [entry for entry in log.entries.values() if entry.state == "returned"]
         notes = []
@@ -142,7 +146,7 @@ def _apply(
     if not source.exists() and any(
         entry.state == "moved" and entry.sha256 == move.sha256 for entry in log.by_source(move.path)
     ):
-        report.moved += 1  # by an earlier run
+        report.before += 1
         return
     try:
         check_content(source, move.sha256)
@@ -159,6 +163,17 @@ def _apply(
         report.moved += 1
     except (ChangedError, OSError) as error:
         report.skipped.append((move.path, _reason(error)))
+
+
+def _tidy(folder: Path, top: Path) -> None:
+    """Take away the folders below `top` that moving made and moving back has left empty."""
+    top = top.resolve()
+    while folder != top and folder.is_relative_to(top):
+        try:
+            folder.rmdir()  # an empty one alone
+        except OSError:
+            return
+        folder = folder.parent
 
 
 def _check_kept(source: Path, keep: Path, sha256: str) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from h2q._files import write_whole, written_whole
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
-from h2q.learning.config import TrainConfig
+from h2q.learning.config import MADE_IN, TrainConfig
 
 if TYPE_CHECKING:
     from h2q.datasets import Dataset
@@ -81,7 +81,7 @@ class RunFolder:
                 raise InvalidInputError(self._describe(found, identity))
             if found is None:
                 write_whole(self._identity, json.dumps(identity, indent=1).encode())
-            write_whole(self.config, config.to_yaml().encode())
+            write_whole(self.config, (f"{MADE_IN}{Path.cwd()}\n" + config.to_yaml()).encode())
         except OSError as error:
             raise InvalidInputError(f"{self.path}: cannot write the run: {error}") from error
         return self.last.exists()
