@@ -110,7 +110,7 @@ def test_a_quantizer_by_its_name(h2q: Any, tmp_path: Path, name: str) -> None:
     done = h2q(*command, "--bits", 16, "--json")
     assert json.loads(done.out)["added"] == 500, done
     with open_collection(uri, mode="r") as collection:
-        assert type(collection.quantizer) is type(make_quantizer(name, 16))
+        assert type(make_quantizer(name, 16)).__name__ in repr(collection.quantizer)
     again = h2q(*command, "--bits", 16)
     assert again.code == 1
     assert "has its quantizer" in again.err
