@@ -5,6 +5,7 @@ import * as api from "./api.js";
 
 const GAP = 12;
 const MARGIN = 2; // rows drawn beyond the view
+const RUSH = 0.25; // of a screen in one frame is too fast to see a photo
 const FOOT = 3.6; // rem below a photo: its code, name and distance
 
 export function bitsOf(code, nBits) {
@@ -47,15 +48,19 @@ export function folderOf(item) {
   return id.includes("/") ? id.slice(0, id.lastIndexOf("/")) : "";
 }
 
-export function Thumbnail({ item, onGone }) {
+// With `hold` a picture that is not there yet is not asked for.
+export function Thumbnail({ item, hold, onGone }) {
   const [state, setState] = useState("waiting");
+  const [asked, setAsked] = useState(!hold);
+  useEffect(() => { if (!hold) setAsked(true); }, [hold]);
   if (!item.photo || state === "gone")
     return html`<span class="nopicture" aria-hidden="true">${item.photo ? "photo is gone" : "no photo"}</span>`;
+  if (!asked) return null;
   return html`<img src=${api.thumbnail(item.key)} alt="" decoding="async" draggable="false"
     class=${state} onLoad=${() => setState("loaded")} onError=${() => { setState("gone"); onGone?.(); }} />`;
 }
 
-function Cell({ item, place, total, size, active, query, nBits, chosen, onChoose, onSearch, onOpen, onFocus, at, grab, foot }) {
+function Cell({ item, place, total, size, active, query, nBits, chosen, onChoose, onSearch, onOpen, onFocus, at, grab, foot, hold }) {
   const button = useRef(null);
   useEffect(() => {
     // The cell that had the focus may be gone from the view by now, and the focus with it.
@@ -70,7 +75,7 @@ function Cell({ item, place, total, size, active, query, nBits, chosen, onChoose
     <button ref=${button} class="frame" data-place=${place} tabindex=${active ? 0 : -1} title=${String(item.id)}
       aria-label=${`Find what is like ${item.id}${near ? `, ${near} away` : ""}`}
       onClick=${() => onSearch(item)} onFocus=${() => onFocus(place)}>
-      <${Thumbnail} key=${item.key} item=${item} />
+      <${Thumbnail} key=${item.key} item=${item} hold=${hold} />
     </button>
     <button class="open" tabindex="-1" aria-label=${`Show ${item.id} large`} onClick=${() => onOpen(item, place)}>⤢</button>
     <input class="choose" type="checkbox" tabindex="-1" checked=${chosen} aria-label=${`Choose ${item.id}`} onClick=${(e) => onChoose(item, place, e.shiftKey)} />
@@ -87,6 +92,7 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
   const [scroll, setScroll] = useState(0);
   const [height, setHeight] = useState(600);
   const [active, setActive] = useState(0);
+  const [rushing, setRushing] = useState(false); // what flies past is not asked for
   const grab = useRef(false); // whether the cell that becomes active takes the focus
 
   useLayoutEffect(() => {
@@ -98,11 +104,18 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
     return () => watcher.disconnect();
   }, []);
   useEffect(() => {
-    let asked = 0;
+    let asked = 0, calm = 0, before = window.scrollY;
     const moved = () => {
       if (asked) return;
       asked = requestAnimationFrame(() => {
         asked = 0;
+        if (!box.current) return;
+        if (Math.abs(window.scrollY - before) > RUSH * window.innerHeight) {
+          setRushing(true);
+          clearTimeout(calm);
+          calm = setTimeout(() => setRushing(false), 120);
+        }
+        before = window.scrollY;
         setScroll(Math.max(0, -box.current.getBoundingClientRect().top));
         setHeight(window.innerHeight);
       });
@@ -110,7 +123,7 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
     moved();
     window.addEventListener("scroll", moved, { passive: true });
     window.addEventListener("resize", moved);
-    return () => { window.removeEventListener("scroll", moved); window.removeEventListener("resize", moved); };
+    return () => { clearTimeout(calm); window.removeEventListener("scroll", moved); window.removeEventListener("resize", moved); };
   }, []);
   useEffect(() => setActive(0), [total, query]);
 
@@ -122,7 +135,7 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
   const rows = Math.ceil(total / columns);
   const first = Math.max(0, Math.floor(scroll / row) - MARGIN) * columns;
   const last = Math.min(total, (Math.ceil((scroll + height) / row) + MARGIN) * columns);
-  useEffect(() => { if (width) need?.(first, last); }, [first, last, need, width]);
+  useEffect(() => { if (width && !rushing) need?.(first, last); }, [first, last, need, width, rushing]);
 
   const move = useCallback((event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, Home: -total, End: total,
@@ -149,7 +162,7 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
 
   const isChosen = (item) => item !== undefined && chosen.has(item.key);
   return html`<ul class="grid" ref=${box} role="list" aria-label=${label} style=${{ height: `${rows * row}px` }} onKeyDown=${move}>
-    ${cells.map(([place, at]) => html`<${Cell} key=${place} place=${place} item=${get(place)} total=${total} size=${size} foot=${foot}
+    ${cells.map(([place, at]) => html`<${Cell} key=${place} place=${place} item=${get(place)} total=${total} size=${size} foot=${foot} hold=${rushing}
       at=${at} chosen=${isChosen(get(place))} onChoose=${onChoose} active=${place === active} grab=${grab} query=${query} nBits=${nBits} onSearch=${onSearch} onOpen=${onOpen} onFocus=${setActive} />`)}
   </ul>`;
 }
