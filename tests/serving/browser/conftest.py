@@ -120,7 +120,7 @@ def opener(chromium: Any, address: str) -> Iterator[Open]:
 
     def open_page(path: str = "", width: int = 1280, height: int = 900, **options: Any) -> Any:
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(120_000)  # however busy the machine
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: troubles.append(str(error)))
