@@ -14,8 +14,8 @@ from h2q.codes import check_codes, code_width, pack
 from h2q.collections.artifacts import Decoder, Quantizer
 from h2q.collections.values import listed, plain_payload, plain_scalar, rows_of
 from h2q.errors import InvalidInputError
-from h2q.ranks import KEEPS_OF_ROWS, Keep, Queries
-from h2q.ranks.records import encode_records, record_width, whole_rows
+from h2q.ranks import Keep, Queries
+from h2q.ranks.records import record_width, records_of
 
 #: Name of an item: kept as given, so `1` and `"1"` are two items.
 Id: TypeAlias = str | int
@@ -155,7 +155,8 @@ def coded(
     if rows.dtype.kind != "f":
         raise InvalidInputError(f"embeddings are real rows (floating), got {rows.dtype}")
     rotated = _as_rotated(rows, n_bits, quantizer, "embeddings", "embedding")
-    return _codes_of(rows, rotated, n_bits, quantizer), _encoded(rows, rotated, keep, quantizer)
+    codes = _codes_of(rows, rotated, n_bits, quantizer)
+    return codes, records_of(rows, rotated, codes, keep, quantizer)
 
 
 def as_queries(
@@ -222,16 +223,7 @@ def as_records(
             "differ from their signs; pass the rows the codes were made from, in the same order"
             + ("" if quantizer is not None else " and rotated as they were then")
         )
-    return _encoded(given, rows, keep, quantizer)
-
-
-def _encoded(
-    given: NDArray[Any], rotated: NDArray[np.float32], keep: Keep, quantizer: Quantizer | None
-) -> NDArray[np.uint8]:
-    """Return the records of rows: of whole rows uncentred, so that their cosine is that meant."""
-    if keep in KEEPS_OF_ROWS:
-        rotated = np.asarray(whole_rows(given, rotated, quantizer), dtype=np.float32)
-    return encode_records(rotated, keep)
+    return records_of(given, rows, codes, keep, quantizer)
 
 
 def _codes_of(

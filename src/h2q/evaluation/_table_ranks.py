@@ -13,7 +13,7 @@ from h2q.evaluation._backend import NUMPY
 from h2q.evaluation._sides import Side
 from h2q.evaluation._ties import add_distances
 from h2q.ranks import KEEPS_OF_ROWS, Candidates, Keep, Queries, RankSpec
-from h2q.ranks.records import encode_records
+from h2q.ranks.records import encode_records, records_of
 
 
 class TableRank:
@@ -60,8 +60,11 @@ class TableRank:
         self._inverse: NDArray[Any] | None = None
         records = None
         if rank.keeps:
-            rows = database.whole if keep in KEEPS_OF_ROWS else database.rows
-            records = encode_records(_float32(here(rows), "database"), keep)
+            if keep in KEEPS_OF_ROWS:
+                records = encode_records(_float32(here(database.whole), "database"), keep)
+            else:
+                rows = _float32(here(database.rows), "database")
+                records = records_of(here(database.given), rows, codes, keep, quantizer)
         else:
             codes, self._inverse, _ = NUMPY.unique_codes(codes)
         self._found = Candidates(codes, records, keep, n_bits)

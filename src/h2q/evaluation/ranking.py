@@ -21,6 +21,7 @@ from h2q.ranks import (
     is_shipped,
     rank_named,
 )
+from h2q.ranks.reconstructed import own_decoder
 
 #: The name of a rank of the table `h2q.ranks.RANKS`.
 Ranking: TypeAlias = str
@@ -122,6 +123,10 @@ class Retrieval:
             return f"does not suit a {type(self._quantizer).__name__}"
         return None
 
+    def _puts_mean_back(self, name: Ranking) -> bool:
+        """Whether a score is more than a product of rotated rows: where a quantizer centres."""
+        return name in ("asymmetric", "decoded") and own_decoder(self._quantizer) is not None
+
     def blocks(
         self,
         rankings: Sequence[Ranking],
@@ -150,7 +155,7 @@ class Retrieval:
                 raise InvalidInputError(f"the {name} ranking {why_not}")
             if name in self._distinct or name in self._of_table:
                 continue
-            if name not in _OWN_CODE or not is_shipped(rank):
+            if name not in _OWN_CODE or not is_shipped(rank) or self._puts_mean_back(name):
                 self._of_table[name] = TableRank(
                     rank, self.query, self.database, self.n_bits, self._decoder, self._quantizer
                 )

@@ -35,10 +35,15 @@ _ONE_IN: Final = 64
 _LONG: Final = 200
 
 
+def own_decoder(quantizer: Any) -> Any:
+    """Return the linear decoder that a quantizer (or none) brings with it, or None."""
+    return getattr(quantizer, "decoder_", None)
+
+
 def brings_rows_back(quantizer: Any) -> bool:
     """Whether a quantizer chose its bits for a linear decoder of its own."""
     signs = getattr(quantizer, "codes_are_signs", True)
-    return not signs and getattr(quantizer, "decoder_", None) is not None
+    return not signs and own_decoder(quantizer) is not None
 
 
 @dataclass(frozen=True)
@@ -74,10 +79,13 @@ class ReconstructionScorer:
     Parameters
     ----------
     decoder : h2q.LinearDecoder
+    exponent : float, optional
+        γ, in the place of the decoder's; 1 gives the cosine with the row behind the code.
     """
 
-    def __init__(self, decoder: Any) -> None:
+    def __init__(self, decoder: Any, exponent: float | None = None) -> None:
         self._decoder = decoder
+        self._exponent: float = decoder.exponent_ if exponent is None else exponent
 
     def prepare(self, queries: Queries) -> ReconstructionQueries:
         """Look up what each byte adds, once."""
@@ -91,7 +99,7 @@ class ReconstructionScorer:
     def facts(self, codes: CodeArray) -> NDArray[np.float32]:
         """‖x̂‖^-γ of each code: worth keeping, 4 bytes a code in memory."""
         lengths = self._decoder.lengths(codes)
-        weights: NDArray[np.float32] = (lengths**-self._decoder.exponent_).astype(np.float32)
+        weights: NDArray[np.float32] = (lengths**-self._exponent).astype(np.float32)
         return weights
 
     def of_each(
@@ -257,14 +265,17 @@ def prepare(queries: Queries) -> tuple[ReconstructionScorer, ReconstructionQueri
 def prepare_linear(queries: Queries) -> tuple[ReconstructionScorer, ReconstructionQueries]:
     """Make queries ready for the decoder the collection keeps, or its quantizer's own."""
     kept = queries.decoder if hasattr(queries.decoder, "weights_") else None
-    ready = ReconstructionScorer(queries.quantizer.decoder_ if kept is None else kept)
+    ready = ReconstructionScorer(own_decoder(queries.quantizer) if kept is None else kept)
     return ready, ready.prepare(queries)
 
 
-def score(queries: Queries, state: Any, number: int, found: Candidates) -> NDArray[np.float32]:
-    """Scores of the candidates of one query."""
+def score_of(queries: Queries, state: Any, number: int, found: Candidates) -> NDArray[np.float32]:
+    """Scores of the candidates of one query by a `Scorer`; `state` is it and what it prepared."""
     ready, asked = state
     of_one: NDArray[np.float32] = ready.of_all(
         asked.take(slice(number, number + 1)), found.codes
     ).reshape(-1)
     return of_one
+
+
+score = score_of

@@ -6,7 +6,7 @@ A record is opaque to the engine that stores it. Its layout, little-endian:
 keep     bytes        content
 ======== ============ ==========================================================================
 codes    0            nothing
-scale    2            float16: the row's scale (see `scales`)
+scale    2            float16: the row's scale (see `scales`, `records_of`)
 int8     n_bits       the row, scaled so that its largest entry is 127 in absolute value
 float16  2 * n_bits   the row, scaled to norm sqrt(n_bits)
 ======== ============ ==========================================================================
@@ -22,9 +22,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._typing import CodeArray
 from h2q.ranks.keeping import KEEPS_OF_ROWS, Keep
 
 _LARGEST_INT8: Final = 127
+#: A rebuilt row shorter than this has no direction.
+_SHORTEST: Final = 1e-30
 
 
 def keeps_rows_of(quantizer: Any) -> bool:
@@ -53,6 +56,35 @@ def whole_rows(given: Any, rotated: Any, quantizer: Any) -> Any:
     if len(given) and keeps_uncentred_rows(quantizer):
         return quantizer.rotate_uncentred(given)
     return rotated
+
+
+def records_of(
+    given: Any, rotated: NDArray[Any], codes: CodeArray, keep: Keep, quantizer: Any
+) -> NDArray[np.uint8]:
+    """Make the records of rows, with the mean in them where a quantizer centres.
+
+    The scale of a row that was centred is its cosine with the row its code stands for by the
+    quantizer's own decoder, both uncentred; without such a decoder it is that of `scales`.
+
+    Parameters
+    ----------
+    given, rotated : array of shape (n, d) and (n, n_bits)
+        Rows before the quantizer rotated them, and after it.
+    codes : ndarray of shape (n, ceil(n_bits / 8)), uint8
+    keep, quantizer
+        Of the collection.
+    """
+    if keep in KEEPS_OF_ROWS:
+        rotated = np.asarray(whole_rows(given, rotated, quantizer), dtype=np.float32)
+    elif keep == "scale" and len(codes) and keeps_uncentred_rows(quantizer):
+        decoder = quantizer.decoder_
+        rebuilt = decoder.decode(codes).astype(np.float64)
+        rows = np.asarray(given, dtype=np.float64)
+        rows = rows / np.abs(rows).max(axis=1, keepdims=True)
+        cosines = (rows * rebuilt).sum(axis=1) / np.sqrt(np.square(rows).sum(axis=1))
+        cosines /= np.maximum(np.sqrt(np.square(rebuilt).sum(axis=1)), _SHORTEST)
+        return cosines.astype("<f2")[:, None].view(np.uint8)
+    return encode_records(rotated, keep)
 
 
 def record_width(keep: Keep, n_bits: int) -> int:

@@ -1,4 +1,10 @@
-"""The rank "asymmetric": the inner product of the real query and the code as signs."""
+"""The rank "asymmetric": a real query against what the signs of a code say of the row.
+
+Signs of rows that were not centred are compared with the query as they are. A quantizer that
+centres ranks by the cosine of *centred* rows that way, which is not what was asked for. Where it
+brings rows back (``decoder_``), the query is compared with the row behind the signs, the mean
+included; see `h2q.ranks.reconstructed`.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import CodeArray
-from h2q.ranks.sign_scores import asymmetric_scores, byte_tables, scores_of_all, scores_of_each
-from h2q.ranks.spec import Candidates, Queries, Scan
+from h2q.ranks.reconstructed import ReconstructionScorer, own_decoder, score_of
+from h2q.ranks.sign_scores import byte_tables, scores_of_all, scores_of_each
+from h2q.ranks.spec import Queries, Scan
 
 
 @dataclass(frozen=True)
@@ -66,13 +73,17 @@ class SignScorer:
         return SignScan(codes)
 
 
-def score(queries: Queries, state: Any, number: int, found: Candidates) -> NDArray[np.float32]:
-    """Scores of the candidates of one query."""
-    if queries.rows is None:
-        raise ValueError("the asymmetric ranking needs real queries")
-    return asymmetric_scores(queries.rows[number], found.codes)
+def scorer(quantizer: Any) -> SignScorer | ReconstructionScorer:
+    """Return what scans all codes of a quantizer (or of none) by this rank."""
+    own = own_decoder(quantizer)
+    return SignScorer() if own is None else ReconstructionScorer(own)
 
 
-def scorer(quantizer: Any) -> SignScorer:
-    """Return what scans all codes by this rank."""
-    return SignScorer()
+def prepare(queries: Queries) -> tuple[SignScorer | ReconstructionScorer, Any]:
+    """Make queries ready."""
+    ready = scorer(queries.quantizer)
+    return ready, ready.prepare(queries)
+
+
+#: Scores of the candidates of one query.
+score = score_of
