@@ -79,6 +79,8 @@ class BaseQuantizer(
 
     #: Rows without which there is nothing to learn from.
     _min_rows: ClassVar[int] = 1
+    #: What rows determine, for the warning about too few.
+    _is_learned: ClassVar[str] = "the rotation"
 
     @abstractmethod
     def _find_rotation(
@@ -222,31 +224,34 @@ class BaseQuantizer(
             mean, covariance = stream.moments()
             projection = principal_components(mean, covariance, k, stream.n_seen).like(sample)
         z = _on_sphere(projection, sample)
-        n_zero = sample.shape[0] - z.shape[0]
-        if n_zero:
-            warnings.warn(
-                f"skipped {n_zero} of {sample.shape[0]} rows: they are zero and have no direction",
-                UserWarning,
-                stacklevel=3,
-            )
-        n = z.shape[0]
-        if n < self._min_rows:
-            raise InvalidInputError(
-                f"{type(self).__name__} needs at least {self._min_rows} rows that are not zero, "
-                f"got n_samples={n}"
-            )
-        if self._min_rows > 1 and n < k:
-            warnings.warn(
-                f"fitting {k} bits on only {n} rows: the rotation is arbitrary outside their "
-                f"span; {k} rows or many more would determine it",
-                UserWarning,
-                stacklevel=3,
-            )
+        self._check_count(z.shape[0], of=sample.shape[0])
         if validation is not None:
             validation = _on_sphere(projection, like(validation, sample))
         result = self._find_rotation(z, np.random.default_rng(self._solver_seed), validation)
         model = Model(orthonormal(result.rotation), projection, dict(result.history))
         self._model = model if projection is None else self._with_mean(model, sample)
+
+    def _check_count(self, n: int, of: int) -> None:
+        """Say what `n` rows that are not zero, of so many, are too few for."""
+        if n < of:
+            warnings.warn(
+                f"skipped {of - n} of {of} rows: they are zero and have no direction",
+                UserWarning,
+                stacklevel=4,
+            )
+        if n < self._min_rows:
+            raise InvalidInputError(
+                f"{type(self).__name__} needs at least {self._min_rows} rows that are not zero, "
+                f"got n_samples={n}"
+            )
+        k = self.n_bits_
+        if self._min_rows > 1 and n < k:
+            warnings.warn(
+                f"fitting {k} bits on only {n} rows: {self._is_learned} is arbitrary outside "
+                f"their span; {k} rows or many more would determine it",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def _with_mean(self, model: Model, sample: Array) -> Model:
         """Add what puts the mean back into scores, learned on some of the sample."""

@@ -10,14 +10,13 @@ from array_api_compat import array_namespace
 
 from h2q import codes
 from h2q._typing import Array
-from h2q.errors import InvalidInputError
 from h2q.quantization import sphere
 from h2q.quantization.arrays import joined, to_numpy, working_dtype
 from h2q.quantization.linear_map import LinearMap
 from h2q.quantization.model import Model
 from h2q.quantization.reflections import factor_orthogonal
 from h2q.quantization.sphere import to_sphere
-from h2q.quantization.validation import check_finite, check_rows, name_rows
+from h2q.quantization.validation import check_finite, check_rows, refuse_zero_rows
 
 #: Entries coded at a time on a processor: few enough to stay in a core's cache.
 _ENTRIES_IN_CACHE: Final = 1 << 17
@@ -97,12 +96,8 @@ class Coder(ABC):
                 y[doubtful, :] = long_way
                 zero_rows.extend(int(i) + start for i in to_numpy(again)[to_numpy(is_zero)])
             yield y
-        if zero_rows:
-            raise InvalidInputError(
-                f"{name_rows(zero_rows)} {'are' if len(zero_rows) > 1 else 'is'} zero"
-                f"{' after centring' if fitted.projection is not None else ''} and so without a "
-                "direction or a code; leave them out"
-            )
+        after = "" if fitted.projection is None else " after centring"
+        refuse_zero_rows(zero_rows, after)
 
     def rotate(self, X: Any) -> Array:
         """Project, scale to the sqrt(k) sphere and rotate.

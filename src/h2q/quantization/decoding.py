@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
-import safetensors.numpy
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from h2q._files import write_whole
-from h2q._foreign import reading
-from h2q._typing import Array, CodeArray, RandomState, StrPath
+from h2q._typing import Array, CodeArray, RandomState
 from h2q.codes import check_codes, unpack_signs
-from h2q.errors import FormatError, InvalidInputError
+from h2q.errors import InvalidInputError
 from h2q.quantization.arrays import to_numpy
+from h2q.quantization.decoder_files import DecoderFile
 from h2q.quantization.randomness import as_generator
-from h2q.quantization.serialization import FORMAT, FORMAT_VERSION, in_order, read_bytes
 from h2q.quantization.sphere import row_blocks, to_sphere
 
 _PARAMETERS: Final = ("spread", "trust", "background")
@@ -27,7 +24,7 @@ _PARAMETERS: Final = ("spread", "trust", "background")
 _MEAN_OF_HALF: Final = math.sqrt(2 / math.pi)
 
 
-class CodeDecoder(BaseEstimator):  # type: ignore[misc]
+class CodeDecoder(DecoderFile, BaseEstimator):  # type: ignore[misc]
     r"""Expected direction of the embedding behind a code; nothing is stored with the items.
 
     Ranking by the inner product of a real query with a code's signs takes the code for the
@@ -214,40 +211,20 @@ class CodeDecoder(BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "prototypes_"):
             raise NotFittedError("this CodeDecoder is not fitted; call fit(rotated_rows) first")
 
-    def to_bytes(self) -> bytes:
-        """Return the fitted decoder as the content of a safetensors file."""
+    def _content(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         self._check_fitted()
-        metadata = {
-            "format": FORMAT,
-            "format_version": str(FORMAT_VERSION),
-            "kind": "decoder",
-            **{name: repr(float(getattr(self, name))) for name in _PARAMETERS},
-        }
-        return in_order(safetensors.numpy.save({"prototypes": self.prototypes_}, metadata))
-
-    def save(self, path: StrPath) -> None:
-        """Write the fitted decoder to `path`, whole or not at all; `h2q.load` reads it."""
-        write_whole(path, self.to_bytes())
+        words = {name: repr(float(getattr(self, name))) for name in _PARAMETERS}
+        return {"prototypes": self.prototypes_}, words
 
     @classmethod
-    def from_bytes(cls, data: bytes, name: str = "the stored decoder") -> Self:
-        """Read what `to_bytes` gave; `name` is what errors call it.
-
-        Raises
-        ------
-        FormatError
-            If it is truncated, damaged, or not a decoder.
-        """
-        header, tensors = read_bytes(data, "decoder", name)
-        with reading(name, "a decoder"):
-            prototypes = tensors["prototypes"]
-            # Decoders of the first versions kept the same rows and had another parameter.
-            decoder = cls(max_prototypes=len(prototypes))
-            if "flip_probability" not in header:
-                decoder.set_params(**{name: float(header[name]) for name in _PARAMETERS})
-            decoder._check_parameters()
-        fits = prototypes.ndim == 2 and prototypes.shape[1] > 0 and prototypes.dtype == np.float32
-        if not fits or not np.isfinite(prototypes).all():
-            raise FormatError(f"{name} is damaged: prototypes of shape {prototypes.shape}")
+    def _of_content(cls, tensors: dict[str, NDArray[Any]], header: dict[str, str]) -> Self:
+        prototypes = tensors["prototypes"]
+        if prototypes.ndim != 2 or 0 in prototypes.shape:
+            raise ValueError(f"prototypes of shape {prototypes.shape}")
+        # Decoders of the first versions kept the same rows and had another parameter.
+        decoder = cls(max_prototypes=len(prototypes))
+        if "flip_probability" not in header:
+            decoder.set_params(**{name: float(header[name]) for name in _PARAMETERS})
+        decoder._check_parameters()
         decoder._keep(prototypes)
         return decoder

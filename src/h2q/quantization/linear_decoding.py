@@ -10,26 +10,19 @@ from __future__ import annotations
 from typing import Any, Final, Self
 
 import numpy as np
-import safetensors.numpy
 import scipy.linalg
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from h2q._files import write_whole
-from h2q._foreign import reading
-from h2q._typing import Array, RandomState, StrPath
+from h2q._typing import Array, RandomState
 from h2q.codes import check_codes, unpack_signs
-from h2q.errors import FormatError, InvalidInputError
+from h2q.errors import InvalidInputError
 from h2q.quantization.arrays import to_numpy
+from h2q.quantization.decoder_files import DecoderFile
 from h2q.quantization.linear_map import EXPONENTS, LinearMap, unit_rows
 from h2q.quantization.randomness import as_generator
-from h2q.quantization.serialization import (
-    FORMAT,
-    FORMAT_VERSION,
-    in_order,
-    read_bytes,
-)
+from h2q.quantization.serialization import read_bytes
 from h2q.quantization.validation import check_finite
 
 #: Ridge of the least squares, in units of the number of bits: the ratio of what the bits leave to
@@ -72,7 +65,7 @@ def least_squares(
     return mean.astype(np.float32), np.ascontiguousarray(solved.T, dtype=np.float32)
 
 
-class LinearDecoder(LinearMap, BaseEstimator):  # type: ignore[misc]
+class LinearDecoder(LinearMap, DecoderFile, BaseEstimator):  # type: ignore[misc]
     r"""Rows behind codes by least squares: :math:`\hat x = \mu + W s`.
 
     For codes that exist, of any quantizer; a `h2q.LocalSearchQuantizer` chooses its codes for it
@@ -197,48 +190,22 @@ class LinearDecoder(LinearMap, BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "weights_"):
             raise NotFittedError("this LinearDecoder is not fitted; call fit(rows, codes) first")
 
-    def to_bytes(self) -> bytes:
-        """Return the fitted decoder as the content of a safetensors file."""
+    def _content(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         self._check_fitted()
-        metadata = {
-            "format": FORMAT,
-            "format_version": str(FORMAT_VERSION),
-            "kind": "decoder",
+        words = {
             "decoder": "linear",
             "exponent": repr(float(self.exponent_)),
             "typical_score": repr(float(self.typical_score_)),
         }
-        return in_order(
-            safetensors.numpy.save({"mean": self.mean_, "weights": self.weights_}, metadata)
-        )
-
-    def save(self, path: StrPath) -> None:
-        """Write the fitted decoder to `path`, whole or not at all; `h2q.load` reads it."""
-        write_whole(path, self.to_bytes())
+        return {"mean": self.mean_, "weights": self.weights_}, words
 
     @classmethod
-    def from_bytes(cls, data: bytes, name: str = "the stored decoder") -> Self:
-        """Read what `to_bytes` gave; `name` is what errors call it.
-
-        Raises
-        ------
-        FormatError
-            If it is truncated, damaged, or not such a decoder.
-        """
-        header, tensors = read_bytes(data, "decoder", name)
-        with reading(name, "a decoder"):
-            mean, weights = tensors["mean"], tensors["weights"]
-            exponent, typical = float(header["exponent"]), float(header["typical_score"])
-        fits = weights.ndim == 2 and 0 not in weights.shape and mean.shape == weights.shape[:1]
-        if not fits or weights.dtype != np.float32 or mean.dtype != np.float32:
-            raise FormatError(f"{name} is damaged: weights of shape {weights.shape}")
-        if not (np.isfinite(weights).all() and np.isfinite(mean).all()):
-            raise FormatError(f"{name} is damaged: it holds numbers that are not finite")
-        if not (0 <= exponent <= 4 and 0 < typical < np.inf):
-            raise FormatError(f"{name} is damaged: exponent {exponent}, typical score {typical}")
-        decoder = cls().set(mean, weights)
-        decoder.exponent_, decoder.typical_score_ = exponent, typical
-        return decoder
+    def _of_content(cls, tensors: dict[str, NDArray[Any]], header: dict[str, str]) -> Self:
+        weights = tensors["weights"]
+        if weights.ndim != 2 or 0 in weights.shape:
+            raise ValueError(f"weights of shape {weights.shape}")
+        score = np.array([float(header["exponent"]), float(header["typical_score"])])
+        return cls.from_tensors(tensors | {"score": score}, *weights.shape[::-1])
 
 
 def decoder_of(

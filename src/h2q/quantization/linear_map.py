@@ -127,7 +127,7 @@ class LinearMap:
         check_array(tensors, "weights", (d, k))
         check_array(tensors, "score", (2,))
         exponent, typical = tensors["score"].tolist()
-        if not 0 <= exponent <= 4 or typical <= 0:
+        if not (0 <= exponent <= 4 and 0 < typical < np.inf):
             raise ValueError(f"exponent {exponent}, typical score {typical}")
         decoder = cls().set(*(tensors[n].astype(np.float32) for n in ("mean", "weights")))
         decoder.exponent_, decoder.typical_score_ = exponent, typical

@@ -26,7 +26,12 @@ from h2q.quantization.sampling import RowStream
 from h2q.quantization.serialization import check_array
 from h2q.quantization.solvers.result import SolverResult
 from h2q.quantization.sphere import row_blocks
-from h2q.quantization.validation import check_finite, check_rows, name_rows
+from h2q.quantization.validation import (
+    check_finite,
+    check_rows,
+    check_whole_bits,
+    refuse_zero_rows,
+)
 
 Floats = NDArray[np.float32]
 
@@ -36,8 +41,8 @@ _ROWS_AT_ONCE: Final = 256
 _KICK_SIZE, _KICKS_OF_FIT = 4, 2
 #: Rows the rotation to start from is found on.
 _START_ROWS: Final = 20_000
-#: Ridge of the linear start, as a share of the mean variance of a column.
-_START_RIDGE: Final = 1e-3
+#: Ridge of the linear start, as a share of the mean variance of its inputs.
+_START_RIDGE: Final = 1e-6
 
 
 class _SearchTerms(NamedTuple):
@@ -56,8 +61,9 @@ class LocalSearchModel:
     Attributes
     ----------
     decoder : LinearDecoder
-    start : ndarray of shape (d, k), float32
-        The signs of centred rows times this are where the search begins.
+    start : ndarray of shape (k, k), float32
+        The signs of ``(x - mean) @ weights @ start`` are where the search begins. More than those
+        products of a row the best bits do not depend on.
     kicks : ndarray of shape (n_kicks, r), int64
     history : dict of str to sequence of float
     """
@@ -141,6 +147,7 @@ class LocalSearchQuantizer(BaseQuantizer):
     #: A code is not the signs of what `rotate` returns.
     codes_are_signs = False
     _min_rows = 2
+    _is_learned = "what the bits stand for"
     _model: Any
 
     def __init__(
@@ -172,10 +179,7 @@ class LocalSearchQuantizer(BaseQuantizer):
             raise InvalidInputError(f"gram_shrinkage must be from 0 to 1, got {shrinkage!r}")
 
     def _length_of_codes(self, n_features: int) -> int:
-        n_bits = n_features if self.n_bits is None else self.n_bits
-        if isinstance(n_bits, bool) or not isinstance(n_bits, int | np.integer) or n_bits < 1:
-            raise InvalidInputError(f"n_bits must be a whole number of at least 1, got {n_bits!r}")
-        return int(n_bits)
+        return check_whole_bits(self.n_bits, n_features)
 
     def _needs_moments(self, n_features: int) -> bool:
         return False
@@ -189,25 +193,7 @@ class LocalSearchQuantizer(BaseQuantizer):
         sample = stream.sample()
         unit, is_zero = unit_rows(sample)
         rows = to_numpy(unit)[~to_numpy(is_zero)].astype(np.float32)
-        if len(rows) < sample.shape[0]:
-            warnings.warn(
-                f"skipped {sample.shape[0] - len(rows)} of {sample.shape[0]} rows: they are zero "
-                "and have no direction",
-                UserWarning,
-                stacklevel=3,
-            )
-        if len(rows) < self._min_rows:
-            raise InvalidInputError(
-                f"{type(self).__name__} needs at least {self._min_rows} rows that are not zero, "
-                f"got n_samples={len(rows)}"
-            )
-        if len(rows) < self.n_bits_:
-            warnings.warn(
-                f"fitting {self.n_bits_} bits on only {len(rows)} rows: what the bits stand for "
-                f"is arbitrary outside their span; {self.n_bits_} or many more would determine it",
-                UserWarning,
-                stacklevel=3,
-            )
+        self._check_count(len(rows), of=sample.shape[0])
         generator = np.random.default_rng(self._solver_seed)
         held_out = hold_out(len(rows), generator)
         fitted = np.delete(rows, held_out, axis=0)
@@ -225,21 +211,21 @@ class LocalSearchQuantizer(BaseQuantizer):
                 "pass rows that vary"
             )
         covariance = (centred.T @ centred).astype(np.float64) / len(rows)
-        covariance[np.diag_indices(len(centre))] += _START_RIDGE * variance / len(centre)
-        factor = scipy.linalg.cho_factor(covariance)
         signs = _first_signs(centred, self.n_bits_, generator)
         history: list[float] = []
         mean, weights = least_squares(rows, signs)
-        start = _linear_start(factor, centred, signs)
-        for _ in range(self.n_iter):
-            kicks = _draw_kicks(_KICKS_OF_FIT, self.n_bits_, generator)
-            model = LocalSearchModel(LinearDecoder().set(mean, weights), start, kicks)
+        start = _linear_start(covariance, centred, signs, weights)
+        kicks = _draw_kicks(self.n_kicks, self.n_bits_, generator)
+        for number in range(self.n_iter):
+            # Few kicks do until the last round, which fits the map to codes as they will be.
+            last = number == self.n_iter - 1
+            here = kicks if last else _draw_kicks(_KICKS_OF_FIT, self.n_bits_, generator)
+            model = LocalSearchModel(LinearDecoder().set(mean, weights), start, here)
             signs = self._searched(model, rows)
             mean, weights = least_squares(rows, signs)
-            start = _linear_start(factor, centred, signs)
+            start = _linear_start(covariance, centred, signs, weights)
             history.append(_distortion(rows, signs, mean, weights) / variance)
         decoder = LinearDecoder().set(mean, weights)
-        kicks = _draw_kicks(self.n_kicks, self.n_bits_, generator)
         model = LocalSearchModel(decoder, start, kicks, {"distortion": history})
         if len(held_out):
             compared = rows[: max(20 * len(held_out), 1)]
@@ -249,14 +235,14 @@ class LocalSearchQuantizer(BaseQuantizer):
     def _searched(self, model: LocalSearchModel, rows: Floats) -> Floats:
         """Return the signs (n, k) chosen for unit rows."""
         weights, off, least, bias = model.terms(float(self.gram_shrinkage))
-        start_bias = model.decoder.mean_ @ model.start
         signs = np.empty((len(rows), weights.shape[1]), dtype=np.float32)
         one = np.float32(1)
         for first in range(0, len(rows), _ROWS_AT_ONCE):
-            part = rows[first : first + _ROWS_AT_ONCE]
+            linear = rows[first : first + _ROWS_AT_ONCE] @ weights
+            linear -= bias
             chosen = signs[first : first + _ROWS_AT_ONCE]
-            np.copysign(one, part @ model.start - start_bias, out=chosen)
-            search_bits(chosen, part @ weights - bias, off, model.kicks, least)
+            np.copysign(one, linear @ model.start, out=chosen)
+            search_bits(chosen, linear, off, model.kicks, least)
         return signs
 
     # ------------------------------------------------------------------ use
@@ -318,11 +304,7 @@ class LocalSearchQuantizer(BaseQuantizer):
             if bool(xp.any(is_zero)):
                 zero_rows.extend(int(i) + block.start for i in np.flatnonzero(to_numpy(is_zero)))
             yield unit
-        if zero_rows:
-            raise InvalidInputError(
-                f"{name_rows(zero_rows)} {'are' if len(zero_rows) > 1 else 'is'} zero and so "
-                "without a direction or a code; leave them out"
-            )
+        refuse_zero_rows(zero_rows)
 
     def rotate(self, X: Any) -> Array:
         """Return what real queries become: rows whose products with signs make the score.
@@ -400,7 +382,7 @@ class LocalSearchQuantizer(BaseQuantizer):
 
     def _from_tensors(self, tensors: dict[str, NDArray[Any]], k: int, d: int) -> None:
         decoder = LinearDecoder.from_tensors(tensors, k, d)
-        check_array(tensors, "start", (d, k))
+        check_array(tensors, "start", (k, k))
         kicks = tensors["kicks"]
         if kicks.ndim != 2 or kicks.dtype != np.int64 or not ((kicks >= 0) & (kicks < k)).all():
             raise ValueError(f"kicks should be bits of {k}")
@@ -434,10 +416,16 @@ def _first_signs(centred: Floats, n_bits: int, generator: np.random.Generator) -
     return signs
 
 
-def _linear_start(factor: Any, centred: Floats, signs: Floats) -> Floats:
-    """Least squares from centred rows to signs: the first guess of the search."""
-    cross = (centred.T @ signs).astype(np.float64) / len(centred)
-    return np.ascontiguousarray(scipy.linalg.cho_solve(factor, cross), dtype=np.float32)
+def _linear_start(
+    covariance: NDArray[np.float64], centred: Floats, signs: Floats, weights: Floats
+) -> Floats:
+    """Least squares from what the search is given of centred rows to signs: its first guess."""
+    wide = weights.astype(np.float64)
+    given = wide.T @ covariance @ wide
+    given[np.diag_indices(len(given))] += max(_START_RIDGE * np.trace(given) / len(given), 1e-30)
+    cross = wide.T @ ((centred.T @ signs).astype(np.float64) / len(centred))
+    solved = scipy.linalg.solve(given, cross, assume_a="pos")
+    return np.ascontiguousarray(solved, dtype=np.float32)
 
 
 def _draw_kicks(n_kicks: int, n_bits: int, generator: np.random.Generator) -> NDArray[np.int64]:

@@ -120,15 +120,30 @@ def name_rows(rows: list[int]) -> str:
     return f"row{'s' if len(rows) != 1 else ''} {listed}{more}"
 
 
-def check_n_bits(n_bits: int | None, n_features: int) -> int:
-    """Return the number of bits for rows of `n_features` columns; None keeps them all."""
+def refuse_zero_rows(rows: list[int], after: str = "") -> None:
+    """Refuse rows to be coded that are zero, " after centring" perhaps; no rows are none."""
+    if rows:
+        raise InvalidInputError(
+            f"{name_rows(rows)} {'are' if len(rows) > 1 else 'is'} zero{after} and so without a "
+            "direction or a code; leave them out"
+        )
+
+
+def check_whole_bits(n_bits: int | None, n_features: int) -> int:
+    """Return the number of bits, which may exceed the columns; None is one a column."""
     if n_bits is None:
         return n_features
     if isinstance(n_bits, bool) or not isinstance(n_bits, int | np.integer) or n_bits < 1:
         raise InvalidInputError(f"n_bits must be a whole number of at least 1, got {n_bits!r}")
+    return int(n_bits)
+
+
+def check_n_bits(n_bits: int | None, n_features: int) -> int:
+    """Return the number of bits for rows of `n_features` columns; None keeps them all."""
+    n_bits = check_whole_bits(n_bits, n_features)
     if n_bits > n_features:
         raise InvalidInputError(
             f"n_bits={n_bits} is more than the {n_features} columns of X: an orthogonal map "
             f"cannot add bits; use n_bits <= {n_features}, or wider embeddings"
         )
-    return int(n_bits)
+    return n_bits

@@ -15,10 +15,11 @@ import numpy as np
 from h2q._typing import CodeArray, IntArray
 from h2q.codes import code_width
 from h2q.errors import FormatError, InvalidInputError
-from h2q.rowfiles.code_file import keep_all, numbered_file, numbers_of
-from h2q.rowfiles.index_process import Index, read_index
-from h2q.rowfiles.rows import Hints, RowFile, reason_of, refuse_key
-from h2q.rowfiles.sidecar import read_sidecar, written_with_items
+from h2q.rowfiles.code_file import keep_all, numbers_of
+from h2q.rowfiles.faiss_file import opened, read_codes
+from h2q.rowfiles.index_process import Index
+from h2q.rowfiles.rows import Hints, RowFile
+from h2q.rowfiles.sidecar import written_with_items
 from h2q.rowfiles.stream import CodeStream
 
 _KIND: Final = "faiss"
@@ -96,33 +97,15 @@ def read(path: Path, hints: Hints) -> RowFile:
 
     Foreign indexes are taken too. Their n_bits is faiss's, unless the caller knows it is less.
     """
-    refuse_key(hints, str(path), "a faiss index")
-    sidecar = read_sidecar(str(path), _KIND)
-    numbers, codes, n_bits = read_index(path, "faiss_binary", "a binary faiss index")
-    return numbered_file(str(path), numbers, codes, sidecar, hints, n_bits=n_bits, bit_order="msb")
+    return read_codes(path, hints, _KIND, "faiss_binary", "a binary faiss index", "msb")
 
 
 def contents(path: Path) -> Index:
     """Read an index in this process, which a damaged one may end."""
     import faiss
 
-    limit_vectors(path)
-    try:
-        found = faiss.read_index_binary(str(path))
-    except RuntimeError as error:
-        raise FormatError(
-            f"{path}: not a binary faiss index, or a truncated one ({reason_of(error)})"
-        ) from error
+    found = opened(path, faiss.read_index_binary, "a binary faiss index")
     return Index(*_content(found, path), int(found.d))
-
-
-def limit_vectors(path: Path) -> None:
-    """Let no array that faiss reads be far larger than its file, where this faiss can."""
-    import faiss
-
-    limit = getattr(faiss, "set_deserialization_vector_byte_limit", None)
-    if limit is not None:
-        limit(4 * path.stat().st_size + (1 << 20))
 
 
 def _content(index: Any, path: Path) -> tuple[IntArray, CodeArray]:

@@ -18,12 +18,13 @@ import numpy as np
 
 from h2q.collections.base import Quantizer
 from h2q.errors import FormatError, InvalidInputError
+from h2q.quantization.arrays import to_numpy
 from h2q.rowfiles.bits import reverse_bits
-from h2q.rowfiles.code_file import keep_all, numbered_file, numbers_of
-from h2q.rowfiles.faiss_binary import limit_vectors
-from h2q.rowfiles.index_process import Index, read_index
-from h2q.rowfiles.rows import Hints, RowFile, reason_of, refuse_key
-from h2q.rowfiles.sidecar import read_sidecar, written_with_items
+from h2q.rowfiles.code_file import keep_all, numbers_of
+from h2q.rowfiles.faiss_file import opened, read_codes
+from h2q.rowfiles.index_process import Index
+from h2q.rowfiles.rows import Hints, RowFile
+from h2q.rowfiles.sidecar import written_with_items
 from h2q.rowfiles.stream import CodeStream
 
 _KIND: Final = "faiss-lsh"
@@ -76,10 +77,14 @@ def linear_transform(quantizer: Any) -> Any:
     """
     import faiss
 
-    rotation = _float64(quantizer.rotation_)
+    rotation = to_numpy(quantizer.rotation_).astype(np.float64)
     mean, components = quantizer.mean_, quantizer.components_
-    matrix = rotation.T if components is None else rotation.T @ _float64(components)
-    bias = np.zeros(len(matrix)) if mean is None else -(matrix @ _float64(mean))
+    matrix = rotation.T
+    if components is not None:
+        matrix = matrix @ to_numpy(components).astype(np.float64)
+    bias = np.zeros(len(matrix))
+    if mean is not None:
+        bias = -(matrix @ to_numpy(mean).astype(np.float64))
     transform = faiss.LinearTransform(matrix.shape[1], matrix.shape[0], True)
     faiss.copy_array_to_vector(np.ascontiguousarray(matrix, dtype=np.float32).ravel(), transform.A)
     faiss.copy_array_to_vector(bias.astype(np.float32), transform.b)
@@ -89,23 +94,14 @@ def linear_transform(quantizer: Any) -> Any:
 
 def read(path: Path, hints: Hints) -> RowFile:
     """Read the codes and ids of an `IndexLSH`, behind transforms and with ids or without."""
-    refuse_key(hints, str(path), "a faiss index")
-    sidecar = read_sidecar(str(path), _KIND)
-    numbers, codes, n_bits = read_index(path, "faiss_lsh", "a faiss index")
-    return numbered_file(str(path), numbers, codes, sidecar, hints, n_bits=n_bits, bit_order="lsb")
+    return read_codes(path, hints, _KIND, "faiss_lsh", "a faiss index", "lsb")
 
 
 def contents(path: Path) -> Index:
     """Read an index in this process, which a damaged one may end."""
     import faiss
 
-    limit_vectors(path)
-    try:
-        found: Any = faiss.read_index(str(path))
-    except RuntimeError as error:
-        raise FormatError(
-            f"{path}: not a faiss index, or a truncated one ({reason_of(error)})"
-        ) from error
+    found = opened(path, faiss.read_index, "a faiss index")
     inner, numbers = found, None
     while not isinstance(inner, faiss.IndexLSH):
         if isinstance(inner, faiss.IndexIDMap | faiss.IndexIDMap2):
@@ -119,9 +115,3 @@ def contents(path: Path) -> Index:
     if numbers is None:
         numbers = np.arange(len(codes))
     return Index(numbers, codes, int(inner.nbits))
-
-
-def _float64(array: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    if hasattr(array, "detach"):  # torch, perhaps on a GPU
-        array = array.detach().cpu()
-    return np.asarray(array, dtype=np.float64)
