@@ -21,7 +21,6 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from h2q.quantization.arrays import to_numpy
 from h2q.ranks.reconstructed import own_decoder
 
 #: Made once for each decoder of a quantizer.
@@ -59,7 +58,7 @@ class Uncentred:
             return None
         if decoder not in _made:
             components, rotation, mean = (
-                to_numpy(each).astype(np.float64)
+                _on_host(each)
                 for each in (quantizer.components_, quantizer.rotation_, quantizer.mean_)
             )
             plain = components.T @ rotation
@@ -72,7 +71,7 @@ class Uncentred:
 
     def prepared(self, given: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return αP'q (nq, k) and ⟨q, μ⟩ (nq,) of queries q, scaled to length 1."""
-        rows = to_numpy(given).astype(np.float64)
+        rows = np.array(given, dtype=np.float64)
         rows /= np.abs(rows).max(axis=1, keepdims=True)
         rows /= np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
         return rows @ self.matrix, rows @ self.mean
@@ -89,3 +88,9 @@ class Uncentred:
             products * np.maximum(squares, shortest) ** (-self.exponent / 2)
         ).astype(np.float32)
         return scores
+
+
+def _on_host(array: Any) -> NDArray[np.float64]:
+    """Return what a quantizer learned, which may be on a GPU."""
+    there = array.detach().cpu() if hasattr(array, "detach") else array
+    return np.asarray(there, dtype=np.float64)
