@@ -81,9 +81,12 @@ def records_of(
         rebuilt = decoder.decode(codes).astype(np.float64)
         rows = np.asarray(given, dtype=np.float64)
         rows = rows / np.abs(rows).max(axis=1, keepdims=True)
-        cosines = (rows * rebuilt).sum(axis=1) / np.sqrt(np.square(rows).sum(axis=1))
+        cosines: NDArray[np.float64] = (rows * rebuilt).sum(axis=1) / np.sqrt(
+            np.square(rows).sum(axis=1)
+        )
         cosines /= np.maximum(np.sqrt(np.square(rebuilt).sum(axis=1)), _SHORTEST)
-        return cosines.astype("<f2")[:, None].view(np.uint8)
+        kept: NDArray[np.uint8] = cosines.astype("<f2")[:, None].view(np.uint8)
+        return kept
     return encode_records(rotated, keep)
 
 
