@@ -167,7 +167,7 @@ class _Lines:
         if done < self._done:  # another stage has begun
             self._began, self._pause, self._next = now, _FIRST_LINE, now + _FIRST_LINE
         self._done = done
-        if now < self._next:
+        if now < self._next or total == 0:
             return
         passed = now - self._began
         left = ""

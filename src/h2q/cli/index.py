@@ -37,7 +37,7 @@ def index(
         str | None,
         typer.Option(
             "--encoder",
-            help="For photos without --model: efficientnet-lite0 (default), onnx:FILE or "
+            help="For photos without --model: efficientnet-lite0 (default; lite1, lite2), onnx:FILE or "
             "timm:NAME.",
         ),
     ] = None,
