@@ -37,8 +37,8 @@ def index(
         str | None,
         typer.Option(
             "--encoder",
-            help="For photos without --model: efficientnet-lite0 (default; lite1, lite2), onnx:FILE or "
-            "timm:NAME.",
+            help="For photos without --model: efficientnet-lite0 (default), -lite1, -lite2, "
+            "onnx:FILE or timm:NAME.",
         ),
     ] = None,
     bits: Annotated[
