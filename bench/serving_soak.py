@@ -57,9 +57,12 @@ class Load:
         begun = time.perf_counter()
         with httpx.Client(base_url=f"{self._url}api/v1/", timeout=120) as client:
             while not self._stop.is_set():
-                answer = getattr(self, f"_{what}")(client, rng)
-                if answer.status_code != 200:
-                    self.failed.append(f"{what}: {answer.status_code} {answer.text[:200]}")
+                try:
+                    answer = getattr(self, f"_{what}")(client, rng)
+                    if answer.status_code != 200:
+                        self.failed.append(f"{what}: {answer.status_code} {answer.text[:200]}")
+                except httpx.TransportError as error:
+                    self.failed.append(f"{what}: {error!r}")
                 self.done[what] += 1
                 self._stop.wait(max(0.0, begun + self.done[what] / rate - time.perf_counter()))
 
