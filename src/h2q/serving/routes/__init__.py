@@ -3,9 +3,9 @@
 from h2q.serving.routes import browse, duplicates, health, items, pictures, search
 
 ROUTERS = (
+    search.router,  # the first, for it is asked for most
     health.router,
     items.router,
-    search.router,
     browse.router,
     duplicates.router,
     pictures.router,
