@@ -147,3 +147,14 @@ def test_a_network_of_timm(shared: Path) -> None:
     row = embed(encoder, Image.new("RGB", (40, 30), "red"))
     assert row.shape == (encoder.dimension,)
     assert load_kept(encoder.kept.to_bytes(64), device="cpu").kept == encoder.kept
+
+
+def test_preprocessing_that_is_hostile(tmp_path: Path) -> None:
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 100_000)
+    with pytest.raises(FormatError, match=r"deep\.json: no preprocessing"):
+        Preparing.from_file(deep)
+    endless = tmp_path / "endless.json"
+    endless.write_text('{"do_resize": true, "size": {"shortest_edge": Infinity}}')
+    with pytest.raises(FormatError, match=r"endless\.json"):
+        Preparing.from_file(endless)

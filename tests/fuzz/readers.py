@@ -745,6 +745,63 @@ def _config(path: Path) -> Any:
     return TrainConfig.from_yaml(path).to_yaml()
 
 
+def _torch_files(folder: Path) -> Iterator[list[Path]]:
+    import torch
+
+    tensors = {"a": torch.arange(12.0).reshape(3, 4), "b": torch.ones(2, 3)[:, 1:]}
+    path = folder / "weights.pth"
+    torch.save(tensors, path, _use_new_zipfile_serialization=False)
+    yield [path]
+
+
+@reader("torch-file", _torch_files)
+def _torch_file(path: Path) -> Any:
+    from h2q.encoders.torch_file import read_torch_arrays
+
+    return {name: array.sum() for name, array in read_torch_arrays(path).items()}
+
+
+def _preparings(folder: Path) -> Iterator[list[Path]]:
+    from h2q.encoders import Preparing
+
+    path = folder / "network.json"
+    path.write_text(json.dumps(Preparing(size=(8, 6), resize=9).to_dict()))
+    yield [path]
+    theirs = {"do_resize": True, "size": {"shortest_edge": 9}, "do_center_crop": True,
+              "crop_size": {"height": 8, "width": 8}, "resample": 3, "do_rescale": True,
+              "rescale_factor": 1 / 255, "image_mean": [0.5] * 3,
+              "image_std": [0.2] * 3}  # fmt: skip
+    path = folder / "preprocessor_config.json"
+    path.write_text(json.dumps(theirs))
+    yield [path]
+
+
+@reader("preparing", _preparings, mutations.in_json, fat=64 << 20)
+def _preparing(path: Path) -> Any:
+    from PIL import Image
+
+    from h2q.encoders import Preparing
+
+    return float(Preparing.from_file(path)(Image.new("RGB", (30, 20), "red")).sum())
+
+
+def _networks(folder: Path) -> Iterator[list[Path]]:
+    from tests.encoders.tiny_onnx import photo_network
+
+    path = photo_network(folder / "network.onnx")
+    yield [path, path.with_suffix(".json")]
+
+
+@reader("onnx", _networks)
+def _network(path: Path) -> Any:
+    from PIL import Image
+
+    from h2q.encoders import load_encoder
+
+    encoder = load_encoder(f"onnx:{path}")
+    return encoder.embed([encoder.prepare(Image.new("RGB", (30, 20), "red"))]).shape
+
+
 def _results(folder: Path) -> Iterator[list[Path]]:
     import dataclasses
 

@@ -45,7 +45,7 @@ def _parse(text: str) -> dict[str, Any]:
     if text.lstrip().startswith("{"):
         try:
             condition: dict[str, Any] = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise typer.BadParameter(f"{text!r} is not JSON: {error}") from error
         return condition
     match = _SHORT.match(text)
@@ -66,6 +66,6 @@ def _readings(value: str) -> list[Any]:
     """Return the value as text and, where it reads as one, as a number or a truth value, last."""
     try:
         other = json.loads(value)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return [value]
     return [value, other] if isinstance(other, int | float) else [value]

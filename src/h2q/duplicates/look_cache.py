@@ -81,7 +81,7 @@ class LookCache(Closing):
         if self._connection is None:
             return {}
         query = "SELECT measures FROM compared WHERE first = ? AND second = ?"
-        with contextlib.suppress(sqlite3.DatabaseError, ValueError):
+        with contextlib.suppress(sqlite3.DatabaseError, ValueError, RecursionError):
             row = self._connection.execute(query, (first, second)).fetchone()
             found = None if row is None else json.loads(row[0])
             if isinstance(found, dict):

@@ -66,7 +66,7 @@ class KeptEncoder:
         try:
             values = json.loads(metadata[KIND])
             return cls(str(values["name"]), str(values["fingerprint"]), int(values["dimension"]))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise FormatError(f"the encoder kept in the collection is damaged: {error}") from error
 
 
@@ -75,5 +75,5 @@ def metadata_of(data: bytes) -> dict[str, Any]:
     try:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         return dict(header.get("__metadata__", {}))
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return {}

@@ -141,7 +141,7 @@ class Preparing:
                 for key, value in values.items()
             }
             return cls(**known)
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             fields = ", ".join(cls.__dataclass_fields__)
             raise FormatError(f"{name}: {error}; it may hold {fields}") from error
 
@@ -150,7 +150,7 @@ class Preparing:
         """Read settings from a JSON file."""
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise FormatError(f"{path}: no preprocessing in JSON ({error})") from error
         if not isinstance(values, dict):
             raise FormatError(f"{path}: expected one JSON object")

@@ -83,7 +83,7 @@ class Journal:
         for text in self.path.read_bytes().splitlines():
             try:
                 line = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue  # torn by a kill
             if isinstance(line, dict):
                 found.append(line)

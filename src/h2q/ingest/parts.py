@@ -172,7 +172,7 @@ def _read_manifest(form: PartFormat) -> dict[str, Part]:
         if manifest["format"] != _FORMAT or manifest["format_version"] != _FORMAT_VERSION:
             raise ValueError(f"format {manifest['format']!r} {manifest['format_version']!r}")
         return {part["name"]: _as_part(part) for part in manifest["parts"]}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError(f"{url}: not a manifest of h2q, or a damaged one ({error})") from error
 
 

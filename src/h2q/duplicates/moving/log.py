@@ -160,6 +160,6 @@ def _read(path: Path) -> Iterator[Entry]:
             else:
                 number = value["number"]
                 entries[number] = replace(entries[number], state=value["state"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError(f"{path}: is no log of `h2q duplicates apply` ({error})") from error
     yield from entries.values()

@@ -138,7 +138,7 @@ def read_plan(path: StrPath) -> MovePlan:
     """
     try:
         document = json.loads(Path(path).read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FormatError(f"{path}: cannot be read as a plan ({error})") from error
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise FormatError(f"{path}: is no plan of `h2q duplicates --plan`")
