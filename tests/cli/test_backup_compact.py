@@ -12,7 +12,7 @@ import pytest
 
 from h2q import open_collection
 from h2q.codes import save_codes
-from h2q.collections.embedded import code_cache
+from h2q.collections.embedded import code_cache, indexes
 
 Run = Callable[..., Any]
 
@@ -55,6 +55,29 @@ def test_compact(h2q: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(collection) == 1000
         collection.check()
     assert Path(f"{path}.cache").exists()
+
+
+def test_an_index_is_stated_and_built(
+    h2q: Run, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexes, "LEAST_INDEXED", 100)
+    asked = ("--index", "ivf_asymmetric", "--index-options", "nlist=20, nprobe=5")
+    assert h2q("compact", path, *asked).code == 0
+    rows = np.random.default_rng(0).standard_normal((500, 32)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    new = tmp_path / "rows.h2q"
+    assert h2q("index", tmp_path / "rows.npy", "-c", new, "--bits", "16", *asked).code == 0
+    for made in (path, new):
+        with open_collection(made, mode="r") as collection:
+            assert collection.info().index == "ivf_asymmetric"
+            assert Path(f"{made}.index").exists()
+            view = collection._view(None)
+            assert view.ways.by_score.follow(view.table)
+            assert dict(view.ways.by_score.spec.options) == {"nlist": 20, "nprobe": 5}
+    for wrong in (("--index", "ivf_everything"), ("--index-options", "nlist=few")):
+        outcome = h2q("compact", path, *wrong)
+        assert outcome.code != 0
+        assert wrong[1] in outcome.err
 
 
 def test_index_leaves_a_large_collection_fast_to_open(

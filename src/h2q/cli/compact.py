@@ -9,10 +9,13 @@ import typer
 
 from h2q.cli import _console
 from h2q.cli._help import Json
+from h2q.cli._index_option import IndexOption, IndexOptions, index_asked_for
 
 
 def compact(
     collection: Annotated[str, typer.Argument(help="The collection, such as photos.h2q.")],
+    index: IndexOption = None,
+    index_options: IndexOptions = None,
     json: Json = False,
 ) -> None:
     """Give the space of deleted items back to the disk, and [bold]compact[/] what is kept.
@@ -24,7 +27,8 @@ def compact(
 
     file = Path(collection)
     before = file.stat().st_size if file.exists() else 0
-    with open_collection(collection, mode="a") as opened:
+    asked = index_asked_for(collection, index, index_options)
+    with open_collection(collection, mode="a", **asked) as opened:
         opened.compact()
         opened.optimize()
     after = file.stat().st_size

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from h2q._addresses import without_secrets
 from h2q.cli import _console
 from h2q.cli._help import BatchSize, Device, Json, Key, Ray, Workers
+from h2q.cli._index_option import IndexOption, IndexOptions, index_asked_for
 
 if TYPE_CHECKING:
     from h2q.ingest.report import IndexReport
@@ -58,6 +59,8 @@ def index(
         Path | None,
         typer.Option("--quantizer", help="For embeddings: what codes them; kept as well."),
     ] = None,
+    index_kind: IndexOption = None,
+    index_options: IndexOptions = None,
     keep: Annotated[
         str | None,
         typer.Option(
@@ -126,6 +129,7 @@ def index(
     from h2q.ingest import ingest
     from h2q.ranks import check_keep
 
+    index_given = index_asked_for(collection, index_kind, index_options)
     with _console.progress("indexing") as advance:
         report = ingest(
             source,
@@ -151,8 +155,8 @@ def index(
             on_progress=advance,
             on_note=_console.note,
         )
-    if report.added or report.updated:
-        _make_fast_to_open(collection)
+    if report.added or report.updated or index_given:
+        _make_fast_to_open(collection, index_given)
     list_skipped(report.skipped)
     if report.passed_over:
         films = ", ".join(f"{n:,} {suffix}" for suffix, n in sorted(report.passed_over.items()))
@@ -169,13 +173,13 @@ def index(
     end(report.skipped)
 
 
-def _make_fast_to_open(uri: str) -> None:
+def _make_fast_to_open(uri: str, index: dict[str, Any]) -> None:
     """Build the index of a file and the cache of a large one, that no search has to wait for it."""
     from h2q.collections import open_collection
 
     if "://" in uri:  # servers keep their own indexes
         return
-    with open_collection(uri) as collection:
+    with open_collection(uri, **index) as collection:
         collection.optimize(share=_LAG)
 
 

@@ -23,17 +23,19 @@ from h2q.collections.inputs import as_count
 from h2q.errors import CompatibilityError, InvalidInputError
 
 #: How items are found: by a scan of all ("flat", exact), or by an index.
-IndexKind: TypeAlias = Literal["flat", "ivf", "hnsw", "mih"]
+IndexKind: TypeAlias = Literal["flat", "ivf", "ivf_asymmetric", "hnsw", "mih"]
 #: Options of each kind: those it is built with, and those a search uses.
 _BUILT_WITH: Final[dict[IndexKind, tuple[str, ...]]] = {
     "flat": (),
     "ivf": ("nlist",),
+    "ivf_asymmetric": ("nlist",),
     "hnsw": ("m", "ef_construction"),
     "mih": ("n_maps",),
 }
 _SEARCHED_WITH: Final[dict[IndexKind, tuple[str, ...]]] = {
     "flat": (),
     "ivf": ("nprobe",),
+    "ivf_asymmetric": ("nprobe",),
     "hnsw": ("ef_search",),
     "mih": (),
 }
@@ -68,7 +70,9 @@ class EngineIndexes:
 
 #: By the name of the engine.
 CAPABILITIES: Final[dict[str, EngineIndexes]] = {
-    "embedded": EngineIndexes(("flat", "ivf", "hnsw", "mih"), adds=True, rebuilds=True, scans=True),
+    "embedded": EngineIndexes(
+        ("flat", "ivf", "ivf_asymmetric", "hnsw", "mih"), adds=True, rebuilds=True, scans=True
+    ),
     "pgvector": EngineIndexes(
         ("flat", "hnsw"),
         adds=True,
@@ -77,7 +81,7 @@ CAPABILITIES: Final[dict[str, EngineIndexes]] = {
     ),
     "milvus": EngineIndexes(("flat", "ivf", "hnsw")),
     # Whatever the collection behind the server has.
-    "http": EngineIndexes(("flat", "ivf", "hnsw", "mih")),
+    "http": EngineIndexes(("flat", "ivf", "ivf_asymmetric", "hnsw", "mih")),
 }
 
 

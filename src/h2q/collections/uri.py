@@ -80,7 +80,7 @@ def open_collection(
     keep : {"codes", "scale", "int8", "float16"}, optional
         What is kept of each item's real row beside its code, for the ranks that need it
         (`Collection.search`). Fixed when the collection is made: "codes", nothing, by default.
-    index : {"flat", "ivf", "hnsw", "mih"}, optional
+    index : {"flat", "ivf", "ivf_asymmetric", "hnsw", "mih"}, optional
         How items are found: by an exact scan of all ("flat", the default of a new collection), or
         by an index, which is made where the collection has none yet and the engine can. "flat" of
         one that exists lets this object scan all, and changes nothing

@@ -28,9 +28,14 @@ _BLOCK: Final = 128
 #: Codes of more bytes than this gain more from the tables of two queries in the registers.
 _LONG: Final = 16
 _BLOCK_OF_LONG: Final = 64
+#: Of an inverted file: cells are filled up to whole blocks.
+_BLOCK_OF_CELLS: Final = 32
+#: Codes put into an inverted file at a time.
+_AT_ONCE: Final = 1 << 18
 
-#: Its type stubs do not know the constructor that takes another index.
+#: Its type stubs do not know the constructors that take another index.
 _fast_scan_of: Final[Any] = faiss.IndexPQFastScan
+_cell_scan_of: Final[Any] = faiss.IndexIVFPQFastScan
 
 
 class SignScan:
@@ -106,6 +111,61 @@ class FastScan:
         groups = np.zeros((len(rows), self._width, 2, 4), dtype=np.float32)
         groups.reshape(len(rows), -1)[:, : rows.shape[1]] = rows / scale
         return groups, scale
+
+
+class CellScan:
+    """An immutable inverted file of codes: `FastScan` inside of cells.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n, width), uint8
+        Copied.
+    cells : ndarray of shape (n,), integer
+        The cell of each.
+    n_cells : int
+    """
+
+    def __init__(self, codes: CodeArray, cells: NDArray[Any], n_cells: int) -> None:
+        self._width = codes.shape[1]
+        halves = 2 * self._width
+        # The centroids are the caller's business: faiss is told which cells to scan.
+        nowhere, kind = faiss.IndexFlatIP(4 * halves), faiss.METRIC_INNER_PRODUCT
+        plain: Any = faiss.IndexIVFPQ(nowhere, 4 * halves, n_cells, halves, 4, kind)
+        plain.by_residual = False
+        faiss.copy_array_to_vector(np.tile(_PATTERNS, (halves, 1)).ravel(), plain.pq.centroids)
+        plain.is_trained = True
+        number = cells.astype("<u4").view(np.uint8).reshape(-1, 4)[:, : plain.coarse_code_size()]
+        for start in range(0, len(codes), _AT_ONCE):
+            part = slice(start, min(start + _AT_ONCE, len(codes)))
+            plain.add_sa_codes(
+                np.concatenate([number[part], codes[part]], axis=1),
+                np.arange(part.start, part.stop),
+            )
+        self._nowhere = nowhere
+        self._index: Any = _cell_scan_of(plain, _BLOCK_OF_CELLS)
+
+    def search(
+        self, rows: NDArray[np.float32], cells: NDArray[np.int64], shortlist: int
+    ) -> NDArray[np.int64]:
+        """Return about the best codes of some cells: their numbers, -1 where there are fewer.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (nq, n_bits), float32
+        cells : ndarray of shape (nq, m), int64
+            As many in every call of one object.
+        shortlist : int
+
+        Returns
+        -------
+        ndarray of shape (nq, shortlist), int64
+        """
+        self._index.nprobe = cells.shape[1]
+        groups = np.zeros((len(rows), self._width, 2, 4), dtype=np.float32)
+        groups.reshape(len(rows), 8 * self._width)[:, : rows.shape[1]] = rows
+        _, numbers = self._index.search_preassigned(_in_faiss_order(groups), shortlist, cells, None)
+        found: NDArray[np.int64] = numbers
+        return found
 
 
 def _in_faiss_order(groups: NDArray[np.float32]) -> NDArray[np.float32]:

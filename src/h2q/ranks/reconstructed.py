@@ -51,13 +51,15 @@ class ReconstructionQueries:
     """Queries ready for scores with rebuilt rows.
 
     `rows` (nq, n_bits), float32: W'q. `offsets` (nq,), float64: ⟨q, μ⟩. `tables`
-    (nq, width, 256), float64: what every byte of a code adds. `expected` (nq,), float64: the scores
-    they are likely to find; None where nothing is known.
+    (nq, width, 256), float64: what every byte of a code adds. `given` (nq, d): the queries
+    themselves. `expected` (nq,), float64: the scores they are likely to find; None where nothing is
+    known.
     """
 
     rows: NDArray[np.float32]
     offsets: NDArray[np.float64]
     tables: NDArray[np.float64]
+    given: NDArray[Any]
     expected: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
@@ -66,7 +68,13 @@ class ReconstructionQueries:
     def take(self, numbers: Any) -> Self:
         """Return some of them."""
         known = None if self.expected is None else self.expected[numbers]
-        return type(self)(self.rows[numbers], self.offsets[numbers], self.tables[numbers], known)
+        return type(self)(
+            self.rows[numbers],
+            self.offsets[numbers],
+            self.tables[numbers],
+            self.given[numbers],
+            known,
+        )
 
     def expecting(self, scores: NDArray[np.float32]) -> Self:
         """Return the same, with a score each near which the bound is to be tight."""
@@ -91,10 +99,11 @@ class ReconstructionScorer:
         """Look up what each byte adds, once."""
         if queries.given is None:
             raise ValueError("the ranking needs real queries")
-        rows, offsets = self._decoder.project(np.asarray(queries.given))
+        given = np.asarray(queries.given)
+        rows, offsets = self._decoder.project(given)
         rows = np.ascontiguousarray(rows, dtype=np.float32)
         tables = byte_tables(rows, queries.codes.shape[1])
-        return ReconstructionQueries(rows, np.asarray(offsets, dtype=np.float64), tables)
+        return ReconstructionQueries(rows, np.asarray(offsets, dtype=np.float64), tables, given)
 
     def facts(self, codes: CodeArray) -> NDArray[np.float32]:
         """‖x̂‖^-γ of each code: worth keeping, 4 bytes a code in memory."""
@@ -130,6 +139,21 @@ class ReconstructionScorer:
             codes, self._decoder, self.facts(codes) if facts is None else facts
         )
 
+    def linear_form(
+        self,
+        codes: CodeArray,
+        facts: NDArray[np.float32] | None = None,
+        state: dict[str, list[float]] | None = None,
+    ) -> ReconstructionForm:
+        """Learn how the length follows from the bits, or take what was learned."""
+        if state is not None:
+            return ReconstructionForm(
+                self._decoder, np.array(state["slope"]), state["rest"][0], state["rest"][1]
+            )
+        return ReconstructionForm.fitted(
+            self._decoder, codes, self.facts(codes) if facts is None else facts
+        )
+
 
 def _scores(
     products: NDArray[np.float64], asked: ReconstructionQueries, weights: NDArray[np.float32]
@@ -139,15 +163,89 @@ def _scores(
     return products.astype(np.float32)
 
 
-class ReconstructionScan:
-    r"""A `FastScan` of codes with one byte more, for what of the length no sum over bits tells.
+class ReconstructionForm:
+    r"""The score as a sum over bits, nearly (`h2q.ranks.spec.LinearForm`).
 
     With c = ⟨q, x̂⟩, l = γ log ‖x̂‖ and a score c₀ that is typical of what is found, the score
     :math:`c\,e^{-l}` is near :math:`(c - c_0 (l - l_0))\,e^{-l_0}` around c₀. Being linear in l,
     that is a sum: over the bits of the code, which tell most of l (:math:`l \approx v_0 +
-    \langle v, s \rangle`, by least squares), and over those of a level for the rest. What a bound
-    on the sum means for the true score is worked out in `_bound`, so a shortlist can be proved
-    whole. It is tight for scores near c₀, so c₀ is the score expected of each query.
+    \langle v, s \rangle`, by least squares), and over those of a level for the rest.
+
+    Parameters
+    ----------
+    decoder : h2q.LinearDecoder
+    slope : ndarray of shape (8 width,), float64
+        v.
+    low, span : float
+        The least of what v leaves of l, and how much the largest is above it.
+    """
+
+    def __init__(self, decoder: Any, slope: NDArray[np.float64], low: float, span: float) -> None:
+        self._decoder, self._slope, self.low, self.span = decoder, slope, low, span
+        self.typical = float(decoder.typical_score_)
+
+    @classmethod
+    def fitted(cls, decoder: Any, codes: CodeArray, weights: NDArray[np.float32]) -> Self:
+        """Learn it from codes (n, width) and their e^-l (n,)."""
+        powers = -np.log(weights.astype(np.float64))
+        slope = _slope(codes, powers)
+        rest = powers - _sums(codes, slope)
+        return cls(decoder, slope, float(rest.min()), max(float(np.ptp(rest)), 1e-12))
+
+    def state(self) -> dict[str, list[float]]:
+        """Return what was learned."""
+        return {"slope": self._slope.tolist(), "rest": [self.low, self.span]}
+
+    def points(self, codes: CodeArray) -> NDArray[np.float32]:
+        """Return the rows behind codes, of length 1."""
+        rows: NDArray[np.float32] = self._decoder.decode(codes)
+        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-30))
+        return rows
+
+    def towards(self, asked: ReconstructionQueries) -> NDArray[np.float32]:
+        """Return the queries, of length 1."""
+        rows = asked.given.astype(np.float64)
+        rows /= np.abs(rows).max(axis=1, keepdims=True)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows.astype(np.float32)
+
+    def rest(self, codes: CodeArray, weights: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return what of l the bits do not tell."""
+        return -np.log(weights.astype(np.float64)) - _sums(codes, self._slope)
+
+    def levels(self, rest: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Return the nearest level of each; what is beyond the ends has the level of the end."""
+        order = np.argsort(_LEVELS, kind="stable")
+        middles = (_LEVELS[order][1:] + _LEVELS[order][:-1]) / 2
+        return order[np.searchsorted(middles, (rest - self.low) / self.span)].astype(np.uint8)
+
+    def behind(self, codes: CodeArray, facts: NDArray[np.float32]) -> CodeArray:
+        """Return the level of each code."""
+        return self.levels(self.rest(codes, facts))[:, None]
+
+    def rows(
+        self, asked: ReconstructionQueries, around: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float32]:
+        """Return what is scanned for; `around` (nq,) are the c₀, by default what is typical."""
+        n_bits = asked.rows.shape[1]
+        about = np.full(len(asked), self.typical) if around is None else around
+        rows = np.zeros((len(asked), len(self._slope) + 8), dtype=np.float32)
+        rows[:, :n_bits] = asked.rows - about[:, None] * self._slope[:n_bits]
+        rows[:, -8:] = -about[:, None] * (self.span * _SHARES / 2)
+        return rows
+
+    def constant(
+        self, asked: ReconstructionQueries, around: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return what makes the product of `rows` with the signs c - c₀ l."""
+        return asked.offsets - around * (self.low + self.span / 2)
+
+
+class ReconstructionScan:
+    """A `FastScan` of codes with one byte more, their level (`ReconstructionForm`).
+
+    What a bound on the sum means for the true score is worked out in `_bound`, so a shortlist can
+    be proved whole. It is tight for scores near c₀, so c₀ is the score expected of each query.
 
     Parameters
     ----------
@@ -160,19 +258,15 @@ class ReconstructionScan:
     def __init__(self, codes: CodeArray, decoder: Any, weights: NDArray[np.float32]) -> None:
         from h2q.ranks.fast_scan import FastScan  # faiss is imported where codes are scanned
 
+        self._form = ReconstructionForm.fitted(decoder, codes, weights)
         powers = -np.log(weights.astype(np.float64))
         self._least, self._most = float(powers.min()), float(powers.max())
-        self._middle, self._typical = float(np.median(powers)), float(decoder.typical_score_)
-        self._slope = _slope(codes, powers)
-        rest = powers - _sums(codes, self._slope)
-        self._low, self._span = float(rest.min()), max(float(np.ptp(rest)), 1e-12)
-        order = np.argsort(_LEVELS, kind="stable")
-        middles = (_LEVELS[order][1:] + _LEVELS[order][:-1]) / 2
-        levels = order[np.searchsorted(middles, (rest - self._low) / self._span)].astype(np.uint8)
+        self._middle = float(np.median(powers))
+        rest = self._form.rest(codes, weights)
+        levels = self._form.levels(rest)
         # Of l, at most so much is missing in the sum where a level is too high.
-        stated = self._low + self._span * _LEVELS[levels]
+        stated = self._form.low + self._form.span * _LEVELS[levels]
         self._missing = max(float((stated - rest).max()), 0.0)
-        self._width = codes.shape[1]
         longer = np.concatenate([codes, levels[:, None]], axis=1)
         self._scan = FastScan(longer)
         self._few = None
@@ -186,27 +280,16 @@ class ReconstructionScan:
         self, asked: ReconstructionQueries, shortlist: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Positions of a shortlist for each query, and a bound on what it leaves out."""
-        around = np.full(len(asked), self._typical)
+        form = self._form
+        around = np.full(len(asked), form.typical)
         if asked.expected is not None:
             known = np.isfinite(asked.expected) & (asked.expected > 0)
             around[known] = (asked.expected * np.exp(self._middle))[known]
         elif self._few is not None and shortlist > _LONG:
-            rows, constant = self._rows(asked, around)
-            best = self._few.best(rows)
-            around = np.maximum(best + constant + around * self._middle, self._typical / 4)
-        rows, constant = self._rows(asked, around)
-        positions, sums = self._scan.search(rows, shortlist)
-        return positions, self._bound(sums + constant, around)
-
-    def _rows(
-        self, asked: ReconstructionQueries, around: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Return what is scanned for, (nq, 8 width + 8), and what makes a sum c - c₀ l."""
-        n_bits = asked.rows.shape[1]
-        rows = np.zeros((len(asked), 8 * self._width + 8), dtype=np.float32)
-        rows[:, :n_bits] = asked.rows - around[:, None] * self._slope[:n_bits]
-        rows[:, -8:] = -around[:, None] * (self._span * _SHARES / 2)
-        return rows, asked.offsets - around * (self._low + self._span / 2)
+            best = self._few.best(form.rows(asked, around)) + form.constant(asked, around)
+            around = np.maximum(best + around * self._middle, form.typical / 4)
+        positions, sums = self._scan.search(form.rows(asked, around), shortlist)
+        return positions, self._bound(sums + form.constant(asked, around), around)
 
     def _bound(self, sums: NDArray[np.float64], around: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the highest score a code may have whose c - c₀ l, as scanned, is at most `sums`.

@@ -72,6 +72,44 @@ class SignScorer:
 
         return SignScan(codes)
 
+    def linear_form(
+        self, codes: CodeArray, facts: None = None, state: dict[str, list[float]] | None = None
+    ) -> SignForm:
+        """Return the score itself: nothing is learned."""
+        return SignForm()
+
+
+class SignForm:
+    """The score itself is an inner product (`h2q.ranks.spec.LinearForm`)."""
+
+    def state(self) -> dict[str, list[float]]:
+        """Return nothing: nothing was learned."""
+        return {}
+
+    def points(self, codes: CodeArray) -> NDArray[np.float32]:
+        """Return the signs, of length 1; the bits that fill the last byte are all -1."""
+        signs = np.unpackbits(codes, axis=1).astype(np.float32)
+        signs *= 2
+        signs -= 1
+        signs /= np.float32(np.sqrt(signs.shape[1]))
+        return signs
+
+    def towards(self, asked: SignQueries) -> NDArray[np.float32]:
+        """Return the queries, of length 1, as long as the codes."""
+        rows = self.rows(asked)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows
+
+    def behind(self, codes: CodeArray, facts: None) -> CodeArray:
+        """Return nothing."""
+        return np.empty((len(codes), 0), np.uint8)
+
+    def rows(self, asked: SignQueries) -> NDArray[np.float32]:
+        """Return the queries, with zeros for the bits that fill the last byte."""
+        rows = np.zeros((len(asked), 8 * asked.tables.shape[1]), np.float32)
+        rows[:, : asked.rows.shape[1]] = asked.rows
+        return rows
+
 
 def scorer(quantizer: Any) -> SignScorer | ReconstructionScorer:
     """Return what scans all codes of a quantizer (or of none) by this rank."""

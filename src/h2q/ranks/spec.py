@@ -135,6 +135,36 @@ class Prepared(Protocol):
         ...
 
 
+class LinearForm(Protocol):
+    """The scores of a rank as inner products, nearly: what an inverted file is made of.
+
+    It is learned from some codes (`Scorer.linear_form`) and holds for others, too.
+    """
+
+    def state(self) -> dict[str, list[float]]:
+        """Return what was learned, for a file."""
+        ...
+
+    def points(self, codes: CodeArray) -> NDArray[np.float32]:
+        """Return the rows codes stand for, (n, p), of length 1: those near by are one cell."""
+        ...
+
+    def towards(self, asked: Any) -> NDArray[np.float32]:
+        """Return where queries are among the points, (nq, p), of length 1."""
+        ...
+
+    def behind(self, codes: CodeArray, facts: Any) -> CodeArray:
+        """Return what is scanned behind each code, (n, w), uint8; w may be 0."""
+        ...
+
+    def rows(self, asked: Any) -> NDArray[np.float32]:
+        """Return what is scanned for, (nq, 8 (width + w)): its product with the signs is a score.
+
+        A score of this form may be off by a factor for each query.
+        """
+        ...
+
+
 class Scorer(Protocol):
     """The exact scores of a rank over all codes, and an index to find the highest ones by.
 
@@ -165,6 +195,12 @@ class Scorer(Protocol):
 
     def index(self, codes: CodeArray, facts: Any = None) -> Scan:
         """Make an immutable index of codes (n, width)."""
+        ...
+
+    def linear_form(
+        self, codes: CodeArray, facts: Any = None, state: dict[str, list[float]] | None = None
+    ) -> LinearForm:
+        """Learn a linear form from codes and their facts, or take the state of one."""
         ...
 
 

@@ -26,6 +26,7 @@ from h2q.collections.embedded import (
     items,
     schema,
 )
+from h2q.collections.embedded.cells import CellIndex
 from h2q.collections.embedded.connection import Connection, connect, reading, writing
 from h2q.collections.embedded.faults import reported
 from h2q.collections.embedded.held_file import Guard
@@ -39,7 +40,7 @@ from h2q.collections.neighbours import Neighbours
 from h2q.collections.request import Facts, Mode
 from h2q.collections.shortlists import Asked, Shortlist
 from h2q.errors import CollectionError
-from h2q.ranks import Queries, RankSpec, check_keep
+from h2q.ranks import Queries, RankSpec, Scorer, check_keep, shortlist_rank
 from h2q.ranks.records import record_width
 
 #: Of the items: the files beside the collection are written anew after a search, or when it is
@@ -67,7 +68,8 @@ class EmbeddedCollection(Collection):
 
     Ranks that scan all codes ("hamming", "asymmetric") and "embedding" are exact; the others order
     the shortlist of the highest asymmetric scores. With index="ivf" or "hnsw", "hamming" finds most
-    of the nearest, and the others order its `oversample * k` (10 by default) nearest.
+    of the nearest, and the others order its `oversample * k` (10 by default) nearest. With
+    index="ivf_asymmetric" the rank of real queries finds most of the highest scores.
 
     Parameters
     ----------
@@ -126,7 +128,11 @@ class EmbeddedCollection(Collection):
         self._connection, self._guard = connection, guard
         spec = self._facts.index
         # An index is only made where it can be kept for the next time.
-        index = None if spec.kind == "flat" else RowIndex(spec, may_build=self._mode == "a")
+        index: RowIndex | CellIndex | None = None
+        if spec.kind == "ivf_asymmetric":
+            index = CellIndex(spec, self._mode == "a", _scorer_of(weakref.ref(self)))
+        elif spec.kind != "flat":
+            index = RowIndex(spec, may_build=self._mode == "a")
         self._mirror = Mirror(self._file, self._width, self._record_width, index)
         self._renew_locks()
         #: All connections that only read, and those of them that nobody uses now.
@@ -442,6 +448,19 @@ class EmbeddedCollection(Collection):
             self._check()
             with self._lock, writing(self._connection):
                 yield self._connection
+
+
+def _scorer_of(collection: weakref.ref[EmbeddedCollection]) -> Callable[[], Scorer | None]:
+    """Return what gives the scorer of the rank of real queries, without keeping a collection."""
+
+    def scorer() -> Scorer | None:
+        there = collection()
+        if there is None:
+            return None
+        rank = shortlist_rank(there.quantizer)
+        return None if rank.scorer is None else rank.scorer(there.quantizer)
+
+    return scorer
 
 
 def _data_version(connection: sqlite3.Connection) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from h2q.collections.embedded.cells import CellIndex
 from h2q.collections.embedded.derived_file import DerivedFile
 from h2q.collections.embedded.indexes import RowIndex
 from h2q.collections.embedded.items import State
@@ -17,10 +18,10 @@ class IndexCache:
     Parameters
     ----------
     collection : path
-    index : RowIndex
+    index : RowIndex or CellIndex
     """
 
-    def __init__(self, collection: Path, index: RowIndex) -> None:
+    def __init__(self, collection: Path, index: RowIndex | CellIndex) -> None:
         self.index = index
         self._file = DerivedFile(collection, "index")
         self._saved = 0

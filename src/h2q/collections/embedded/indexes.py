@@ -29,9 +29,9 @@ LEAST_INDEXED: Final = 20_000
 #: Codes added at a time, so that an interrupt is heeded.
 _BLOCK: Final = 50_000
 #: An index is built anew when there are this many times the codes it was made for.
-_OUTGROWN: Final = 4
+OUTGROWN: Final = 4
 #: Of the table: more rows than this an index that cannot be built anew does not catch up with.
-_LONGEST_LAG: Final = 1 / 8
+LONGEST_LAG: Final = 1 / 8
 #: Of the table: to find more than this, a scan is faster.
 _LARGEST_SHARE: Final = 1 / 16
 #: Codes a cluster of IVF is trained with, at most.
@@ -45,7 +45,7 @@ _CANDIDATE: Final = 500.0
 _SAMPLE: Final = 4096
 
 
-class _Gate:
+class Gate:
     """Lets those in who search in the same way, or one alone who changes something."""
 
     def __init__(self) -> None:
@@ -84,6 +84,20 @@ class _Gate:
                 self._condition.notify_all()
 
 
+def positions_of(
+    rows_of: NDArray[np.int64], table: CodeTable, labels: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Positions in a table of items found by their labels; -1 for what is not there.
+
+    `rows_of` are the rows of the labels from 0 on; a label of -1 is none.
+    """
+    rows = rows_of[labels]
+    positions = np.searchsorted(table.rows, rows)
+    positions[positions == len(table.rows)] = 0
+    held = (table.rows[positions] == rows) & table.alive[positions] & (labels >= 0)
+    return np.where(held, positions, -1)
+
+
 class RowIndex:
     """The index of a collection.
 
@@ -102,7 +116,7 @@ class RowIndex:
         self._rows = Column(np.empty(0, dtype=np.int64))
         self._last_row = 0
         self._made_for = 0
-        self._gate = _Gate()
+        self._gate = Gate()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -127,7 +141,7 @@ class RowIndex:
 
     def _is_stale(self, table: CodeTable) -> bool:
         size = len(table)
-        return len(self._rows) > 2 * size or size > _OUTGROWN * self._made_for
+        return len(self._rows) > 2 * size or size > OUTGROWN * self._made_for
 
     def _follow(self, table: CodeTable) -> bool:
         if self._index is None or self._is_stale(table):
@@ -135,7 +149,7 @@ class RowIndex:
                 self._build(table)
             return self._may_build
         start = int(np.searchsorted(table.rows, self._last_row, side="right"))
-        if not self._may_build and len(table.rows) - start > _LONGEST_LAG * len(table):
+        if not self._may_build and len(table.rows) - start > LONGEST_LAG * len(table):
             return False
         self._add(table, start)
         return True
@@ -187,11 +201,7 @@ class RowIndex:
 
     def positions(self, table: CodeTable, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         """Positions in the table of what the index found; -1 for what is not there."""
-        rows = self._rows.array[labels]
-        positions = np.searchsorted(table.rows, rows)
-        positions[positions == len(table.rows)] = 0
-        held = (table.rows[positions] == rows) & table.alive[positions] & (labels >= 0)
-        return np.where(held, positions, -1)
+        return positions_of(self._rows.array, table, labels)
 
     # Keeping it in a file
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q.collections.embedded import items
+from h2q.collections.embedded.cells import CellIndex
 from h2q.collections.embedded.code_cache import CodeCache
 from h2q.collections.embedded.connection import writing_at_once
 from h2q.collections.embedded.index_cache import IndexCache
@@ -55,12 +56,16 @@ class Mirror:
         Bytes a code.
     record_width : int
         Bytes a record.
-    index : RowIndex, optional
+    index : RowIndex or CellIndex, optional
         An index that is to follow the codes, too.
     """
 
     def __init__(
-        self, path: Path, width: int, record_width: int, index: RowIndex | None = None
+        self,
+        path: Path,
+        width: int,
+        record_width: int,
+        index: RowIndex | CellIndex | None = None,
     ) -> None:
         self._width, self._record_width = width, record_width
         self._state = _NOTHING

@@ -264,7 +264,7 @@ class _Search:
 
     def _nearest_of_block(self, asked: Prepared, shortlist: int) -> list[Hits]:
         if self._covering is None:
-            return _best(*self._scored_from(asked, 0), self._k)
+            return best_of(*self._scored_from(asked, 0), self._k)
         codes, scan, k = self._table.codes, self._covering.scan, self._k
         hits: dict[int, Hits] = {}
         pending, given, first = np.arange(len(asked)), asked, shortlist
@@ -284,7 +284,7 @@ class _Search:
                 later, later_scores = self._scored_from(given, self._covered)
                 positions = np.concatenate([positions, later], axis=1)
                 scores = np.concatenate([scores, later_scores], axis=1)
-            block = _best(positions, scores, k)
+            block = best_of(positions, scores, k)
             for query, hit, bound in zip(pending.tolist(), block, bounds, strict=True):
                 if len(hit.values) == k and hit.values[-1] > bound:
                     hits[query] = hit
@@ -310,12 +310,12 @@ class _Search:
         """Return the `k` best items of one query, without a shortlist."""
         distinct = None if self._covering is None else self._covering.distinct_codes()
         if distinct is None or not distinct.worthwhile:
-            return _best(*self._scored_from(asked, 0), self._k)[0]
+            return best_of(*self._scored_from(asked, 0), self._k)[0]
         positions, scores = distinct.candidates(self._table, asked, self._k)
         later, later_scores = self._scored_from(asked, self._covered)
         positions = np.concatenate([positions, later[0]])
         scores = np.concatenate([scores, later_scores[0]])
-        return _best(positions[None], scores[None], self._k)[0]
+        return best_of(positions[None], scores[None], self._k)[0]
 
     def _scored_from(
         self, asked: Prepared, start: int
@@ -438,7 +438,7 @@ class DistinctCodes:
         return positions[:k]
 
 
-def _best(positions: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> list[Hits]:
+def best_of(positions: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> list[Hits]:
     """Return the `k` best of each query, equal scores by position; -inf is no candidate."""
     hits = []
     for position, score in zip(positions, scores, strict=True):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from h2q._typing import CodeArray
 from h2q.collections.embedded import scans
+from h2q.collections.embedded.cells import CellIndex
 from h2q.collections.embedded.indexes import RadiusIndex, RowIndex
 from h2q.collections.embedded.scans import Hits, ProvenScan
 from h2q.collections.embedded.table import CodeTable, Column
@@ -53,11 +54,12 @@ class Records:
 class Ways:
     """The ways to search tables of one collection (or of one condition), shared by its views."""
 
-    def __init__(self, index: RowIndex | None = None) -> None:
-        self.index = index
+    def __init__(self, index: RowIndex | CellIndex | None = None) -> None:
+        self.by_score = index if isinstance(index, CellIndex) else None
+        self.index = index if isinstance(index, RowIndex) else None
         self.by_radius = None
-        if index is not None and index.spec.kind == "mih":
-            self.by_radius = RadiusIndex(index)
+        if self.index is not None and self.index.spec.kind == "mih":
+            self.by_radius = RadiusIndex(self.index)
         self._scans: dict[str, ProvenScan] = {}
 
     def scan(self, rank: RankSpec, quantizer: Any) -> ProvenScan:
@@ -92,8 +94,22 @@ class View:
 
     def prepare(self) -> None:
         """Make the index now, where there is one."""
-        if self.ways.index is not None:
-            self.ways.index.follow(self.table)
+        for index in (self.ways.index, self.ways.by_score):
+            if index is not None:
+                index.follow(self.table)
+
+    def best(self, queries: Queries, k: int) -> list[Hits]:
+        """Return the `k` items of the highest score by the rank that finds shortlists.
+
+        Exact, unless there is an index that finds items by that score.
+        """
+        by_score = self.ways.by_score
+        if by_score is not None and by_score.follow(self.table):
+            found = by_score.nearest(self.table, queries, k)
+            if found is not None:
+                return found
+        rank = shortlist_rank(queries.quantizer)
+        return self.ways.scan(rank, queries.quantizer).nearest(self.table, queries, k)
 
     def nearest(self, codes: CodeArray, k: int) -> list[Hits]:
         """Return the `k` nearest items by Hamming distance of each query."""
@@ -125,7 +141,8 @@ class View:
         Ranks with a scan of their own, and those by distance, are exact, "embedding" too: its
         shortlist is all items no farther, by Hamming distance, than the k-th nearest. The others
         order the items of the highest score by the default rank. Where the view is approximate,
-        every rank orders its shortlist of the nearest items by Hamming distance.
+        every rank orders its shortlist of the nearest items by Hamming distance; with an index of
+        scores (`CellIndex`) the default rank is approximate, and those that order its shortlist.
 
         Parameters
         ----------
@@ -142,7 +159,10 @@ class View:
             return Neighbours(self._ids(hits), [hit.values for hit in hits])
         approximate = self.approximate()
         if rank.scorer is not None and not approximate:
-            hits = self.ways.scan(rank, queries.quantizer).nearest(self.table, queries, k)
+            if rank is shortlist_rank(queries.quantizer):
+                hits = self.best(queries, k)
+            else:
+                hits = self.ways.scan(rank, queries.quantizer).nearest(self.table, queries, k)
             distances = [
                 distances_to(code, self.table.codes[hit.positions])
                 for code, hit in zip(queries.codes, hits, strict=True)
@@ -174,8 +194,7 @@ class View:
         if rank.distance_first:
             found = scans.nearest(self.table, queries.codes, size)
             return [self._with_all_ties(queries, i, hit, k) for i, hit in enumerate(found)]
-        scan = self.ways.scan(shortlist_rank(queries.quantizer), queries.quantizer)
-        return [hit.positions for hit in scan.nearest(self.table, queries, size)]
+        return [hit.positions for hit in self.best(queries, size)]
 
     def _with_all_ties(
         self, queries: Queries, number: int, hits: Hits, k: int
