@@ -261,7 +261,7 @@ def test_another_way_to_build_it_builds_it_anew(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"index": "lsh"}, "flat, ivf, hnsw, mih"),
+        ({"index": "lsh"}, "flat, ivf, ivf_asymmetric, hnsw, mih"),
         ({"index": "hnsw", "index_options": {"nlist": 8}}, "'nlist' is unknown.*ef_search"),
         ({"index": "flat", "index_options": {"nlist": 8}}, "no options"),
         ({"index_options": {"nlist": 8}}, "give index="),
