@@ -3,7 +3,7 @@
 "pca": the two main directions of the codes as signs {-1, +1}; at once. "tsne": t-SNE (van der
 Maaten & Hinton 2008) of some thousand landmarks, every other item at the weighted mean of its
 nearest landmarks (as openTSNE places new points); some tens of seconds. "opentsne": t-SNE of all
-items by openTSNE, where it is installed (extra `map`); some minutes for 100,000.
+items by openTSNE, where it is installed (extra `map`); slow beyond some ten thousand.
 """
 
 from __future__ import annotations
