@@ -429,7 +429,6 @@ CODECS = [
     Codec("h2q chosen codes, shrunk 0.3", "h2q", ours("chosen", "reconstructed", 0.3)),
     Codec("h2q chosen codes, shrunk 0.3, Hamming", "h2q", ours("chosen", "hamming", 0.3)),
     Codec("h2q rotation, Hamming", "h2q", ours("rotation", "hamming")),
-    Codec("h2q rotation, asymmetric", "h2q", ours("rotation", "asymmetric")),
     Codec("h2q rotation, linear", "h2q", ours("rotation", "linear")),
     Codec("faiss LSH", "signs", lsh),
     Codec("turbovec, 2 bits, on PCA", "rabitq", turbovec(2)),
@@ -678,8 +677,8 @@ def draw(rows: list[dict], path: Path) -> None:
         axis.set_title(f"{name}, {first['rows']} x {first['columns']}", fontsize=10)
         axis.set_xlabel("bytes an item")
         axis.grid(alpha=0.3)
+        axis.legend(fontsize=6, loc="lower right")
     panels[0][0].set_ylabel("recall@10, percent")
-    panels[0][-1].legend(fontsize=7, loc="lower right")
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
