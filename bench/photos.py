@@ -153,7 +153,7 @@ def unchanged(n: int, repeats: int) -> None:
             root = folder.resolve()
             found = find_photos(root)
             payloads = [
-                {"path": f.name, "folder": str(root), "size": f.size, "mtime_ns": f.mtime_ns,
+                {"path": f.name, "folder": str(root), "size": f.size, "mtime_ns": f.version,
                  "sha256": f"{i:064x}", "width": 4000, "height": 3000,
                  "taken": "2024-06-01T10:00:00", "label": f.name.split("/")[0]}
                 for i, f in enumerate(found)

@@ -20,9 +20,18 @@ def names(folder: Path) -> list[str]:
 
 
 def test_recursive_sorted_by_suffix(tmp_path: Path) -> None:
-    for name in ["b/2.jpg", "b/1.PNG", "a.jpeg", "b.txt", "c/d/e.webp", "README", "b.jpg.txt"]:
+    for name in [
+        "b/2.jpg",
+        "b/1.PNG",
+        "a.jpeg",
+        "b.txt",
+        "c/d/e.webp",
+        "README",
+        "b.jpg.txt",
+        "f.MPO",
+    ]:
         touch(tmp_path / name)
-    assert names(tmp_path) == ["a.jpeg", "b/1.PNG", "b/2.jpg", "c/d/e.webp"]
+    assert names(tmp_path) == ["a.jpeg", "b/1.PNG", "b/2.jpg", "c/d/e.webp", "f.MPO"]
 
 
 def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
