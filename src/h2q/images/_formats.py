@@ -44,10 +44,10 @@ def image_formats() -> tuple[str, ...]:
 def image_suffixes() -> frozenset[str]:
     """Lower-case file suffixes, with the dot, of the formats `read_image` takes."""
     formats = set(image_formats())
-    # Pillow says how .mpo is written, and nothing of how it is read.
+    # Pillow reads MPO as JPEG, and has no suffix for it where it reads.
     return frozenset(
         suffix for suffix, name in Image.registered_extensions().items() if name in formats
-    ) | ({".mpo"} if "MPO" in formats else set())
+    ) | ({".mpo"} if "JPEG" in formats else set())
 
 
 @functools.cache
