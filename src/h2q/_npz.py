@@ -20,7 +20,6 @@ from h2q._foreign import check_share, reading, size_of
 from h2q._typing import StrPath
 from h2q.errors import FormatError
 
-_MAGIC: Final = b"\x93NUMPY"
 #: What numpy writes; the others pack zeros a million times tighter.
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MOST_MEMBERS: Final = 10_000
@@ -125,14 +124,6 @@ def map_array(path: StrPath) -> NDArray[Any]:
         return np.memmap(path, header.dtype, "r", header.offset, header.shape, order)
 
 
-def is_npy(path: StrPath) -> bool:
-    """Whether a file begins as a `.npy` file does."""
-    path = Path(path)
-    size_of(path)
-    with path.open("rb") as file:
-        return file.read(len(_MAGIC)) == _MAGIC
-
-
 def read_npz(path: StrPath, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
     """Read the arrays of an archive, by name; those of `names` alone, where it has them.
 
@@ -152,18 +143,6 @@ def read_npz(path: StrPath, names: Iterable[str] | None = None) -> dict[str, NDA
             with archive.open(members[name]) as file:
                 arrays[name] = read_array(file, f"{path}: {name}", members[name].file_size)
         return arrays
-
-
-def npz_headers(path: StrPath) -> dict[str, ArrayHeader]:
-    """Shape and type of each array of an archive, without reading them."""
-    path = Path(path)
-    size = size_of(path)
-    with reading(path, "a .npz file"), zipfile.ZipFile(path) as archive:
-        headers = {}
-        for name, entry in check_members(archive, path, size).items():
-            with archive.open(entry) as file:
-                headers[name] = read_header(file, f"{path}: {name}", entry.file_size)
-        return headers
 
 
 def check_members(archive: zipfile.ZipFile, name: object, size: int) -> dict[str, zipfile.ZipInfo]:

@@ -15,7 +15,6 @@ FloatArray: TypeAlias = NDArray[np.floating[Any]]
 #: Packed codes, shape (n, ceil(n_bits / 8)), uint8, MSB first, padding bits zero.
 CodeArray: TypeAlias = NDArray[np.uint8]
 IntArray: TypeAlias = NDArray[np.integer[Any]]
-BoolArray: TypeAlias = NDArray[np.bool_]
 #: What numpy takes as a seed; None means unseeded.
 RandomState: TypeAlias = int | np.random.Generator | np.random.RandomState | None
 StrPath: TypeAlias = str | PathLike[str]

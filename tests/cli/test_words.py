@@ -95,5 +95,9 @@ def test_parameters_of_before_work_and_warn() -> None:
     assert old == mean_average_precision(rows, rows, labels, labels, rank="asymmetric")
     with pytest.warns(DeprecationWarning, match="'rankings' is called 'ranks' now"):
         assert set(evaluate(rows, rows, labels, labels, rankings=["cosine"]).rankings) == {"cosine"}
+    seen: list[tuple[int, int]] = []
+    with pytest.warns(DeprecationWarning, match="'progress' is called 'on_progress' now"):
+        evaluate(rows, rows, labels, labels, progress=lambda *done: seen.append(done))
+    assert seen[-1] == (20, 20)
     with pytest.raises(TypeError, match="alone"):
         mean_average_precision(rows, rows, labels, labels, rank="cosine", ranking="cosine")

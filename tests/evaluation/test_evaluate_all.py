@@ -77,7 +77,7 @@ def test_queries_without_relevant_items_are_counted(data):
 
 def test_report_travels_as_json_and_rows(data):
     seen = []
-    result = evaluate(*data, k=20, progress=lambda done, total: seen.append((done, total)))
+    result = evaluate(*data, k=20, on_progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (40, 40)
     assert json.loads(json.dumps(result.to_dict()))["rankings"] == result.rankings
     rows = result.rows()

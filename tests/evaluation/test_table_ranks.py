@@ -116,7 +116,7 @@ def test_the_linear_rank_is_that_of_the_decoder() -> None:
         quantizer.rotate(q), quantizer.rotate(d), ql, dl, rank="asymmetric", k=20
     )
     assert found["asymmetric"]["mAP@20"] == pytest.approx(rotated, abs=1e-12)
-    with pytest.raises(InvalidInputError, match=r"decoded ranking needs decoder=.*CodeDecoder"):
+    with pytest.raises(InvalidInputError, match=r"the rank 'decoded' needs decoder=.*CodeDecoder"):
         evaluate(q, d, ql, dl, ranks=["decoded"], decoder=decoder, quantizer=quantizer)
 
 

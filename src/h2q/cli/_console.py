@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from h2q._addresses import without_secrets
+from h2q._progress import OnProgress, no_progress
 
 #: Seconds until the first line of progress in a log, and between lines at most.
 _FIRST_LINE = 10.0
@@ -120,14 +121,14 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = 
 
 
 @contextmanager
-def progress(description: str) -> Iterator[Callable[[int, int], None]]:
+def progress(description: str) -> Iterator[OnProgress]:
     """Show on stderr how far something long is: a bar, or a line now and then without a terminal.
 
     Yields a function that is told how many items are done, and of how many.
     """
     console = err()
     if _quiet:
-        yield lambda done, total: None
+        yield no_progress
         return
     if not console.is_terminal:
         yield _Lines(description)

@@ -30,6 +30,11 @@ def hamming_distances(a: Array, b: Array) -> NDArray[np.int32]:
     ndarray of shape (na, nb), int32
         Number of differing bits. Work memory beyond the result stays within some 40 MB.
 
+    Raises
+    ------
+    InvalidInputError
+        If they are no packed codes, or differ in width.
+
     Examples
     --------
     >>> import numpy as np

@@ -26,6 +26,11 @@ MOST_BITS: Final = 1 << 24
 def code_width(n_bits: int) -> int:
     """Bytes a packed code of `n_bits` bits takes.
 
+    Raises
+    ------
+    InvalidInputError
+        If `n_bits` is no whole number from 1 to `MOST_BITS`.
+
     Examples
     --------
     >>> code_width(64), code_width(12)

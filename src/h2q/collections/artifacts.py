@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from h2q._foreign import reading, size_of
 from h2q.errors import FormatError, InvalidInputError
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from h2q._typing import Array, CodeArray
 
-#: What is kept, by name.
-ArtifactName: TypeAlias = Literal["quantizer", "model", "decoder"]
 #: The content itself, or the file that has it.
 Source: TypeAlias = bytes | Path
 _CHUNK_BYTES: Final = 1 << 20

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from h2q._closing import Closing
 from h2q._files import written_whole
 from h2q._foreign import naming, parse_json
+from h2q._progress import OnProgress
 from h2q._typing import Array, CodeArray, StrPath
 from h2q.collections import inputs
 from h2q.collections.artifacts import (
@@ -51,8 +52,6 @@ Payload: TypeAlias = Mapping[str, Any]
 Where: TypeAlias = Mapping[str, Any]
 #: How `search` orders: the name of a rank in the table `h2q.ranks.RANKS`.
 Rank: TypeAlias = str
-#: Told, now and then, how much of a long work is done, and all there is.
-OnProgress: TypeAlias = Callable[[int, int], None]
 
 #: Rows the first batch must have for each bit, to fit a quantizer on.
 LEAST_ROWS_A_BIT: Final = 2

@@ -6,7 +6,6 @@ A value that passes `isinstance` and then means something else (a `numpy.float64
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -187,8 +186,3 @@ def _stacked(column: NDArray[Any]) -> NDArray[Any]:
 def is_masked(array: Any) -> bool:
     """Whether an array of numpy hides some of its values."""
     return isinstance(array, np.ma.MaskedArray) and bool(np.ma.is_masked(array))
-
-
-def is_finite_number(value: object) -> bool:
-    """Whether a plain scalar is no NaN and not infinite."""
-    return not isinstance(value, float) or math.isfinite(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from h2q._progress import OnProgress, no_progress
 from h2q._typing import Array
 from h2q.duplicates.distinct import DistinctCodes, distances
 from h2q.duplicates.join import close_pairs
@@ -117,7 +117,7 @@ def find_groups(
     n_bits: int,
     radius: int,
     *,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = no_progress,
 ) -> Groups:
     """Find all groups of codes that hang together by pairs within `radius`, exactly.
 

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._progress import OnProgress, no_progress
 from h2q.duplicates.plan import Key, make_plan
 
 #: Pairs compared at a time: the temporary arrays stay within some 100 MB.
@@ -29,7 +30,7 @@ def close_pairs(
     words: NDArray[np.uint64],
     n_bits: int,
     radius: int,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = no_progress,
 ) -> Iterator[CodePairs]:
     """Yield every pair of different codes at a distance of at most `radius`, once.
 

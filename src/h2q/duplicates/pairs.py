@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._progress import OnProgress, no_progress
 from h2q._typing import Array
 from h2q.duplicates.distinct import DistinctCodes
 from h2q.duplicates.join import CodePairs, close_pairs
@@ -59,7 +60,7 @@ def near_pairs(
     n_bits: int,
     radius: int,
     *,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = no_progress,
 ) -> NearPairs:
     """Find all pairs of codes at a Hamming distance of at most `radius`, exactly.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from h2q._progress import OnProgress, no_progress
 from h2q._typing import CodeArray
 from h2q.collections.base import Collection, Id, Where
 from h2q.duplicates.groups import Groups, find_groups
@@ -38,8 +38,8 @@ def duplicates_in(
     radius: int,
     *,
     where: Where | None = None,
-    on_read: Callable[[int, int], None] = lambda done, total: None,
-    on_compare: Callable[[int, int], None] = lambda done, total: None,
+    on_read: OnProgress = no_progress,
+    on_compare: OnProgress = no_progress,
 ) -> CollectionDuplicates:
     """Find all groups of items that hang together by pairs within `radius` bits, exactly.
 

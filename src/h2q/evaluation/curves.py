@@ -64,6 +64,11 @@ def precision_recall_curve(
     Curve
         Expected over ties; the mean over queries at each k (a query with nothing relevant has
         precision and recall 0).
+
+    Raises
+    ------
+    InvalidInputError
+        If the inputs do not match or hold NaN, they do not allow the rank, or a cut-off is below 1.
     """
     backend = backend_for(query, database)
     relevance = SharedLabel(query_labels, database_labels, backend)

@@ -60,6 +60,11 @@ def precision_within_radius(
     """Mean share of relevant items among those within a Hamming radius (inclusive).
 
     Parameters are those of `average_precision`. A query that finds nothing counts as 0.
+
+    Raises
+    ------
+    InvalidInputError
+        If the inputs do not match, or `radius` is not from 0 to n_bits.
     """
     curve = precision_recall_by_radius(
         query, database, query_labels, database_labels, n_bits=n_bits
@@ -101,6 +106,16 @@ def radius_aware_map(
     lookup_cost : bool
         Divide the precision within r by the number of buckets a lookup within r visits,
         C(n_bits, 0) + ... + C(n_bits, r).
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    InvalidInputError
+        If the inputs do not match, or `max_radius` is not from 0 to n_bits.
     """
     curve = precision_recall_by_radius(
         query, database, query_labels, database_labels, n_bits=n_bits

@@ -100,6 +100,12 @@ def neighbour_recall(
     -------
     float
         Between 0 and 1.
+
+    Raises
+    ------
+    InvalidInputError
+        If `shortlist` or `k` is out of range, the embeddings are no finite real rows or do not
+        match the codes, or the inputs do not allow the rank.
     """
     if shortlist < 1:
         raise InvalidInputError(f"shortlist must be 1 or more, got {shortlist}")

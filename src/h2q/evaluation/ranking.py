@@ -152,7 +152,7 @@ class Retrieval:
             rank = rank_named(name)
             why_not = self._why_not(rank)
             if why_not is not None:
-                raise InvalidInputError(f"the {name} ranking {why_not}")
+                raise InvalidInputError(f"the rank {name!r} {why_not}")
             if name in self._distinct or name in self._of_table:
                 continue
             if name not in _OWN_CODE or not is_shipped(rank) or self._puts_mean_back(name):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._progress import OnProgress
 from h2q._renamed import renamed
 from h2q._typing import Array
 from h2q.errors import InvalidInputError
@@ -83,7 +84,7 @@ class Evaluation:
         }
 
 
-@renamed(rankings="ranks")
+@renamed(rankings="ranks", progress="on_progress")
 def evaluate(
     query: Array,
     database: Array,
@@ -98,7 +99,7 @@ def evaluate(
     without_relevant: WithoutRelevant = "zero",
     decoder: Decoder | None = None,
     quantizer: Any = None,
-    progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Evaluation:
     """Evaluate every rank the inputs allow, sharing distances and similarities.
 
@@ -117,12 +118,18 @@ def evaluate(
         Hamming radii of `Evaluation.lookup`; those above n_bits are left out.
     without_relevant : {"zero", "skip"}
         As in `h2q.evaluation.mean_average_precision`; it concerns mAP.
-    progress : callable, optional
+    on_progress : callable, optional
         Called with (queries done, queries in all) after each block.
 
     Returns
     -------
     Evaluation
+
+    Raises
+    ------
+    InvalidInputError
+        If the inputs do not match or hold NaN, a cut-off is below 1, there is none, an option is
+        unknown, or the inputs do not allow one of the ranks.
 
     Examples
     --------
@@ -177,8 +184,8 @@ def evaluate(
                 here_lookup["mAP"][rows, j] = block_average_precision(
                     block.by_distance, block, within, normalisation
                 )
-        if progress is not None:
-            progress(rows.stop, nq)
+        if on_progress is not None:
+            on_progress(rows.stop, nq)
 
     scores = {name: backend.to_numpy(values) for name, values in here_scores.items()}
     found = {name: backend.to_numpy(values) for name, values in here_found.items()}

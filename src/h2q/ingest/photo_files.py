@@ -124,11 +124,6 @@ def readable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def relative_path(path: Path, folder: Path) -> str:
-    """Path below the folder, with forward slashes."""
-    return path.relative_to(folder).as_posix()
-
-
 def photo_path(payload: Mapping[str, Any] | None) -> Path | None:
     """Return where the photo of a stored item lies, or None for an item that came otherwise."""
     if not payload or "folder" not in payload or "path" not in payload:

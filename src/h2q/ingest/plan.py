@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,6 @@ class Known:
 
     Attributes
     ----------
-    id : str or int
     code : ndarray of shape (ceil(k / 8),)
     seen : dict
         What its payload knows from reading the picture.
@@ -74,7 +73,6 @@ class Known:
         Bytes of the file.
     """
 
-    id: Any
     code: CodeArray
     seen: dict[str, Any]
     size: int
@@ -164,18 +162,38 @@ def _compare(
     return ours, rest
 
 
-def known_by_content(collection: Collection, files: Sequence[PhotoFile]) -> dict[str, Known]:
-    """Items of the collection by their SHA-256, those alone that may be one of the files."""
+def known_by_content(
+    collection: Collection, files: Sequence[PhotoFile], gone: Container[Id]
+) -> tuple[dict[str, Known], dict[str, list[Id]]]:
+    """Find the items that may be one of the files.
+
+    Parameters
+    ----------
+    collection : Collection
+    files : sequence of PhotoFile
+    gone : container of ids
+        Items whose files are no more.
+
+    Returns
+    -------
+    known : dict of str to Known
+        An item of each content, by its SHA-256.
+    left : dict of str to list of ids
+        All those that are gone, by the SHA-256: each may have been moved.
+    """
     sizes = {file.size for file in files}
     known: dict[str, Known] = {}
+    left: dict[str, list[Id]] = {}
     if not sizes or not len(collection):
-        return known
+        return known, left
     for batch in collection.iterate():
         for item_id, code, stored in zip(batch.ids, batch.codes, batch.payloads, strict=True):
             if stored and stored.get("size") in sizes and "sha256" in stored:
-                twin = Known(item_id, np.array(code), seen_in(stored), stored["size"])
-                known.setdefault(str(stored["sha256"]), twin)
-    return known
+                digest = str(stored["sha256"])
+                known.setdefault(digest, Known(np.array(code), seen_in(stored), stored["size"]))
+                if item_id in gone:
+                    left.setdefault(digest, []).append(item_id)
+    return known, left
 
 
 def is_gone(path: Path | None) -> bool:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
-#: Told how many items are done, and of how many.
-OnProgress: TypeAlias = Callable[[int, int], None]
+from h2q._progress import OnProgress, no_progress
 
-
-def no_progress(done: int, total: int) -> None:
-    """Tell nobody."""
+__all__ = ["IndexReport", "OnProgress", "Skipped", "no_progress"]
 
 
 @dataclass(frozen=True)

@@ -66,13 +66,14 @@ class Update:
         touched = [] if self.codes_alone else [file for file, _ in plan.touched]
         self.todo: list[PhotoFile] = [*plan.new, *plan.changed]
         self._is_local = listing.is_local
+        self._gone: dict[Id, None] = dict.fromkeys(plan.gone)
         self.known: dict[str, Known] = {}
+        self._left: dict[str, list[Id]] = {}  # of those that are gone, by their content
         if self._is_local:
-            self.known = known_by_content(collection, self.todo)
+            self.known, self._left = known_by_content(collection, self.todo, self._gone)
         self.todo += touched
         self._is_new = {file.id for file in plan.new}
         self._is_touched = {file.id for file in touched}
-        self._gone: dict[Id, None] = dict.fromkeys(plan.gone)
         if self.codes_alone:
             self._renew(plan.touched, batch_size)
 
@@ -98,8 +99,8 @@ class Update:
         self.report.renewed += renewed
         self.report.updated += len(ids) - added - renewed
         if self._is_local:
-            for item_id, code, payload in zip(ids, codes, payloads, strict=True):
-                twin = Known(item_id, code, seen_in(payload), payload["size"])
+            for code, payload in zip(codes, payloads, strict=True):
+                twin = Known(code, seen_in(payload), payload["size"])
                 self.known.setdefault(str(payload["sha256"]), twin)
 
     def store_known(self, batch_size: int, *, gps: bool) -> None:
@@ -149,10 +150,9 @@ class Update:
         """Ids whose files are gone and whose content has just come in under another name."""
         moved: set[Any] = set()
         for item_id, payload in zip(ids, payloads, strict=True):
-            twin = self.known.get(str(payload["sha256"]))
-            if twin is not None and item_id in self._is_new and twin.id in self._gone:
-                moved.add(twin.id)
-                self.known.pop(str(payload["sha256"]))
+            left = self._left.get(str(payload["sha256"])) if item_id in self._is_new else None
+            if left:
+                moved.add(left.pop(0))
         return moved
 
 

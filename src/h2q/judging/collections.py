@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from h2q._typing import RandomState
 from h2q.collections.base import Collection
 from h2q.datasets.labels import encode_name_sets
 from h2q.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from h2q.evaluation import Evaluation
 
 
 def evaluate_collection(
@@ -19,7 +22,7 @@ def evaluate_collection(
     n_queries: int = 500,
     random_state: RandomState = 0,
     radii: tuple[int, ...] = (0, 1, 2),
-) -> Any:
+) -> Evaluation:
     """Search for some of the items among the others, by their codes.
 
     Relevant is what shares a label: the payload's `label`, or one of its `labels`. Items without

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._progress import OnProgress, no_progress
 from h2q._renamed import renamed
 from h2q._typing import FloatArray
 from h2q.errors import InvalidInputError
@@ -136,7 +137,7 @@ def compare_quantizers(
     ranks: Sequence[str] | None = None,
     k: int | None = None,
     seeds: Sequence[int] = (0,),
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = no_progress,
 ) -> Comparison:
     """Fit each quantizer on the training rows and judge it on queries against the database.
 

@@ -68,7 +68,7 @@ def score(queries: Queries, state: Any, number: int, found: Candidates) -> NDArr
     Where whole rows are kept uncentred, nothing need be estimated: they are the cosines.
     """
     if queries.rows is None:
-        raise ValueError("the calibrated ranking needs real queries")
+        raise ValueError("the rank 'calibrated' needs real queries")
     rows, uncentred = state
     if uncentred is None:
         scale = scales(found.needed_records(), found.keep, found.n_bits)

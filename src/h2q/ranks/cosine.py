@@ -40,6 +40,6 @@ def prepare(queries: Queries) -> NDArray[np.float32] | None:
 def score(queries: Queries, state: Any, number: int, found: Candidates) -> NDArray[np.float32]:
     """Scores of the candidates of one query; `state` is what `prepare` returned."""
     if state is None:
-        raise ValueError("the ranking needs real queries")
+        raise ValueError("the rank needs real queries")
     rows = decode_rows(found.needed_records(), found.keep, found.n_bits)
     return cosines(state[number], rows)

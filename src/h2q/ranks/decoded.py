@@ -33,7 +33,7 @@ def prepare(queries: Queries) -> tuple[Uncentred, Any] | None:
 def score(queries: Queries, state: Any, number: int, found: Candidates) -> NDArray[np.float32]:
     """Scores of the candidates of one query; `state` is what `prepare` returned."""
     if queries.rows is None or queries.decoder is None:
-        raise ValueError("the decoded ranking needs real queries and a decoder")
+        raise ValueError("the rank 'decoded' needs real queries and a decoder")
     expected = queries.decoder.decode(found.codes)
     if state is None:
         return products(queries.rows[number], expected)

@@ -15,7 +15,13 @@ KEEPS_OF_ROWS: Final[tuple[Keep, ...]] = ("int8", "float16")
 
 
 def check_keep(keep: str) -> Keep:
-    """Return `keep` if it is one of the ways to keep rows, else raise `InvalidInputError`."""
+    """Return `keep` if it is one of the ways to keep rows.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is none of them.
+    """
     for known in KEEPS:
         if keep == known:
             return known

@@ -98,7 +98,7 @@ class ReconstructionScorer:
     def prepare(self, queries: Queries) -> ReconstructionQueries:
         """Look up what each byte adds, once."""
         if queries.given is None:
-            raise ValueError("the ranking needs real queries")
+            raise ValueError("the rank needs real queries")
         given = np.asarray(queries.given)
         rows, offsets = self._decoder.project(given)
         rows = np.ascontiguousarray(rows, dtype=np.float32)
@@ -340,7 +340,7 @@ def scorer(quantizer: Any) -> ReconstructionScorer:
 def prepare(queries: Queries) -> tuple[ReconstructionScorer, ReconstructionQueries]:
     """Make queries ready for the quantizer's own decoder."""
     if queries.quantizer is None:
-        raise InvalidInputError("the reconstructed ranking needs a collection with a quantizer")
+        raise InvalidInputError("the rank 'reconstructed' needs a collection with a quantizer")
     ready = scorer(queries.quantizer)
     return ready, ready.prepare(queries)
 

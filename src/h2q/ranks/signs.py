@@ -48,7 +48,7 @@ class SignScorer:
     def prepare(self, queries: Queries) -> SignQueries:
         """Look up what each byte adds, once."""
         if queries.rows is None:
-            raise ValueError("the asymmetric ranking needs real queries")
+            raise ValueError("the rank 'asymmetric' needs real queries")
         return SignQueries(queries.rows, byte_tables(queries.rows, queries.codes.shape[1]))
 
     def facts(self, codes: CodeArray) -> None:

@@ -86,7 +86,7 @@ class Candidates:
     def needed_records(self) -> NDArray[np.uint8]:
         """Return the records, which the rank said it needs."""
         if self.records is None:
-            raise ValueError("this ranking needs the records")
+            raise ValueError("this rank needs the records")
         return self.records
 
 

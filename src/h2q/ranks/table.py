@@ -152,25 +152,24 @@ def choose_rank(name: str | None, queries: Queries, keep: Keep) -> RankSpec:
     rank = rank_named(name)
     if rank.needs_rows and queries.rows is None:
         raise InvalidInputError(
-            f"the {rank.name} ranking needs real queries, got packed codes; pass the rows that "
+            f"the rank {rank.name!r} needs real queries, got packed codes; pass the rows that "
             "were coded (rotated where the collection has no quantizer) or rank='hamming'"
         )
     for need in rank.needs:
         if not has_artifact(queries.decoder, need, queries.quantizer):
             raise InvalidInputError(
-                f"the {rank.name} ranking needs a collection made with a {need} "
+                f"the rank {rank.name!r} needs a collection made with a {need} "
                 f"({_MADE_BY[need]}); make another with open_collection(..., decoder=...) and "
                 "add the items"
             )
     if not rank.suits(queries.quantizer):
         raise InvalidInputError(
-            f"the {rank.name} ranking does not suit the quantizer of this collection; leave "
-            "rank out"
+            f"the rank {rank.name!r} does not suit the quantizer of this collection; leave rank out"
         )
     if rank.keeps and keep not in rank.keeps:
         enough = " or ".join(f"keep={each!r}" for each in rank.keeps)
         raise InvalidInputError(
-            f"the {rank.name} ranking needs a collection made with {enough}; this one has "
+            f"the rank {rank.name!r} needs a collection made with {enough}; this one has "
             f"keep={keep!r}. Make another and add the items with their embeddings"
         )
     return rank

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from PIL import Image
 
 from h2q._files import written_whole
+from h2q._progress import OnProgress, no_progress
 from h2q._typing import StrPath
 from h2q.duplicates.find import DuplicateGroup, Duplicates, Member
 from h2q.duplicates.verifying import Level
@@ -45,7 +46,7 @@ def duplicates_page(
     found: Duplicates,
     *,
     limit: int = 50,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = no_progress,
 ) -> Page:
     """Build the page: what was found, then the groups with their photos.
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import numpy as np
 
 from h2q._typing import CodeArray
 from h2q.codes import check_codes
 from h2q.errors import FormatError, InvalidInputError
-
-#: `"msb"`: bit 0 is the highest of the first byte, as everywhere in h2q. `"lsb"`: the lowest.
-BitOrder: TypeAlias = Literal["msb", "lsb"]
 
 _REVERSED: Final = np.packbits(
     np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1), axis=1, bitorder="little"

@@ -84,7 +84,13 @@ def result_page(result: Result) -> str:
 
 
 def draw_sheet(result: Result, out: StrPath) -> None:
-    """Write a result as a picture or, named .html, as a page; whole or not at all."""
+    """Write a result as a picture or, named .html, as a page; whole or not at all.
+
+    Raises
+    ------
+    InvalidInputError
+        If the name's ending is no format that can be written, or no neighbour came from a photo.
+    """
     out = Path(out)
     if out.suffix.lower() in (".html", ".htm"):
         write_whole(out, result_page(result).encode("utf-8", "replace"))

@@ -325,6 +325,25 @@ def test_moved_renamed_and_copied_photos_are_not_embedded_again(
     assert counts(index_folder(photos, collection, encoder)) == (0, 0, 0, 14, 0, 0)
 
 
+@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("renamed", ["a", "b", "c", "ab", "bc", "ac", "abc"])
+def test_of_copies_each_that_is_renamed_is_known_again(
+    tmp_path: Path, collection: Collection, encoder: PhotoEncoder, renamed: str, batch_size: int
+) -> None:
+    """Whichever of them was stored first, and though others of the content stay or were moved."""
+    folder = tmp_path / "copies"
+    for name in "abc":
+        save_photo(folder / f"{name}.png", 5)
+    index_folder(folder, collection, encoder)
+    for name in renamed:
+        (folder / f"{name}.png").rename(folder / f"new-{name}.png")
+    shutil.copy(folder / "new-a.png" if "a" in renamed else folder / "a.png", folder / "more.png")
+    report = index_folder(folder, collection, encoder, batch_size=batch_size)
+    assert (report.added, report.renewed, report.gone) == (1, len(renamed), 0)
+    expected = {f"new-{name}.png" if name in renamed else f"{name}.png" for name in "abc"}
+    assert set(collection) == expected | {"more.png"}
+
+
 def test_what_keeps_rows_embeds_moved_photos_again(
     photos: Path, tmp_path: Path, model: Path, encoder: PhotoEncoder
 ) -> None:

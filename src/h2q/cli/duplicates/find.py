@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from h2q._progress import OnProgress, no_progress
 from h2q.cli import _console
 from h2q.cli._help import Json
 from h2q.cli._where import hint_fields, parse_where
@@ -202,7 +203,7 @@ class _stages:  # noqa: N801
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._stage = ""
-        self._advance: Callable[[int, int], None] = lambda done, total: None
+        self._advance: OnProgress = no_progress
 
     def __enter__(self) -> Callable[[str, int, int], None]:
         return self._tell

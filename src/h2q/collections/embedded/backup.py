@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from h2q._files import locked_folder, place_new, scratch_folder, synchronise
+from h2q._progress import OnProgress
 from h2q.collections.embedded import beside, lineage
 from h2q.collections.embedded.connection import connect, reading, writing
 from h2q.collections.embedded.faults import reported
@@ -17,9 +17,6 @@ from h2q.errors import CollectionError
 
 #: Pages copied between two reports of progress: 16 MB.
 _PAGES: Final = 4096
-
-#: Told the pages copied and all there are.
-OnProgress = Callable[[int, int], None]
 
 
 def backup(

@@ -83,7 +83,7 @@ class _Cells(NamedTuple):
 
 
 class _Lists(NamedTuple):
-    """The lists, and up to which row the items are in them; `numbers` of items behind that."""
+    """The lists, and how many of the items, in the order of adding, are in them."""
 
     scan: CellScan
     covered: int

@@ -12,10 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from h2q._progress import OnProgress
 from h2q._typing import CodeArray, StrPath
 from h2q.codes import code_width
 from h2q.collections.artifacts import ArtifactFacts, Source
-from h2q.collections.base import Batch, Collection, Item, NewItems, OnProgress
+from h2q.collections.base import Batch, Collection, Item, NewItems
 from h2q.collections.conditions import Node
 from h2q.collections.embedded import (
     artifacts,

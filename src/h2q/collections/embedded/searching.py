@@ -65,7 +65,7 @@ class Ways:
     def scan(self, rank: RankSpec, quantizer: Any) -> ProvenScan:
         """Return what searches by a rank that scans all codes; `quantizer` of the collection."""
         if rank.scorer is None:
-            raise ValueError(f"the {rank.name} ranking scans nothing")
+            raise ValueError(f"the rank {rank.name!r} scans nothing")
         found = self._scans.get(rank.name)
         if found is None:
             found = self._scans.setdefault(rank.name, ProvenScan(rank.scorer(quantizer)))

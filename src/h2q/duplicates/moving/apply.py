@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from h2q._progress import OnProgress, no_progress
 from h2q._typing import StrPath
 from h2q.collections import open_collection
 from h2q.collections.base import Collection
@@ -54,7 +55,7 @@ def apply_plan(
     plan: MovePlan,
     to: StrPath,
     *,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = no_progress,
 ) -> MoveReport:
     """Move the photos of a plan to a folder, each below its name under the indexed folder.
 
@@ -95,9 +96,7 @@ def apply_plan(
     return report
 
 
-def undo_moves(
-    log_path: StrPath, *, on_progress: Callable[[int, int], None] = lambda done, total: None
-) -> MoveReport:
+def undo_moves(log_path: StrPath, *, on_progress: OnProgress = no_progress) -> MoveReport:
     """Move everything back that a log says was moved, the last first, and restore its items.
 
     A photo that is not what was moved, or whose old name is taken, is left where it is.
