@@ -80,6 +80,45 @@ def test_an_index_is_stated_and_built(
         assert wrong[1] in outcome.err
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (("--index", "ivf_asym"), "--index must be one of flat, ivf, ivf_asymmetric"),
+        (("--index", "ivf_asym"), "did you mean 'ivf_asymmetric'?"),
+        (("--index", "ivf", "--index-options", "nlst=4"), "--index-options: 'nlst' is unknown"),
+        (("--index", "flat", "--index-options", "nlist=4"), "--index-options: 'nlist' is unknown"),
+        (("--index", "ivf", "--index-options", "nlist=0"), "--index-options: nlist"),
+        (("--index-options", "nlist=4"), "give --index, too"),
+    ],
+)
+def test_a_wrong_index_stores_nothing(
+    h2q: Run, tmp_path: Path, wrong: tuple[str, ...], message: str
+) -> None:
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).standard_normal((50, 32)))
+    new, flat = tmp_path / "new.h2q", tmp_path / "flat.h2q"
+    open_collection(flat, n_bits=16).close()
+    before = flat.read_bytes()
+    index = ("index", tmp_path / "rows.npy", "--bits", "16", "-c")
+    for command in ((*index, new), (*index, flat), ("compact", flat)):
+        outcome = h2q(*command, *wrong)
+        assert outcome.code == 1
+        assert message in " ".join(outcome.err.split())
+    assert not new.exists()
+    assert flat.read_bytes() == before
+
+
+def test_options_alone_are_of_the_index_a_file_states(h2q: Run, tmp_path: Path) -> None:
+    rows, path = tmp_path / "rows.npy", tmp_path / "rows.h2q"
+    np.save(rows, np.random.default_rng(0).standard_normal((50, 32)))
+    assert h2q("index", rows, "-c", path, "--bits", "16", "--index", "ivf").code == 0
+    assert h2q("index", rows, "-c", path, "--index-options", "nlist=4").code == 0
+    with open_collection(path, mode="r") as collection:
+        assert dict(collection._facts.index.options) == {"nlist": 4}
+    outcome = h2q("index", rows, "-c", path, "--index-options", "m=4")
+    assert outcome.code == 1
+    assert "--index-options: 'm' is unknown" in outcome.err
+
+
 def test_index_leaves_a_large_collection_fast_to_open(
     h2q: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,34 @@ def test_eval_of_a_collection(h2q: H2Q, demo: Path, tmp_path: Path) -> None:
     assert "0 of 2 items have a label" in outcome.err
 
 
+def test_eval_refuses_what_it_would_not_use(h2q: H2Q, tmp_path: Path) -> None:
+    rows, items = tmp_path / "rows.npz", tmp_path / "items.h2q"
+    labels = np.arange(60) % 3
+    np.savez(rows, features=np.eye(3, 8)[labels] + 0.01, labels=labels)
+    with package.open_collection(items, n_bits=8) as collection:
+        codes = np.arange(60, dtype=np.uint8)[:, None]
+        collection.add(range(60), codes, [{"label": str(each)} for each in labels])
+    assert h2q("eval", items, "--queries", 10).code == 0
+    given = {"ranks": "hamming", "quantizers": "none,random,itq,h2q", "bits": 8, "repeats": 1,
+             "key": "rows"}  # fmt: skip
+    for option, value in given.items():
+        outcome = h2q("eval", items, f"--{option}", value)
+        assert outcome.code == 2, outcome
+        assert "is for embeddings or a model" in outcome.err
+        assert f"--{option}" in outcome.err
+    assert h2q("eval", rows, "--quantizers", "none").code == 0
+    outcome = h2q("eval", rows, "--quantizers", "none", "--queries", 500)
+    assert outcome.code == 2
+    assert "--queries" in outcome.err
+    assert "is for a collection" in outcome.err
+
+
+def test_help_of_eval_names_every_quantizer(h2q: H2Q) -> None:
+    said = h2q("eval", "--help").out
+    for name in package.quantization.QUANTIZERS:
+        assert name in said
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [

@@ -105,6 +105,11 @@ def test_empty_list_of_cutoffs_is_refused(data):
         evaluate(*data, k=[])
 
 
+def test_one_text_is_no_list_of_ranks(data):
+    with pytest.raises(InvalidInputError, match=r"ranks is the text 'hamming'.*\('hamming',\)"):
+        evaluate(*data, ranks="hamming")
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["cifar10", "caltech101"])
 def test_real_embeddings_rank_in_the_known_order(shared, name):

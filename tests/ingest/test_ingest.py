@@ -116,6 +116,30 @@ def test_a_quantizer_by_its_name(h2q: Any, tmp_path: Path, name: str) -> None:
     assert "has its quantizer" in again.err
 
 
+def test_a_name_is_refused_where_nothing_is_fitted(
+    h2q: Any, quantizer: Any, tmp_path: Path
+) -> None:
+    codes, uri = tmp_path / "codes.npz", tmp_path / "c.h2q"
+    save_codes(codes, quantizer.transform(rows_of(1)), BITS)
+    for bits in (None, BITS):
+        with pytest.raises(InvalidInputError, match=r"codes\.npz holds codes; the quantizer itq"):
+            ingest(codes, uri, quantizer="itq", n_bits=bits)
+    rows = Embeddings(rows_of(1), list(range(500)))
+    for options in ({"quantizer": "itq"}, {"quantizer": "itq", "n_bits": 16}, {}):
+        with pytest.raises(InvalidInputError, match="rows in memory need a fitted quantizer"):
+            ingest(rows, uri, **options)
+    np.save(tmp_path / "rows.npy", rows_of(1))
+    typo = h2q("index", tmp_path / "rows.npy", "-c", uri, "--bits", 16, "--quantizer", "itqq")
+    assert typo.code == 1
+    assert "itqq is neither a file nor one of none," in typo.err
+    assert "did you mean 'itq'?" in typo.err
+    with pytest.raises(InvalidInputError, match=r"neither a file .*; fit one with `h2q fit`"):
+        ingest(tmp_path / "rows.npy", uri, quantizer=tmp_path / "rotation.safetensors")
+    assert not uri.exists()
+    assert ingest(codes, uri, quantizer=quantizer).added == 500
+    assert ingest(rows, uri).added == 500  # by the quantizer it keeps
+
+
 def test_a_file_and_its_folder_and_memory_agree(quantizer: Any, tmp_path: Path) -> None:
     (tmp_path / "rows").mkdir()
     ids = [int(i) for i in np.random.default_rng(0).permutation(500)]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -78,6 +80,20 @@ def test_unknown_names(splits: tuple[Split, Split, Split]) -> None:
     with pytest.raises(InvalidInputError, match="unknown quantizer"):
         make_quantizer("lsh")
     assert isinstance(make_quantizer("sign", n_bits=4), h2q.SignQuantizer)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"quantizers": "itq"}, r"quantizers is the text 'itq'.*such as \('itq',\)"),
+        ({"ranks": "hamming"}, r"ranks is the text 'hamming'.*such as \('hamming',\)"),
+        ({"quantizers": []}, "quantizers is empty"),
+        ({"seeds": []}, "seeds is empty"),
+    ],
+)
+def test_lists_of_names(splits: tuple[Split, Split, Split], options: Any, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        compare_quantizers(*splits, **options)
 
 
 def test_each_quantizer_is_judged_by_its_own_rank_too(splits: tuple[Split, Split, Split]) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from h2q.cli import _console
 from h2q.cli._help import BatchSize, Device, Json, Key, Seed
+from h2q.quantization.registry import QUANTIZERS
 from h2q.ranks import judged_text
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
+    context: typer.Context,
     source: Annotated[
         str | None,
         typer.Argument(help="Labelled embeddings (.npz, Parquet, ...), or a collection."),
@@ -39,7 +42,7 @@ def evaluate(
         str,
         typer.Option(
             "--quantizers",
-            help="Quantizers to compare, of none, random, itq, h2q, h2q-sgd, h2q-procrustes; or "
+            help=f"Quantizers to compare, of {', '.join(QUANTIZERS)}; or "
             "package.module:MyQuantizer.",
         ),
     ] = "none,random,itq,h2q",
@@ -75,8 +78,10 @@ def evaluate(
     if data is not None and model is None:
         raise typer.BadParameter("goes with --model", param_hint="--data")
     if source is not None and _is_collection(source):
+        _refuse(context, _OF_ROWS, "is for embeddings or a model")
         _collection(source, k=k, n_queries=queries, seed=seed, json=json)
         return
+    _refuse(context, ("queries",), "is for a collection")
     if model is not None:
         dataset = _embed(data, model, device, batch_size)
     else:
@@ -115,6 +120,18 @@ def evaluate(
 
 
 evaluate.__doc__ = (evaluate.__doc__ or "").replace("JUDGED", judged_text())
+
+
+#: Options that judge what is fitted; the codes of a collection are made already.
+_OF_ROWS: Final = ("quantizers", "bits", "ranks", "repeats", "key")
+
+
+def _refuse(context: typer.Context, names: Sequence[str], why: str) -> None:
+    """Refuse the options that were given, be it with their usual value."""
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(why, param_hint=f"--{name}")
 
 
 def _names(listed: str) -> list[str]:

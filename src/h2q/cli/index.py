@@ -56,8 +56,12 @@ def index(
         bool, typer.Option("--gps", help="Keep where photos were taken, to search by it.")
     ] = False,
     quantizer: Annotated[
-        Path | None,
-        typer.Option("--quantizer", help="For embeddings: what codes them; kept as well."),
+        str | None,
+        typer.Option(
+            "--quantizer",
+            help="For embeddings: a file of h2q fit, or with --bits a name (itq, local-search, "
+            "...) to fit on them; kept as well.",
+        ),
     ] = None,
     index_kind: IndexOption = None,
     index_options: IndexOptions = None,

@@ -27,6 +27,7 @@ from h2q.evaluation._per_query import (
 )
 from h2q.evaluation._sides import Decoder
 from h2q.evaluation.ranking import Ranking, Retrieval
+from h2q.ranks.table import refuse_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +153,7 @@ def evaluate(
         check_k(cutoff)
     if not cutoffs:
         raise InvalidInputError("k is an empty list; give at least one cut-off, or None for all")
+    refuse_text("ranks", ranks, "hamming")
     names = retrieval.supported() if ranks is None else tuple(ranks)
     radii = [r for r in radii if 0 <= r <= retrieval.n_bits]
     n, nq = len(retrieval.database), len(retrieval)

@@ -85,7 +85,8 @@ def ingest(
     encoder : str, optional
         For photos without a model (`h2q.encoders`).
     quantizer : fitted quantizer, path or name, optional
-        For embeddings: what codes them; a collection keeps its own.
+        For embeddings: what codes them; a collection keeps its own. A name is fitted to the rows
+        of files, for a new collection of `n_bits`.
     keep : str, optional
         What a new collection keeps of each real row, as `h2q.open_collection` takes it.
     decoder : fitted decoder, path or name, optional
@@ -150,17 +151,22 @@ def ingest(
         if str(quantizer) in QUANTIZERS and not Path(quantizer).exists():
             named = str(quantizer)
         else:
-            loaded = load_quantizer(quantizer)
+            loaded = load_quantizer(quantizer, or_name=True)
     decoder = load_decoder(decoder)
     if decoder is not None and not isinstance(collection, str | Path):
         raise InvalidInputError(
             "an open collection has its decoder, or none; give it to open_collection(..., decoder=)"
         )
     if isinstance(source, Embeddings | CodeFile | CodeStream):
-        _refuse(
-            "rows in memory",
-            {**of_photos, **of_files, "n_bits": n_bits, "ray": ray, "prefix": prefix},
-        )
+        _refuse("rows in memory", {**of_photos, **of_files, "ray": ray, "prefix": prefix})
+        lacking = loaded is None and isinstance(source, Embeddings) and _is_absent(collection)
+        if named is not None or lacking:
+            raise InvalidInputError(
+                "rows in memory need a fitted quantizer; fit it first "
+                f"(h2q.quantization.make_quantizer({named or 'h2q'!r}, 64).fit(rows)), or leave it "
+                "out where the collection keeps one"
+            )
+        _refuse("rows in memory", {"n_bits": n_bits})
         return _memory(source, collection, loaded, keep, decoder, on_progress)
     text = str(source)
     if holds(text, rows=loaded is not None or format is not None or kind is not None) == "rows":
@@ -173,6 +179,11 @@ def ingest(
         )
         n_bits = n_bits if real else shards[0].n_bits
         check_split(shards, split)  # before a collection is made
+        if named is not None and shards[0].kind == "codes":
+            raise InvalidInputError(
+                f"{text} holds codes; the quantizer {named} would be fitted to rows: give a fitted "
+                "one, or leave it out"
+            )
         if named is not None and not (n_bits and _is_new(collection)):
             raise InvalidInputError(
                 f"quantizer {named}: say how long its codes are, to fit it to these rows (--bits)"
@@ -284,6 +295,11 @@ def _real_rows(source: str, n_bits: int, **hints: Any) -> list[Shard] | None:
     if first.kind == "codes" or (first.format, first.width) == ("fbin", n_bits):
         return None
     return None if open_shard(first).dtype == "uint8" else shards
+
+
+def _is_absent(collection: str | Path | Collection) -> bool:
+    """Whether no such file is there; a server is not asked."""
+    return isinstance(collection, str | Path) and not exists(str(collection))
 
 
 def _is_new(collection: str | Path | Collection) -> bool:

@@ -9,11 +9,18 @@ from h2q._typing import StrPath
 from h2q.errors import InvalidInputError
 from h2q.ingest.encoder import load_hasher
 from h2q.quantization import load
+from h2q.quantization.registry import QUANTIZERS, hint_at_name
 from h2q.quantization.serialization import read_header
 
 
-def load_quantizer(path: StrPath) -> Any:
+def load_quantizer(path: StrPath, *, or_name: bool = False) -> Any:
     """Load a fitted quantizer from what `h2q fit` wrote, from a model or from a run folder.
+
+    Parameters
+    ----------
+    path : path
+    or_name : bool
+        Whether the caller takes a name of `h2q.quantization.QUANTIZERS` as well, for the message.
 
     Raises
     ------
@@ -24,6 +31,11 @@ def load_quantizer(path: StrPath) -> Any:
     """
     path = Path(path)
     if not path.exists():
+        if or_name:
+            raise InvalidInputError(
+                f"the quantizer {path} is neither a file nor one of {', '.join(QUANTIZERS)}"
+                f"{hint_at_name(str(path)) or '; fit one with `h2q fit`'}"
+            )
         raise InvalidInputError(f"there is no quantizer {path}; fit one with `h2q fit`")
     if not path.is_dir() and read_header(path).get("kind") != "hasher":
         return load(path)

@@ -16,6 +16,7 @@ from h2q.errors import InvalidInputError
 from h2q.quantization import get_quantizer, make_quantizer
 from h2q.quantization.decoders import decoder_for, fit_decoder
 from h2q.ranks import JUDGED, RANKS, RankSpec, has_artifact, rank_named
+from h2q.ranks.table import refuse_text
 
 DEFAULT_QUANTIZERS: Final = ("none", "random", "itq", "h2q")
 
@@ -167,11 +168,16 @@ def compare_quantizers(
     Raises
     ------
     InvalidInputError
-        For an unknown quantizer or rank, one that suits none of the quantizers, or rows and labels
-        that do not fit together.
+        For an unknown quantizer or rank, one that suits none of the quantizers, no quantizer or
+        seed at all, or rows and labels that do not fit together.
     """
     from h2q.evaluation import evaluate
 
+    refuse_text("quantizers", quantizers, "itq")
+    refuse_text("ranks", ranks, "hamming")
+    for what, given in (("quantizers", quantizers), ("seeds", seeds)):
+        if not len(given):
+            raise InvalidInputError(f"{what} is empty; give at least one")
     known = [get_quantizer(name) for name in quantizers]  # before any is fitted
     asked = [rank_named(name) for name in (ranks or JUDGED)]
     labels = (query.labels, database.labels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -93,12 +93,16 @@ def get_quantizer(name: str) -> QuantizerEntry:
     known = _ALIASES.get(name, name)
     if known in QUANTIZERS:
         return QUANTIZERS[known]
-    near = difflib.get_close_matches(name, [*QUANTIZERS, *_ALIASES], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
     raise InvalidInputError(
         f"unknown quantizer {name!r}; one of {', '.join(QUANTIZERS)}, or package.module:MyQuantizer"
-        f"{hint}"
+        f"{hint_at_name(name, [*QUANTIZERS, *_ALIASES])}"
     )
+
+
+def hint_at_name(name: str, known: Iterable[str] = QUANTIZERS) -> str:
+    """Return ``"; did you mean 'itq'?"`` for the known name nearest to `name`; "" for none near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def make_quantizer(

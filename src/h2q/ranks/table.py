@@ -131,6 +131,20 @@ def rank_named(name: str) -> RankSpec:
     return found
 
 
+def refuse_text(what: str, names: object, example: str) -> None:
+    """Refuse one text where a sequence of names is due: its letters would be taken for names.
+
+    Raises
+    ------
+    InvalidInputError
+        If `names` is a str.
+    """
+    if isinstance(names, str):
+        raise InvalidInputError(
+            f"{what} is the text {names!r}; give a sequence of names, such as ({example!r},)"
+        )
+
+
 def is_shipped(rank: RankSpec) -> bool:
     """Whether a rank is h2q's own, and no other one registered under its name."""
     return any(rank is each for each in _ROWS)
