@@ -1,9 +1,10 @@
 """Every loss trained as a linear hash layer on frozen features, against the untrained layer.
 
-    python bench/losses.py --shared ../shared --cache ~/.cache/h2q-bench
+    python bench/losses.py --folder FOLDER --cache ~/.cache/h2q-bench
 
 Data: Corel-5k (multi-label, features as they come) and a subset of CIFAR-10 (features of the
-shared MobileNetV2 at 160 px, made once and kept in the cache). Mean average precision over the
+a MobileNetV2 at 160 px, made once and kept in the cache). FOLDER holds
+``data/features_corel5k.npz``, ``data/cifar10.tar`` and ``models/mobilenetv2`` (a local timm model). Mean average precision over the
 whole database, for three rankings of the same embeddings: `cosine` (real on both sides: what
 the loss has learned), `sign` (Hamming, codes are the signs of the embeddings) and `h2q` (Hamming,
 codes after the graduated rotation, fitted on the training rows).
@@ -56,16 +57,16 @@ class Data:
 # --- data -------------------------------------------------------------------------------------
 
 
-def corel5k(shared: Path) -> Data:
+def corel5k(folder: Path) -> Data:
     """2,000 training, 500 query and 2,432 database images, 81 words."""
-    with np.load(shared / "data" / "features_corel5k.npz", allow_pickle=False) as file:
+    with np.load(folder / "data" / "features_corel5k.npz", allow_pickle=False) as file:
         labels = np.unpackbits(file["labels"], axis=1)[:, : len(file["words"])]
         return split_up(file["features"].astype(np.float32), labels, file["split"])
 
 
-def cifar10(shared: Path, cache: Path) -> Data:
+def cifar10(folder: Path, cache: Path) -> Data:
     """5,000 training, 5,000 database and 1,000 query images: the first 1,100 of each class."""
-    with tarfile.open(shared / "data" / "cifar10.tar") as tar:
+    with tarfile.open(folder / "data" / "cifar10.tar") as tar:
         files = {Path(m.name).name: m for m in tar.getmembers() if m.isfile()}
         classes = np.array(tar.extractfile(files["labels.txt"]).read().split(), dtype=np.int64)
         rows = np.concatenate([np.flatnonzero(classes == c)[:1100] for c in range(10)])
@@ -76,7 +77,7 @@ def cifar10(shared: Path, cache: Path) -> Data:
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 image = tar.extractfile(files[f"sheet_{sheet:02d}.webp"]).read()
-                features = embed(shared / "models" / "mobilenetv2", image)
+                features = embed(folder / "models" / "mobilenetv2", image)
                 np.save(path.with_suffix(".part.npy"), features)
                 path.with_suffix(".part.npy").replace(path)
             sheets[sheet] = np.load(path, allow_pickle=False)
@@ -218,7 +219,7 @@ def markdown(rows: list[dict]) -> str:
 def main() -> None:
     """Run what the arguments ask for and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "h2q-bench")
     parser.add_argument("--data", nargs="+", default=["corel5k", "cifar10"])
     parser.add_argument("--losses", nargs="+", default=[*OWN, *METRIC_LEARNING])
@@ -244,9 +245,9 @@ def main() -> None:
     rows = []
     for which in arguments.data:
         if which == "corel5k":
-            data = corel5k(arguments.shared)
+            data = corel5k(arguments.folder)
         else:
-            data = cifar10(arguments.shared, arguments.cache)
+            data = cifar10(arguments.folder, arguments.cache)
         multi_label = bool((data.labels["train"].sum(dim=1) != 1).any())
         # These take one label an item.
         chosen = [n for n in arguments.losses if not (multi_label and n.startswith("pml:"))]

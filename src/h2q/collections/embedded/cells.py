@@ -6,8 +6,8 @@ nearest cells are scanned by `h2q.ranks.fast_scan.CellScan`, and a shortlist is 
 scores are those of the scan; some items are missed.
 
 What takes long is kept in the file beside the collection: the centroids, the cell of each item, and
-the facts of its code. The lists themselves are made of these and the codes in a quarter of a second
-a million. What was added since is scored exactly until it is much, and then they are made anew.
+the facts of its code. The lists themselves are made of these and the codes in some 0.2 s a
+million. What was added since is scored exactly until it is much, and then they are made anew.
 """
 
 from __future__ import annotations
