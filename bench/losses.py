@@ -2,12 +2,12 @@
 
     python bench/losses.py --folder FOLDER --cache ~/.cache/h2q-bench
 
-Data: Corel-5k (multi-label, features as they come) and a subset of CIFAR-10 (features of the
-a MobileNetV2 at 160 px, made once and kept in the cache). FOLDER holds
-``data/features_corel5k.npz``, ``data/cifar10.tar`` and ``models/mobilenetv2`` (a local timm model). Mean average precision over the
-whole database, for three rankings of the same embeddings: `cosine` (real on both sides: what
-the loss has learned), `sign` (Hamming, codes are the signs of the embeddings) and `h2q` (Hamming,
-codes after the graduated rotation, fitted on the training rows).
+Data: Corel-5k (multi-label, features as they come) and a subset of CIFAR-10 (features of a
+MobileNetV2 at 160 px, made once and kept in the cache). FOLDER holds
+``data/features_corel5k.npz``, ``data/cifar10.tar`` and ``models/mobilenetv2`` (a local timm model).
+Mean average precision over the whole database, for three rankings of the same embeddings: `cosine`
+(real on both sides: what the loss has learned), `sign` (Hamming, codes are the signs of the
+embeddings) and `h2q` (Hamming, codes after the graduated rotation, fitted on the training rows).
 """
 
 from __future__ import annotations
