@@ -48,8 +48,9 @@ def test_python(tmp_path):
     (block,) = blocks("python")
     printed = run([sys.executable, "-c", block], tmp_path)
     first, second = ast.literal_eval(printed)
-    assert first[0] == 0
-    assert second[0] == 1
+    # A row ranks by what its code stands for; of 4 bytes it need not be the very first.
+    assert 0 in first
+    assert 1 in second
     assert len(first) == len(second) == 5
     assert max(first + second) < 900
 

@@ -10,7 +10,8 @@ from typing import Any, Final, Generic, NoReturn, Self, TypeVar
 _SecretT = TypeVar("_SecretT")
 
 #: What may be an address: it has no space and no quote in it.
-_WORD: Final = re.compile(r"[^\s'\"<>|]*@[^\s'\"<>|]*")
+# Tried where a word begins alone: a text may be long, and otherwise this takes its square.
+_WORD: Final = re.compile(r"(?<![^\s'\"<>|])[^\s'\"<>|]*@[^\s'\"<>|]*")
 #: The names of what is a secret, in a query or among the settings of a connection.
 _SETTING: Final = re.compile(
     r"""((?:\b[\w.-]*(?:passw(?:or)?d|pwd|token|secret|signature|credential|[_-]key|apikey|accesskey)

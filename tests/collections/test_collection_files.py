@@ -123,6 +123,30 @@ def test_the_log_that_belongs_to_a_file_is_used(path, tmp_path):
                 assert len(collection) == 1500 + 3 * 1500
 
 
+def test_a_page_that_points_to_nothing_any_more_keeps_its_log(path):
+    """Power lost in a checkpoint: of page 2 the head is of one state, the rest of another."""
+    killed_writer(path)
+    size = int.from_bytes(path.read_bytes()[16:18])
+    with path.open("r+b") as file:
+        file.seek(size + 8)
+        pointers = file.read(2 * int.from_bytes(path.read_bytes()[size + 3 : size + 5]))
+        file.seek(size + 8)
+        file.write(bytes(len(pointers)))
+    with open_collection(path) as collection:
+        collection.check()
+        assert len(collection) == 1500 + 1500
+        collection.add(["more"], codes(9, 1))
+    with open_collection(path, mode="r") as collection:
+        assert "more" in collection
+    # Another file's torn page does not have the row, and then nothing is done.
+    killed_writer(path)
+    with path.open("r+b") as file:
+        file.seek(size + 8)
+        file.write(bytes(size - 8))
+    with pytest.raises(CollectionError, match="cannot be told"):
+        open_collection(path)
+
+
 def test_a_checkpoint_cut_at_any_page_keeps_its_log(path, tmp_path):
     """A killed checkpoint leaves some pages of the log in the file; the log still belongs to it."""
     killed_writer(path, 3)

@@ -75,7 +75,7 @@ def test_photos_are_dropped_pasted_and_searched_with(real_page: Open, photos: Pa
     data = transfer(page, base64.b64encode(photo).decode(), "image/jpeg", HOSTILE)
     page.dispatch_event("body", "drop", {"dataTransfer": data})
     title(page, "60 found")
-    assert names_in(page)[0] == "image_0001.jpg"  # the photo itself, whatever it is called
+    assert "image_0001.jpg" in names_in(page)[:5]  # the photo itself, whatever it is called
     assert kinds_in(page)[:15].count("sunflower") >= 12
     first = page.url
     photo = (photos / "stop_sign" / "image_0002.jpg").read_bytes()

@@ -92,7 +92,10 @@ def claim(path: Path, handle: int, mode: str) -> None:
             break
         time.sleep(_PAUSE_S)
     if not ours and not user:
-        ours = lineage.of_log(log, exactly=True).continues(itself)
+        left = lineage.of_log(log, exactly=True)
+        ours = left.continues(itself)
+        if ours is None and itself is None and left.chain:
+            ours = lineage.is_torn_page_of(handle, left) or None
     if user_of_log and not user:
         raise CollectionError(
             f"{path}: has taken the place of a file that {_named(user_of_log)} still has open; end "

@@ -25,6 +25,7 @@ _PAGE: Final = 2
 #: Type of a page that is a leaf of an index, as `meta` is.
 _LEAF: Final = 0x0A
 _ROW: Final = re.compile(rb"lineage([0-9a-f]{16}):([0-9a-f]{32}):([0-9a-f]{32})\Z")
+_TRACE: Final = re.compile(_ROW.pattern.removesuffix(rb"\Z"))
 _NONE: Final = "0" * 32
 _EXTEND: Final = """
 INSERT INTO meta VALUES (:key, :identity || ':' || :none || ':' || :token)
@@ -99,6 +100,18 @@ def of_file(handle: int) -> Lineage | None:
     size = int.from_bytes(os.pread(handle, 2, 16))
     size = 65536 if size == 1 else size
     return Lineage.of_page(os.pread(handle, size, (_PAGE - 1) * size))
+
+
+def is_torn_page_of(handle: int, log: Log) -> bool:
+    """Whether the page of an open file, not readable as a page, has the row that a log continues.
+
+    The loss of power in a checkpoint may leave a page half of one and half of another state, so
+    that nothing points to the row any more. The log has the page whole.
+    """
+    size = int.from_bytes(os.pread(handle, 2, 16))
+    page = os.pread(handle, size, (_PAGE - 1) * size)
+    found = [Lineage(*(part.decode() for part in row.groups())) for row in _TRACE.finditer(page)]
+    return any(log.continues(each) for each in found)
 
 
 def of_log(path: Path, exactly: bool = False) -> Log:
