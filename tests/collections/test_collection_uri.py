@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from h2q import open_collection
+from h2q import HouseholderQuantizer, open_collection
 from h2q.errors import InvalidInputError
 
 
@@ -30,3 +31,29 @@ def test_a_collection_in_memory_is_no_file_of_that_name(
     with pytest.raises(InvalidInputError, match="give a path"):
         open_collection(":memory:", n_bits=8)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"decoder": "code"}, "fit_decoder"),
+        ({"quantizer": HouseholderQuantizer}, "a quantizer of h2q or the name"),
+    ],
+)
+def test_what_makes_a_collection_is_an_object(tmp_path: Path, given, message):
+    with pytest.raises(InvalidInputError, match=message):
+        open_collection(tmp_path / "c.h2q", n_bits=8, **given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_and_ids_that_do_not_go_together(tmp_path: Path):
+    rows = np.random.default_rng(0).standard_normal((30, 12))
+    with open_collection(tmp_path / "c.h2q", n_bits=4) as collection:
+        for ids, given, message in (
+            ({"a", "b"}, rows[:2], "no order"),
+            (["a", "b"], [[1.0, 2.0], [3.0]], "one row of as many"),
+            (["a"], np.ones((1, 12), int), "float32"),
+        ):
+            with pytest.raises(InvalidInputError, match=message):
+                collection.add(ids, given)
+        assert len(collection) == 0

@@ -176,9 +176,14 @@ def as_uint8(codes: Array, name: str) -> CodeArray:
         )
     packed = np.asarray(codes)
     if packed.dtype != np.uint8:
-        raise InvalidInputError(
-            f"{name} must be packed codes of dtype uint8, got {packed.dtype}; "
+        floating = packed.dtype.kind == "f"
+        remedy = (
             "pack real rows with h2q.codes.pack first"
+            if floating
+            else "give real rows, of whole numbers too, as floats (rows.astype('float32'))"
+        )
+        raise InvalidInputError(
+            f"{name} must be packed codes of dtype uint8, got {packed.dtype}; {remedy}"
         )
     if packed.ndim == 1:
         packed = packed[None, :]

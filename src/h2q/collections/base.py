@@ -305,6 +305,8 @@ class Collection(Closing):
             If the collection cannot be written; nothing is added then.
         """
         self._check_writable()
+        if isinstance(ids, set | frozenset):
+            raise InvalidInputError("ids are a set, which has no order; give a list")
         rows = None if codes is None else inputs.real_rows(codes)
         if rows is not None:
             if embeddings is not None:

@@ -139,6 +139,12 @@ class OpenRequest:
             elif learner.n_bits is not None:
                 lengths["quantizer"] = int(learner.n_bits)
         if decoder is not None:
+            if isinstance(decoder, type) or not hasattr(decoder, "to_bytes"):
+                raise InvalidInputError(
+                    f"decoder is a fitted CodeDecoder or LinearDecoder of h2q, got {decoder!r}; by "
+                    "its name it is fitted while rows come in: h2q.ingest.ingest(..., "
+                    "decoder='code'), or h2q.quantization.fit_decoder('code', rows, quantizer)"
+                )
             sources["decoder"] = decoder.to_bytes()
             lengths["decoder"] = int(decoder.n_bits_)
         if model is not None:
@@ -245,9 +251,9 @@ def _learner(quantizer: Any, n_bits: int | None) -> Any:
         from h2q.quantization import make_quantizer
 
         return make_quantizer(quantizer, n_bits=n_bits, random_state=0)
-    if isinstance(quantizer, bytes) or not hasattr(quantizer, "to_bytes"):
+    if isinstance(quantizer, bytes | type) or not hasattr(quantizer, "to_bytes"):
         raise InvalidInputError(
-            f"quantizer is a quantizer of h2q or the name of one, got {type(quantizer).__name__}; "
+            f"quantizer is a quantizer of h2q or the name of one, got {quantizer!r:.100}; "
             "read one from a file by h2q.load"
         )
     is_fitted = getattr(quantizer, "__sklearn_is_fitted__", None)

@@ -161,7 +161,12 @@ def rows_of(array: Array) -> NDArray[Any]:
     if not isinstance(array, np.ndarray) and callable(getattr(array, "to_numpy", None)):
         arrow = type(array).__module__.partition(".")[0] == "pyarrow"  # others copy unasked
         array = array.to_numpy(zero_copy_only=False) if arrow else array.to_numpy()
-    given: NDArray[Any] = np.asarray(array)
+    try:
+        given: NDArray[Any] = np.asarray(array)
+    except ValueError as error:  # of lists that differ in length
+        raise InvalidInputError(
+            f"these rows are no array ({error}); give each item one row of as many numbers"
+        ) from error
     if given.dtype.kind == "O" and given.shape[1:] in ((), (1,)):
         given = _stacked(given)
     if given.dtype.kind == "V" and "float" in given.dtype.name:  # of ml_dtypes: bfloat16, float8
