@@ -103,6 +103,18 @@ def test_codes_are_not_taken_for_embeddings(tmp_path: Path) -> None:
     assert not is_codes_file(tmp_path / "codes.npy")
 
 
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_flipped_bit_in_an_archive_is_seen(tmp_path: Path, save: Any) -> None:
+    path = tmp_path / "e.npz"
+    rows = np.random.default_rng(0).standard_normal((100, 16)).astype(np.float32)
+    save(path, embeddings=rows)
+    data = bytearray(path.read_bytes())
+    data[3000] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match=r"e\.npz.*damaged"):
+        load_embeddings(path)
+
+
 def test_damaged_files(tmp_path: Path) -> None:
     np.savez(tmp_path / "e.npz", features=ROWS)
     data = (tmp_path / "e.npz").read_bytes()
