@@ -73,6 +73,16 @@ def test_protected_photos_are_never_spare(photos: Photos) -> None:
         find_duplicates(photos.uri, protect=[photos.folder / "absent"])
 
 
+def test_one_file_under_two_ids_is_no_copy_of_itself(photos: Photos) -> None:
+    before = find_duplicates(photos.uri, encoder=PixelEncoder())
+    with open_collection(photos.uri) as collection:
+        batch = next(collection.iterate())
+        collection.add([f"again/{item}" for item in batch.ids], batch.codes, batch.payloads)
+    found = find_duplicates(photos.uri, encoder=PixelEncoder())
+    assert (found.n_items, said(found)) == (before.n_items, said(before))
+    assert [m.id for m in found.spare] == [m.id for m in before.spare]
+
+
 def test_photos_that_are_gone_or_changed_are_not_verified(photos: Photos) -> None:
     (photos.folder / "photo00.png").unlink()
     (photos.folder / "photo01.png").write_bytes(b"another file")

@@ -39,6 +39,7 @@ from h2q.errors import H2QError, ImageError, InvalidInputError
 from h2q.images import read_photo
 from h2q.ingest.batches import in_batches
 from h2q.ingest.models import kept_encoder
+from h2q.ingest.photo_files import photo_path
 from h2q.ingest.read_ahead import read_ahead
 
 #: Told of a stage, how much of it is done, and of how much.
@@ -215,7 +216,7 @@ def find_duplicates(
                 opened, radius=radius, where=where, protect=folders, encoder=encoder,
                 random_state=random_state, on_stage=on_stage,
             )  # fmt: skip
-    ids, codes, payloads = _read(collection, where, on_stage)
+    ids, codes, payloads = _one_of_each_file(*_read(collection, where, on_stage))
     at_hand = photos_at_hand(ids, payloads)
     with LookCache(collection.uri) as cache:
         looks = _looks(at_hand, cache, on_stage)
@@ -275,6 +276,23 @@ def _read(
         payloads.extend(batch.payloads)
         on_stage("reading codes", len(ids), max(total, len(ids)))
     return ids, np.concatenate(blocks), payloads
+
+
+def _one_of_each_file(
+    ids: list[Id], codes: CodeArray, payloads: list[dict[str, Any] | None]
+) -> tuple[list[Id], CodeArray, list[dict[str, Any] | None]]:
+    """Leave out what is a file once more, under another id: a photo is no copy of itself."""
+    seen: set[Path] = set()
+    kept: list[int] = []
+    for place, payload in enumerate(payloads):
+        path = photo_path(payload)
+        if path is None or path not in seen:
+            kept.append(place)
+        if path is not None:
+            seen.add(path)
+    if len(kept) == len(ids):
+        return ids, codes, payloads
+    return [ids[i] for i in kept], codes[kept], [payloads[i] for i in kept]
 
 
 def _looks(at_hand: AtHand, cache: LookCache, on_stage: OnStage) -> dict[str, Look]:
