@@ -20,6 +20,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -132,23 +134,30 @@ def themap(page: Any) -> None:
     page.get_by_role("button", name="Clear lasso").first.click()
 
 
+@contextmanager
+def browsing(collection: Path) -> Iterator[tuple[Any, str]]:
+    """Serve a collection; yield a browser and the server's address."""
+    server, url = serve(collection)
+    try:
+        with sync_playwright() as playwright:
+            chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+            yield browser, url
+            browser.close()
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(timeout=60)
+
+
 def main() -> None:
     """Read the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("collection", type=Path)
     parser.add_argument("--width", type=int, nargs="+", default=[360, 1280, 3840])
     args = parser.parse_args()
-    server, url = serve(args.collection)
-    try:
-        with sync_playwright() as playwright:
-            chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-            for width in args.width:
-                measure(browser, url, width)
-            browser.close()
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(timeout=60)
+    with browsing(args.collection) as (browser, url):
+        for width in args.width:
+            measure(browser, url, width)
 
 
 def measure(browser: Any, url: str, width: int) -> None:

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import argparse
 import io
-import shutil
-import signal
 import urllib.parse
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
-from page import FLAGS, serve
+from page import browsing
 
 _MOST_BYTES = 150_000
 #: The longest that t-SNE or the search for duplicates may take, in milliseconds.
@@ -72,16 +69,8 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("--like", required=True, help="Id of the item that is searched with.")
     args = parser.parse_args()
-    server, url = serve(args.collection)
-    try:
-        with sync_playwright() as playwright:
-            chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-            take(browser, url, args.like, args.target)
-            browser.close()
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(timeout=60)
+    with browsing(args.collection) as (browser, url):
+        take(browser, url, args.like, args.target)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 // Groups of duplicates to go through by keyboard; the result is a plan, and no file is changed here.
 
-import { html, useCallback, useEffect, useMemo, useRef, useState } from "./vendor/htm-preact.js";
+import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
 import { download } from "./choosing.js";
 import { nameOf, folderOf } from "./grid.js";
@@ -94,7 +94,8 @@ export function Duplicates({ info, onError, onOpen }) {
     else return;
     event.preventDefault();
   };
-  useEffect(() => { document.addEventListener("keydown", keys); return () => document.removeEventListener("keydown", keys); });
+  // Before the next key, not after the next picture: it must mean the group that is shown.
+  useLayoutEffect(() => { document.addEventListener("keydown", keys); return () => document.removeEventListener("keydown", keys); });
 
   const write = async () => {
     const chosen = found.groups.flatMap((g, i) => { const c = choiceOf(i); return g.level !== "related" && c.move.length ? [{ keep: c.keep, move: c.move }] : []; });
