@@ -5,9 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -245,7 +242,7 @@ def test_a_payload_with_a_name_that_is_none_is_stored_and_shows_nothing(
 def test_another_process_is_noticed_though_the_count_stays(
     client: TestClient, collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("h2q.serving.catalog._LOOK", 0.0)
+    monkeypatch.setattr("h2q.serving.newest._LOOK", 0.0)
     before = client.get("/api/v1/map").json()["stamp"]
     item = collection.get([7])[0]
     assert item is not None
@@ -254,33 +251,6 @@ def test_another_process_is_noticed_though_the_count_stays(
     facets = client.post("/api/v1/facets", json={}).json()["facets"]
     assert "birds" in [value["text"] for value in facets[0]["values"]]
     assert client.get("/api/v1/map").json()["stamp"] != before
-
-
-def test_a_catalog_that_takes_long_is_made_while_the_old_one_is_used(
-    client: TestClient, collection: Collection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("h2q.serving.catalog._AT_ONCE", 0.0)
-    monkeypatch.setattr("h2q.serving.catalog._REST", 0.0)
-    assert client.get("/api/v1/items").json()["total"] == 12
-    reading, going_on = threading.Event(), threading.Event()
-    iterate = collection.iterate
-
-    def slowly(*given: Any) -> Iterator[Any]:
-        reading.set()
-        assert going_on.wait(20)
-        return iterate(*given)
-
-    monkeypatch.setattr(collection, "iterate", slowly)
-    code = b64(pack(np.zeros((1, N_BITS))))
-    client.post("/api/v1/items", json={"ids": ["new"], "codes": code})
-    assert client.get("/api/v1/items").json()["total"] == 12
-    assert reading.wait(20)
-    assert client.get("/api/v1/items").json()["total"] == 12
-    going_on.set()
-    deadline = time.monotonic() + 20
-    while client.get("/api/v1/items").json()["total"] == 12 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert client.get("/api/v1/items").json()["total"] == 13
 
 
 def test_the_map(client: TestClient) -> None:

@@ -1,41 +1,28 @@
 """A collection as the page walks through it: items by place, facets with counts, conditions.
 
 A catalog is an immutable picture of the ids, codes and groupable payload values of all items, in
-the order of adding. It is read in one pass and read again when the collection has changed: at once
-where that is fast, in the background where it is not.
+the order of adding, read in one pass.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from h2q._closing import Closing
 from h2q._typing import CodeArray
 from h2q.codes import code_width
 from h2q.collections.base import Collection, Id, Where
-from h2q.errors import CollectionError, H2QError
 from h2q.serving.facets import Column, Facets, FolderTree
 
 _BATCH: Final = 20_000
 _MOST_CONDITIONS: Final = 64
-#: Seconds after which one looks whether another process has changed the collection.
-_LOOK: Final = 2.0
-#: A catalog that took so many seconds is made anew while the old one is used,
-_AT_ONCE: Final = 0.3
-#: and then no sooner than after so many times as long: making one slows what else is done.
-_REST: Final = 5.0
 
 
 class Catalog:
@@ -44,13 +31,16 @@ class Catalog:
     Parameters
     ----------
     collection : Collection
-    given_up : callable
-        Asked now and then; once it is true nobody wants the catalog any more.
+    pause : callable
+        Called between stretches of the work, that others may run; what it raises ends it.
+    stretch : int
+        Items between two pauses.
 
     Attributes
     ----------
     ids : list of str or int
         The oldest first; `ids[place]`.
+    place_of : dict of id to int
     codes : ndarray of shape (n, ceil(n_bits / 8)), uint8
     folders : set of Path
         Folders of which photos are held.
@@ -60,16 +50,18 @@ class Catalog:
     """
 
     def __init__(
-        self, collection: Collection, given_up: Callable[[], bool] = lambda: False
+        self,
+        collection: Collection,
+        pause: Callable[[], None] = lambda: None,
+        stretch: int = _BATCH,
     ) -> None:
         ids: list[Id] = []
+        place_of: dict[Id, int] = {}
         blocks = [np.empty((0, code_width(collection.n_bits)), dtype=np.uint8)]
         folders: set[str] = set()
         columns: dict[str, Column] = {}
         tree = FolderTree()
-        for batch in collection.iterate(_BATCH):
-            if given_up():
-                raise CollectionError("the server is shutting down; ask again later")
+        for batch in collection.iterate(stretch):
             for place, payload in enumerate(batch.payloads, start=len(ids)):
                 if payload:
                     if isinstance(payload.get("folder"), str) and "path" in payload:
@@ -81,29 +73,37 @@ class Catalog:
                             column = columns[key] = Column(key)
                         if column is not None:
                             column.add(place, value)
+            place_of.update(zip(batch.ids, range(len(ids), len(ids) + len(batch.ids)), strict=True))
             ids.extend(batch.ids)
             blocks.append(batch.codes)
-        self.ids = ids
-        self.codes: CodeArray = np.concatenate(blocks)
+            pause()
+        codes = np.concatenate(blocks)
+        newest: NDArray[np.int64] | None = None
+        if len(place_of) < len(ids):
+            # Replaced while all was read, and so met twice: the later one counts.
+            newest = np.full(len(ids), -1, dtype=np.int64)
+            kept = np.sort(np.fromiter(place_of.values(), np.int64, len(place_of)))
+            newest[kept] = np.arange(len(kept))
+            ids, codes = [ids[place] for place in kept], codes[kept]
+            place_of = {item_id: place for place, item_id in enumerate(ids)}
+        self.ids, self.place_of = ids, place_of
+        self.codes: CodeArray = codes
         self.n_bits = collection.n_bits
         self.folders = {Path(folder) for folder in folders if Path(folder).is_absolute()}
-        self.facets = Facets(columns, tree)
-        self._place_of: dict[Id, int] | None = None
+        self.facets = Facets(columns, tree, newest, pause)
         self._masks: OrderedDict[str, NDArray[np.bool_]] = OrderedDict()
         self._words = _words(self.codes)
         digest = hashlib.sha256(np.ascontiguousarray(self.codes).data)
-        digest.update(json.dumps(ids, ensure_ascii=True).encode())
+        digest.update(b"[")
+        for start in range(0, len(ids), stretch):
+            part = json.dumps(ids[start : start + stretch], ensure_ascii=True)[1:-1]
+            digest.update((part if start == 0 else f", {part}").encode())
+            pause()
+        digest.update(b"]")
         self.stamp = digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    @property
-    def place_of(self) -> dict[Id, int]:
-        """Place of each id."""
-        if self._place_of is None:
-            self._place_of = {item_id: place for place, item_id in enumerate(self.ids)}
-        return self._place_of
 
     def mask(self, collection: Collection, where: Where | None) -> NDArray[np.bool_]:
         """Return which places meet a condition, shape (n,).
@@ -141,96 +141,6 @@ class Catalog:
                 distances = differing.sum(axis=1, dtype=np.int64)
             counts += np.bincount(distances, minlength=self.n_bits + 1)
         return [int(count) for count in counts]
-
-
-class NewestCatalog(Closing):
-    """The catalog of a collection that changes; its methods may be called from many threads.
-
-    Parameters
-    ----------
-    collection : Collection
-        Read at once, in the background.
-    """
-
-    def __init__(self, collection: Collection) -> None:
-        self._collection = collection
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
-        self._threads = ThreadPoolExecutor(1, thread_name_prefix="h2q-catalog")
-        self._first = self._threads.submit(self._made)
-        self._current: _Made | None = None
-        self._next: Future[_Made] | None = None
-        self._changed = False
-        self._looked = 0.0
-
-    @property
-    def is_there(self) -> bool:
-        """Whether all items have been looked at once."""
-        return self._first.done() and self._first.exception() is None
-
-    def first(self) -> Catalog:
-        """Return the catalog of the start; wait for it."""
-        first = self._first
-        try:
-            return first.result().catalog
-        except H2QError:
-            with self._lock:
-                if self._first is first:  # whoever asks next finds the engine back, perhaps
-                    self._first = self._threads.submit(self._made)
-            raise
-
-    def changed(self) -> None:
-        """Say that items were written, so that one looks at once."""
-        self._changed = True
-
-    def get(self) -> Catalog:
-        """Return the items as they are; of very many, as they were some seconds ago."""
-        self.first()
-        with self._lock:
-            if self._current is None:
-                self._current = self._first.result()
-            if self._next is not None:
-                if not self._next.done():
-                    return self._current.catalog
-                made, self._next = self._next, None
-                self._current = made.result()
-            if self._is_stale(self._current):
-                if self._current.seconds > _AT_ONCE:
-                    self._next = self._threads.submit(self._made)
-                else:
-                    self._current = self._made()
-            return self._current.catalog
-
-    def _is_stale(self, made: _Made) -> bool:
-        now = time.monotonic()
-        if made.seconds > _AT_ONCE and now - made.at < _REST * made.seconds:
-            return False
-        if not self._changed and now - self._looked <= _LOOK:
-            return False
-        self._changed, self._looked = False, now
-        return self._collection.revision() != made.revision
-
-    def _made(self) -> _Made:
-        began = time.monotonic()
-        revision = self._collection.revision()  # what is written meanwhile is looked at again
-        catalog = Catalog(self._collection, self._closed.is_set)
-        now = time.monotonic()
-        return _Made(catalog, revision, now - began, now)
-
-    def close(self) -> None:
-        """Give up what is being made."""
-        self._closed.set()
-        self._threads.shutdown(wait=True, cancel_futures=True)
-
-
-@dataclass(frozen=True)
-class _Made:
-    """A catalog, of which revision it is at least, how long it took, when it was done."""
-
-    catalog: Catalog
-    revision: str
-    seconds: float
-    at: float
 
 
 def _words(codes: CodeArray) -> NDArray[np.uint64]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -109,11 +109,26 @@ class Facets:
     ----------
     columns : mapping of key to Column
     tree : FolderTree
+    newest : ndarray of shape (m,), int64, or None
+        The place in the end of each that was put down, -1 where it is none; None: they are right.
+    pause : callable
+        Called between them, that others may run.
     """
 
-    def __init__(self, columns: Mapping[str, Column], tree: FolderTree) -> None:
-        found = {key: column.groups(key) for key, column in columns.items()}
+    def __init__(
+        self,
+        columns: Mapping[str, Column],
+        tree: FolderTree,
+        newest: NDArray[np.int64] | None,
+        pause: Callable[[], None],
+    ) -> None:
+        found: dict[str, list[_Group]] = {}
+        for key, column in columns.items():
+            found[key] = column.groups(key)
+            pause()
         found["folder"] = tree.groups()
+        if newest is not None:
+            found = {key: _moved(groups, newest) for key, groups in found.items()}
         self._groups = {key: found[key] for key in sorted(found, key=_order) if found[key]}
 
     def counted(self, mask: NDArray[np.bool_]) -> list[Facet]:
@@ -234,6 +249,15 @@ class FolderTree:
                 groups.append(_Group(text, where, np.asarray(places, dtype=np.int64)))
         # As a tree is read: what is inside a folder follows it.
         return sorted(groups, key=lambda group: group.text.casefold().split("/"))
+
+
+def _moved(groups: list[_Group], newest: NDArray[np.int64]) -> list[_Group]:
+    moved = []
+    for group in groups:
+        places = newest[group.places]
+        if (places >= 0).any():
+            moved.append(replace(group, places=places[places >= 0]))
+    return moved
 
 
 def _order(key: str) -> tuple[int, str]:

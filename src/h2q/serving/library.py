@@ -28,8 +28,9 @@ from h2q.ingest.encoder import CodedEncoder, Encoder
 from h2q.ranks import RANKS, Queries, choose_rank
 from h2q.searching import searcher as searching
 from h2q.serving.batching import Batcher
-from h2q.serving.catalog import Catalog, NewestCatalog
+from h2q.serving.catalog import Catalog
 from h2q.serving.mapping import Method, coordinates, methods
+from h2q.serving.newest import NewestCatalog
 from h2q.serving.photos import THUMBNAIL, PhotoStore, stamp_of, webp_of
 from h2q.serving.reviewing import Review
 from h2q.serving.schemas import InfoOut, Query, RankOut, SearchIn, StatsOut
@@ -271,7 +272,7 @@ class Library(Closing):
         code = queries.codes[0]
         if not wanted.overview:
             return Answer(rank.name, code, hits, None, None, seconds)
-        catalog = self.catalog()
+        catalog = self._catalogs.last()
         histogram = catalog.histogram(code, catalog.mask(self.collection, wanted.where))
         return Answer(rank.name, code, hits, histogram, catalog.place_of, seconds)
 
