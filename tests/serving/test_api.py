@@ -286,6 +286,35 @@ def test_thumbnails_are_small_and_of_the_photo(client: TestClient, photos: Path)
     assert client.get("/api/v1/photos/s:cats/01.png").status_code == 404
 
 
+def test_a_picture_that_the_client_holds_is_not_sent_again(
+    client: TestClient, collection: Collection, photos: Path
+) -> None:
+    def stored(content: str | None) -> None:
+        item = collection.get(["cats/01.png"])[0]
+        assert item is not None
+        facts = {"folder": str(photos), "path": "cats/01.png"}
+        collection.add(
+            [item.id], item.code[None, :], [facts | ({"sha256": content} if content else {})]
+        )
+
+    for kind in ("thumbnails", "photos"):
+        path = f"/api/v1/{kind}/s:cats/01.png"
+        stored(None)
+        assert "etag" not in client.get(path).headers  # nothing would tell that it has changed
+        stored("a" * 64)
+        first = client.get(path)
+        mark = {"if-none-match": f'"other", {first.headers["etag"]}'}
+        again = client.get(path, headers=mark)
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == first.headers["etag"]
+        stored("b" * 64)
+        changed = client.get(path, headers=mark)
+        assert changed.status_code == 200
+        assert changed.content == first.content
+        assert changed.headers["etag"] != first.headers["etag"]
+    assert client.get(path, headers={"if-none-match": first.headers["etag"]}).status_code == 200
+
+
 def test_nothing_outside_the_roots_is_shown(
     client_of: Client, collection: Collection, photos: Path, tmp_path: Path
 ) -> None:

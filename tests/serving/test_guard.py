@@ -29,6 +29,23 @@ def test_another_host_is_refused(client: TestClient, host: str) -> None:
     assert answer.json()["error"]["kind"] == "WrongHost"
 
 
+def test_one_of_two_hosts_is_not_chosen(client: TestClient) -> None:
+    headers = [("host", "127.0.0.1:8000"), ("host", "evil.example")]
+    answer = client.get("/healthz", headers=headers)
+    assert answer.status_code == 400
+
+
+def test_a_head_is_a_get_without_a_body(client: TestClient) -> None:
+    for path in ("/", "/healthz", "/api/v1/items/i:7", "/api/v1/items/i:8"):
+        head, get = client.head(path), client.get(path)
+        assert head.status_code == get.status_code
+        assert head.headers["content-length"] == get.headers["content-length"]
+    assert client.head("/api/v1/search").status_code == 405
+    assert 'h2q_requests_total{method="HEAD",route="/healthz",status="200"}' in (
+        client.get("/metrics").text
+    )
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:99", "LOCALHOST", "[::1]:8000"])
 def test_this_machine_is_answered(client: TestClient, host: str) -> None:
     assert client.get("/api/v1/info", headers={"host": host}).status_code == 200

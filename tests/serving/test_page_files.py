@@ -72,3 +72,13 @@ def test_the_page_is_small_on_its_way(client: TestClient) -> None:
         assert packed.headers["vary"] == plain.headers["vary"] == "accept-encoding"
         sent += int(packed.headers["content-length"])
     assert sent < 50_000
+
+
+def test_a_file_of_the_page_is_sent_once(client: TestClient) -> None:
+    for path in ("/", "/page/app.js"):
+        first = client.get(path)
+        for mark in (first.headers["etag"], first.headers["etag"].removeprefix("W/")):
+            again = client.get(path, headers={"if-none-match": mark})
+            assert (again.status_code, again.content) == (304, b"")
+        assert "content-security-policy" in again.headers
+        assert client.get(path, headers={"if-none-match": '"other"'}).content == first.content

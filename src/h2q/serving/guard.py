@@ -16,7 +16,7 @@ from collections import OrderedDict
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import cookie_parser
+from starlette.requests import ClientDisconnect, cookie_parser
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -47,6 +47,8 @@ _READING: Final = re.compile(
 )
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS: Final = _SAFE | {"POST", "PUT", "PATCH", "DELETE"}
+#: What the log says of a request whose client went before it was all there.
+_HUNG_UP: Final = 499
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -110,16 +112,21 @@ class Guard:
                 out.setdefault("cache-control", "no-store")
             await send(message)
 
-        who = ""
+        who, inner = "", scope
         self._metrics.in_flight.inc()
         try:
             try:
                 who = self._check(scope, headers)
-                await self._app(scope, _Bounded(receive, self._settings.max_body), sending)
+                bounded = _Bounded(receive, self._settings.max_body)
+                if scope["method"] == "HEAD":  # answered as GET; the server sends no body of it
+                    inner = {**scope, "method": "GET"}
+                await self._app(inner, bounded, sending)
             except RefusedError as refused:
                 if started:  # too late for another answer: the connection ends
                     raise
                 await refused.response(request_id)(scope, receive, sending)
+            except ClientDisconnect:
+                status = _HUNG_UP
             except Exception:
                 LOGGER.exception("a bug", extra={"facts": {"request_id": request_id}})
                 if started:
@@ -131,7 +138,7 @@ class Guard:
         finally:
             self._metrics.in_flight.dec()
             seconds = time.perf_counter() - began
-            route = getattr(scope.get("route"), "path", "other")
+            route = getattr(inner.get("route"), "path", "other")
             # One counter for all methods that nobody knows: each would be kept for ever.
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.requests.labels(route, method, str(status)).inc()
@@ -153,7 +160,10 @@ class Guard:
 
     def _check(self, scope: Scope, headers: Headers) -> str:
         """Return the name of the key; raise `RefusedError`."""
-        host = headers.get("host", "")
+        hosts = headers.getlist("host")
+        if len(hosts) > 1:  # a proxy before may have looked at another one than this server
+            raise RefusedError(400, "TwoHosts", "a request names one host")
+        host = hosts[0] if hosts else ""
         if _without_port(host) not in self._settings.allowed_hosts:
             raise RefusedError(
                 421,

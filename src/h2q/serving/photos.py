@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 from collections.abc import Iterable, Mapping
@@ -135,6 +136,15 @@ def webp_of(image: Image.Image, longest: int) -> bytes:
     file = io.BytesIO()
     image.save(file, "WEBP", quality=82, method=2)
     return file.getvalue()
+
+
+def mark_of(item: Item, longest: int) -> str | None:
+    """Return what changes when such a picture of an item does; None where nothing tells."""
+    facts = item.payload or {}
+    if not facts.get("sha256") and facts.get("mtime_ns") is None:
+        return None
+    where = (stamp_of(facts), facts.get("folder"), facts.get("path"), longest)
+    return hashlib.sha256(repr(where).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def stamp_of(payload: Mapping[str, Any] | None) -> str:

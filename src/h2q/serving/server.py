@@ -9,11 +9,12 @@ import threading
 import webbrowser
 
 import uvicorn
+from fastapi import FastAPI
 
 from h2q.collections.base import Collection
 from h2q.errors import CollectionError
 from h2q.serving.app import create_app
-from h2q.serving.protocol import MOST_HEAD, Protocol
+from h2q.serving.protocol import Protocol
 from h2q.serving.settings import Settings
 from h2q.serving.telemetry import LOGGER, log_to_stderr
 
@@ -51,19 +52,7 @@ def run(
     url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else shown}:{port}/"  # noqa: S104
     app = create_app(collection, settings)
     app.state.library.warm_up()
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=True,
-        timeout_graceful_shutdown=_GRACE,
-        timeout_keep_alive=30,
-        http=Protocol,
-        h11_max_incomplete_event_size=MOST_HEAD,
-        lifespan="on",
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(config_of(app))
     LOGGER.info("listening", extra={"facts": {"url": url}})
     if watched and not quiet:
         sys.stderr.write(f"{collection.uri} ({len(collection):,} items): {url}   Ctrl-C ends\n")
@@ -78,12 +67,29 @@ def run(
         LOGGER.info("stopped", extra={"facts": {"url": url}})
 
 
+def config_of(app: FastAPI) -> uvicorn.Config:
+    """Return how the server below is set up."""
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        timeout_graceful_shutdown=_GRACE,
+        timeout_keep_alive=30,
+        http=Protocol,
+        ws="none",
+        lifespan="on",
+    )
+
+
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=2048)
         # Connections inherit it. Without it the end of an answer waits some 40 ms for the client
-        # to confirm its beginning; asyncio sets it on sockets of a stated protocol alone.
+        # to confirm its beginning; asyncio, where there is no uvloop, sets it on sockets of a
+        # stated protocol alone.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except (OSError, OverflowError) as error:
         raise CollectionError(

@@ -68,9 +68,14 @@ class JsonLines(logging.Formatter):
 
 
 def log_to_stderr(*, quiet: bool) -> None:
-    """Write the log of this package to stderr; only warnings and errors where `quiet`."""
+    """Write the log of this package to stderr; only warnings and errors where `quiet`.
+
+    Of the server below it, errors alone: what a client sends that is no request is no news.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    LOGGER.handlers[:] = [handler]
-    LOGGER.propagate = False
-    LOGGER.setLevel(logging.WARNING if quiet else logging.INFO)
+    below = logging.getLogger("uvicorn")
+    for logger, level in ((LOGGER, logging.INFO), (below, logging.ERROR)):
+        logger.handlers[:] = [handler]
+        logger.propagate = False
+        logger.setLevel(max(level, logging.WARNING) if quiet else level)

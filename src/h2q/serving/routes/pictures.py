@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 from collections.abc import Callable
 from importlib import resources
 from typing import Any, Final
@@ -13,7 +14,7 @@ from h2q.collections.base import Item
 from h2q.collections.http.wire import id_of
 from h2q.errors import ImageError
 from h2q.serving.library import Library
-from h2q.serving.photos import LARGE
+from h2q.serving.photos import LARGE, THUMBNAIL, mark_of
 from h2q.serving.routes._shared import PROBLEMS, NotFoundError, Served
 
 router = APIRouter(tags=["pictures"], responses=PROBLEMS)
@@ -28,28 +29,29 @@ _TYPES: Final = {
 _PICTURE: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"image/webp": {"schema": {"type": "string", "format": "binary"}}}}
 }
+_MARKED: Final = _PICTURE | {304: {"description": "The client holds it already (If-None-Match)."}}
 
 
 @router.get(
     "/api/v1/thumbnails/{key:path}",
     summary="A small WebP of an item's photo.",
     response_class=Response,
-    responses=_PICTURE,
+    responses=_MARKED,
 )
-def thumbnail(library: Served, key: str) -> Response:
+def thumbnail(library: Served, request: Request, key: str) -> Response:
     """Made once; 404 where the item has no photo that can be read."""
-    return _drawn(library, key, library.photos.thumbnail)
+    return _drawn(library, request, key, THUMBNAIL, library.photos.thumbnail)
 
 
 @router.get(
     "/api/v1/photos/{key:path}",
     summary="An item's photo, upright, as WebP.",
     response_class=Response,
-    responses=_PICTURE,
+    responses=_MARKED,
 )
-def photo(library: Served, key: str) -> Response:
+def photo(library: Served, request: Request, key: str) -> Response:
     """404 where the item has no photo that can be read."""
-    return _drawn(library, key, lambda item: library.photos.drawn(item, LARGE))
+    return _drawn(library, request, key, LARGE, lambda item: library.photos.drawn(item, LARGE))
 
 
 @router.get(
@@ -81,18 +83,26 @@ def favicon(request: Request) -> Response:
     return _file("icon.svg", request)
 
 
-def _drawn(library: Library, key: str, draw: Callable[[Item], bytes]) -> Response:
+def _drawn(
+    library: Library, request: Request, key: str, longest: int, draw: Callable[[Item], bytes]
+) -> Response:
     item = library.item(id_of(key))
     if item is None:
         raise NotFoundError(f"the collection holds no item {key}")
+    mark = mark_of(item, longest)
+    if library.photos.path(item.payload) is not None and _has(request, mark):
+        return _picture(b"", mark, 304)  # not read, and not drawn
     try:
-        return _picture(draw(item))
+        return _picture(draw(item), mark)
     except ImageError as error:
         raise NotFoundError(str(error)) from error
 
 
-def _picture(data: bytes) -> Response:
-    return Response(data, media_type="image/webp", headers={"cache-control": "private, max-age=60"})
+def _picture(data: bytes, mark: str | None = None, status: int = 200) -> Response:
+    headers = {"cache-control": "private, max-age=60"}
+    if mark is not None:
+        headers["etag"] = f'"{mark}"'
+    return Response(data, status, headers, None if status == 304 else "image/webp")
 
 
 def _file(name: str, request: Request) -> Response:
@@ -100,14 +110,23 @@ def _file(name: str, request: Request) -> Response:
     found = _FILES.get(name)
     if found is None:
         raise NotFoundError(f"the page has no file {name[:100]!r}")
-    kind, plain, packed = found
-    headers = {"cache-control": "no-cache", "vary": "accept-encoding"}
+    kind, mark, plain, packed = found
+    # A weak one: it stands for the file, packed or not.
+    headers = {"cache-control": "no-cache", "vary": "accept-encoding", "etag": f'W/"{mark}"'}
+    if _has(request, mark):
+        return Response(status_code=304, headers=headers)
     if "gzip" in request.headers.get("accept-encoding", ""):
         return Response(packed, media_type=kind, headers={**headers, "content-encoding": "gzip"})
     return Response(plain, media_type=kind, headers=headers)
 
 
-def _read_files() -> dict[str, tuple[str, bytes, bytes]]:
+def _has(request: Request, mark: str | None) -> bool:
+    """Whether the client says that it holds what is asked for."""
+    held = [name.strip() for name in request.headers.get("if-none-match", "").split(",")]
+    return mark is not None and any(name.removeprefix("W/") == f'"{mark}"' for name in held)
+
+
+def _read_files() -> dict[str, tuple[str, str, bytes, bytes]]:
     page = resources.files("h2q.serving") / "page"
     found = {}
     for prefix, folder in (("", page), ("vendor/", page / "vendor")):
@@ -115,7 +134,8 @@ def _read_files() -> dict[str, tuple[str, bytes, bytes]]:
             kind = _TYPES.get(entry.name.rpartition(".")[2])
             if entry.is_file() and kind is not None:
                 data = entry.read_bytes()
-                found[prefix + entry.name] = (kind, data, gzip.compress(data, mtime=0))
+                mark = hashlib.sha256(data).hexdigest()[:32]
+                found[prefix + entry.name] = (kind, mark, data, gzip.compress(data, mtime=0))
     return found
 
 
