@@ -93,9 +93,9 @@ def test_words_and_photos_are_one_query_together(client: TestClient, folder: Pat
 def test_photos_asked_about_at_once_are_embedded_in_one_batch(
     client: TestClient, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library = client.app.state.library  # type: ignore[attr-defined]
-    library.embed(Image.new("RGB", (9, 9)))  # the networks are loaded
-    coded, embed = library._encoder, library._embed
+    asked = client.app.state.library.asked  # type: ignore[attr-defined]
+    asked.embed(Image.new("RGB", (9, 9)))  # the networks are loaded
+    coded, embed = asked.load()
     session = CountedSession(coded.encoder._session)
     together: list[int] = []
     monkeypatch.setattr(
@@ -126,7 +126,7 @@ def test_photos_asked_about_at_once_are_embedded_in_one_batch(
     # Each got its own, not a neighbour's.
     for number, answer in answers.items():
         assert answer.status_code == 200
-        kept = library.asked(answer.json()["token"])
+        kept = asked.get(answer.json()["token"])
         image = read_image(photos[number])
         np.testing.assert_allclose(
             kept.row, coded.encoder.embed([coded.prepare(image)])[0], atol=1e-5

@@ -68,9 +68,8 @@ def serve(
     require("fastapi", "serve")
     require("uvicorn", "serve")
     from h2q.collections import open_collection
-    from h2q.serving.library import roots_of
     from h2q.serving.server import run, terminate_as_interrupt
-    from h2q.serving.settings import ApiKey, Settings, read_keys
+    from h2q.serving.settings import ApiKey, Settings, read_keys, roots_of
 
     terminate_as_interrupt()
     known = read_keys(keys) if keys is not None else ()

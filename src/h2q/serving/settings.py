@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -139,3 +140,17 @@ class Settings:
         if self.host not in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
             names.add(self.host)
         return frozenset(name.lower() for name in names)
+
+
+def roots_of(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the folders named, resolved.
+
+    Raises
+    ------
+    InvalidInputError
+        If one is no folder.
+    """
+    for path in paths:
+        if not path.is_dir():
+            raise InvalidInputError(f"the root {path} is no folder")
+    return tuple(path.resolve() for path in paths)

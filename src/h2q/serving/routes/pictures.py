@@ -62,7 +62,7 @@ def photo(library: Served, request: Request, key: str) -> Response:
 )
 def asked(library: Served, token: str) -> Response:
     """422 where it is no longer kept."""
-    return _picture(library.asked(token).webp)
+    return _picture(library.asked.get(token).webp)
 
 
 @router.get("/", include_in_schema=False)

@@ -29,8 +29,8 @@ async def ask(library: Served, request: Request) -> AskedOut:
     data = await request.body()
 
     def embedded() -> AskedOut:
-        asked = library.ask(data)
-        return AskedOut(token=asked.token, code=text_of_bytes(library.code_of(asked.row)))
+        asked = library.asked.ask(data)
+        return AskedOut(token=asked.token, code=text_of_bytes(library.asked.code_of(asked.row)))
 
     return await run_in_threadpool(embedded)
 
@@ -42,7 +42,7 @@ async def ask(library: Served, request: Request) -> AskedOut:
 )
 def search(library: Served, body: SearchIn) -> Response:
     """Best first; an item is not its own neighbour."""
-    found = library.search(body)
+    found = library.searches.search(body)
     items = [
         Found(**item_facts(library, hit.item, found.places), distance=hit.distance, score=hit.score)
         for hit in found.hits
