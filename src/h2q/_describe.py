@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from h2q._foreign import parse_json, reading
+from h2q._paths import path_text
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.rowfiles.registry import SUFFIXES
@@ -41,7 +42,7 @@ def describe(path: StrPath) -> dict[str, Any]:
     FormatError
         If it is damaged.
     """
-    if "://" in str(path):
+    if "://" in path_text(path):
         return _collection(str(path))
     path = Path(path)
     if not path.exists():

@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from h2q._paths import as_path
 from h2q._typing import StrPath
 
 if sys.platform != "win32":
@@ -55,7 +56,7 @@ def written_together(*paths: StrPath) -> Iterator[tuple[BinaryIO, ...]]:
     are there. An error leaves every old one. A kill in the very midst of the renames can leave new
     files beside old ones: they must be told from each other by what is in them.
     """
-    targets = [Path(path) for path in paths]
+    targets = [as_path(path) for path in paths]
     try:
         with ExitStack() as stack:
             made = [stack.enter_context(scratch_folder(t)) / t.name for t in targets]

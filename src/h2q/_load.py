@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from h2q._describe import is_sqlite
 from h2q._lazy import require
+from h2q._paths import as_path
 from h2q._typing import StrPath
-from h2q.errors import InvalidInputError
+from h2q.errors import FormatError, InvalidInputError
 from h2q.quantization import decoder_from_bytes
 from h2q.quantization import load as load_quantizer
 from h2q.quantization.serialization import read_header
@@ -35,7 +37,17 @@ def load(path: StrPath, *, backbone: Callable[..., Any] | None = None) -> Any:
     MissingExtraError
         If it holds a model and torch is not installed.
     """
-    kind = read_header(path).get("kind")
+    file = as_path(path)
+    if file.is_dir():
+        raise InvalidInputError(
+            f"{path} is a folder; give the file in it (of a run: {file / 'model.safetensors'})"
+        )
+    if is_sqlite(file):
+        raise FormatError(
+            f"{path} is a collection (or another SQLite file) and not a safetensors file; "
+            f"open it with h2q.open_collection({str(path)!r})"
+        )
+    kind = read_header(file).get("kind")
     if backbone is not None and kind != "hasher":
         raise InvalidInputError(f"{path} is a {kind} and no model; leave backbone= out")
     if kind == "decoder":

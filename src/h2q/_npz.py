@@ -10,13 +10,13 @@ import math
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from h2q._foreign import check_share, reading, size_of
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.errors import FormatError
 
@@ -113,7 +113,7 @@ def map_array(path: StrPath) -> NDArray[Any]:
     FormatError
         If it is none, is truncated, or holds pickled objects.
     """
-    path = Path(path)
+    path = as_path(path)
     size = size_of(path)
     with path.open("rb") as file:
         header = read_header(file, path, size)
@@ -133,7 +133,7 @@ def read_npz(path: StrPath, names: Iterable[str] | None = None) -> dict[str, NDA
         If it is no archive of arrays, is damaged, holds pickled objects, or would unpack to far
         more than its size.
     """
-    path = Path(path)
+    path = as_path(path)
     size = size_of(path)
     with reading(path, "a .npz file"), zipfile.ZipFile(path) as archive:
         members = check_members(archive, path, size)

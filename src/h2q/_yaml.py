@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 from h2q._foreign import reading, size_of
 from h2q._lazy import require
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.errors import FormatError
 
@@ -23,7 +23,7 @@ def read_yaml(path: StrPath, what: str = "a YAML file") -> Any:
     FormatError
         Also if the file is larger than 256 KiB.
     """
-    path = Path(path)
+    path = as_path(path)
     if size_of(path) > _LONGEST:
         raise FormatError(f"{path}: {size_of(path):,} bytes; {what} has at most {_LONGEST:,}")
     with reading(path, what):

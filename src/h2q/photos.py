@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from h2q._addresses import without_secrets
 from h2q._closing import Closing
+from h2q._paths import path_text
 from h2q._typing import StrPath
 from h2q.collections import open_collection
 from h2q.collections.base import Collection, Id, Keep, Where
 from h2q.collections.fields import unknown_fields
-from h2q.errors import InvalidInputError
+from h2q.errors import H2QError, InvalidInputError
 from h2q.ingest.models import exists
 from h2q.ingest.photos import index_photos
 from h2q.ingest.report import IndexReport, OnProgress, no_progress
@@ -73,8 +75,9 @@ def open_photos(
     >>> photos.search("cat.jpg", k=10)                          # doctest: +SKIP
     >>> photos.duplicates()                                     # doctest: +SKIP
     """
+    uri = path_text(uri, "the address of the collection")
     photos = Photos(
-        str(uri), encoder=encoder, model=model, n_bits=n_bits, keep=keep, device=device, mode=mode
+        uri, encoder=encoder, model=model, n_bits=n_bits, keep=keep, device=device, mode=mode
     )
     if mode == "r" or ("://" not in str(uri) and exists(str(uri))):
         photos.collection  # noqa: B018 - what is wrong is said now, not at the first search
@@ -265,7 +268,11 @@ class Photos(Closing):
         return self._is_there() and item_id in self.collection
 
     def __repr__(self) -> str:
-        return f"<Photos {self.uri}: {len(self):,} photos>"
+        try:
+            held = f"{len(self):,} photos"
+        except (H2QError, OSError) as error:  # gone, damaged, or a server that does not answer
+            held = f"cannot be opened ({type(error).__name__})"
+        return f"<Photos {without_secrets(self.uri)}: {held}>"
 
     def close(self) -> None:
         """Release the collection; it is opened again when it is needed."""

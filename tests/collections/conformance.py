@@ -75,8 +75,10 @@ class CollectionConformance:
 
     def test_closing_and_opening_again_changes_nothing(self, filled, address):
         collection, model = filled
+        assert "mode='a'" in repr(collection)
         collection.close()
         collection.close()
+        assert ("closed" in repr(collection)) == (not collection._is_open())
         with self.open(address) as again:
             same_content(again, model)
             assert again.n_bits == 20
@@ -247,6 +249,32 @@ class CollectionConformance:
             again.add(["and another"], embeddings[101:102])
             codes = again.quantizer.transform(embeddings[:100])
             assert np.array_equal(codes, np.stack([i.code for i in again.get(range(100))]))
+
+    def test_a_quantizer_that_would_never_be_fitted_is_refused(self, address):
+        rows = np.random.default_rng(1).standard_normal((80, 24)).astype(np.float32)
+        kept = quantization.HouseholderQuantizer(16, random_state=3).fit(rows)
+        self.open(address, quantizer=kept).close()
+        same = type(kept)(**kept.get_params())
+        for asked in ("h2q", type(kept)(), type(kept)(16), same):
+            with self.open(address, quantizer=asked) as collection:
+                assert collection.fingerprints["quantizer"] == fingerprint(kept.to_bytes())
+        others = {
+            "itq": "with a HouseholderQuantizer, and the quantizer 'itq' was given, an? ITQ",
+            "h2q-sgd": r"solver='graduated'.*solver='sgd'",
+            quantization.ITQQuantizer(16): "HouseholderQuantizer.*ITQQuantizer",
+            type(kept)(16, objective="l1"): r"objective='l2'.*objective='l1'",
+            type(kept)(16, random_state=kept.random_state + 1): "random_state",
+            type(kept)(12): "16-bit",
+        }
+        for other, words in others.items():
+            with pytest.raises(CompatibilityError, match=words):
+                self.open(address, quantizer=other)
+
+    def test_codes_without_a_quantizer_take_none_that_is_to_be_fitted(self, address):
+        with self.open(address, n_bits=16) as collection:
+            collection.add(range(10), random_codes(10, 16))
+        with pytest.raises((CompatibilityError, InvalidInputError), match="no quantizer"):
+            self.open(address, quantizer="itq")
 
     def test_rows_that_cannot_be_coded_name_the_right_way(self, address, embeddings):
         with self.open(address, n_bits=24) as collection:

@@ -57,3 +57,11 @@ def test_rows_and_ids_that_do_not_go_together(tmp_path: Path):
             with pytest.raises(InvalidInputError, match=message):
                 collection.add(ids, given)
         assert len(collection) == 0
+
+
+def test_a_closed_collection_says_so(tmp_path: Path):
+    collection = open_collection(tmp_path / "c.h2q", n_bits=8)
+    assert repr(collection).endswith("n_bits=8, mode='a')")
+    collection.close()
+    assert repr(collection) == str(collection)
+    assert repr(collection).endswith("n_bits=8, closed)")

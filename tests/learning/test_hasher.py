@@ -19,7 +19,7 @@ from h2q import codes
 from h2q.datasets import Dataset, Items
 from h2q.datasets.sources import ImageArray
 from h2q.errors import FormatError, InvalidInputError
-from h2q.learning import Hasher, backbones
+from h2q.learning import Hasher, TrainConfig, backbones
 
 
 @pytest.fixture
@@ -205,6 +205,22 @@ def test_truncated_file(fitted: Hasher, tmp_path: Path, kept: float) -> None:
         Hasher.load(tmp_path / "m.safetensors")
 
 
+def test_a_flipped_bit_of_a_model_is_seen(fitted: Hasher, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "model.safetensors")
+    data = bytearray((tmp_path / "model.safetensors").read_bytes())
+    data[-5] ^= 4
+    (tmp_path / "model.safetensors").write_bytes(data)
+    with pytest.raises(FormatError, match="damaged: its checksum differs"):
+        h2q.load(tmp_path / "model.safetensors")
+
+
+def test_absurd_lengths_are_refused_before_memory_is_taken() -> None:
+    with pytest.raises(InvalidInputError, match="at most 16,384, got 1,000,000,000"):
+        Hasher("digits-cnn", 10**9)
+    with pytest.raises(InvalidInputError, match="16384"):
+        TrainConfig(n_bits=10**9)
+
+
 def test_foreign_and_newer_files(fitted: Hasher, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     save_file({"a": torch.zeros(2)}, path)
@@ -235,6 +251,7 @@ def test_file_of_other_weights(fitted: Hasher, tmp_path: Path) -> None:
     path.write_bytes(data)
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
     tensors = load_file(path)
+    del header["sha256"]
     tensors["hash_layer.weight"] = torch.zeros(3, 3)
     save_file(tensors, path, header)
     with pytest.raises(FormatError, match="do not fit"):

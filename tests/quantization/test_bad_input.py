@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from h2q import HouseholderQuantizer, ITQQuantizer, RandomRotationQuantizer, SignQuantizer
+from h2q import (
+    HouseholderQuantizer,
+    ITQQuantizer,
+    LocalSearchQuantizer,
+    RandomRotationQuantizer,
+    SignQuantizer,
+)
 from h2q.errors import InvalidInputError
 
 LEARNING = [ITQQuantizer, HouseholderQuantizer]
@@ -194,3 +200,15 @@ def test_integers_are_rows_like_any_other(quantizer_class, rows, dtype):
 def test_what_is_not_rows(quantizer_class, wrong, message):
     with pytest.raises(InvalidInputError, match=message):
         quantizer_class().fit(wrong)
+
+
+@pytest.mark.parametrize("kind", [HouseholderQuantizer, LocalSearchQuantizer, SignQuantizer])
+def test_absurd_lengths_of_codes_are_refused_at_once(kind, rows):
+    for n_bits in (10**9, 2**63, np.int64(10**12)):
+        with pytest.raises(InvalidInputError, match="n_bits"):
+            kind(n_bits).fit(rows)
+
+
+def test_the_longest_code_says_why(rows):
+    with pytest.raises(InvalidInputError, match=r"at most 16,384, got 16,385.*memory"):
+        LocalSearchQuantizer(16_385).fit(rows)

@@ -117,6 +117,12 @@ def test_damaged_files_are_refused(fitted):
     for broken in (data[:40], data.replace(b"weights", b"weighty"), data[:-4]):
         with pytest.raises(FormatError):
             decoder_from_bytes(broken)
+    flipped = bytearray(data)
+    flipped[-3] ^= 1
+    with pytest.raises(FormatError, match="checksum"):
+        decoder_from_bytes(bytes(flipped))
+    data = data.replace(b'"sha256"', b'"old256"')  # a file of before there was one
+    assert decoder_from_bytes(data).exponent_ == fitted[0].exponent_
     nan = bytearray(data)
     nan[-4:] = np.float32(np.nan).tobytes()
     with pytest.raises(FormatError, match="finite"):

@@ -46,6 +46,10 @@ def exit_codes() -> Iterator[None]:
     except H2QError as error:
         _console.fail(str(error))
         raise typer.Exit(Exit.ERROR) from None
+    except MemoryError as error:
+        what = f" ({error})" if str(error) else ""
+        _console.fail(f"there is not enough memory for this{what}; take fewer bits or rows")
+        raise typer.Exit(Exit.ERROR) from None
     except OSError as error:  # a full disk, a read-only folder, a missing file
         _console.fail(str(error))
         raise typer.Exit(Exit.ERROR) from None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from h2q._files import written_whole
 from h2q._foreign import reading
 from h2q._npz import read_npz
+from h2q._paths import as_path
 from h2q._typing import Array, CodeArray, StrPath
 from h2q.codes.packing import BIT_ORDER, check_codes
 from h2q.errors import FormatError, InvalidInputError
@@ -58,7 +59,7 @@ def save_codes(
     Path
         The path written.
     """
-    target = Path(path)
+    target = as_path(path)
     with written_whole(target) as file:
         write_codes_file(file, codes, n_bits, ids)
     return target

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from h2q._foreign import reading, size_of
+from h2q._seal import without_seal
 from h2q.errors import FormatError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -76,15 +77,17 @@ def fingerprint(source: Source) -> str:
     """SHA-256 (hex) of a content, in which the header of a safetensors file is put in order.
 
     The safetensors library writes the entries of its header in an order that changes from run to
-    run, so the plain bytes would tell a model from itself.
+    run, and files of ours of earlier versions have no checksum there, so the plain bytes would tell
+    a model from itself.
     """
     digest = hashlib.sha256()
     with opened(source) as file:
         start = file.read(8)
         header = file.read(min(int.from_bytes(start, "little"), _LONGEST_HEADER))
         try:
-            digest.update(json.dumps(json.loads(header), sort_keys=True).encode())
-        except (ValueError, RecursionError):  # of another format: as it is
+            plain = without_seal(json.loads(header))
+            digest.update(json.dumps(plain, sort_keys=True).encode())
+        except (ValueError, RecursionError, AttributeError):  # of another format: as it is
             digest.update(start + header)
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)

@@ -14,7 +14,6 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -227,7 +226,7 @@ class Collection(Closing):
         """
         if "model" not in self._artifacts:
             raise InvalidInputError("the collection holds no model")
-        with written_whole(Path(path)) as file:
+        with written_whole(path) as file:
             for chunk in self._content("model"):
                 file.write(chunk)
 
@@ -642,7 +641,12 @@ class Collection(Closing):
         return CollectionError(f"{self.uri}: {self.engine_title} has no {what}; {instead}")
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.uri!r}, n_bits={self.n_bits}, mode={self._mode!r})"
+        state = f"mode={self._mode!r}" if self._is_open() else "closed"
+        return f"{type(self).__name__}({self.uri!r}, n_bits={self.n_bits}, {state})"
+
+    def _is_open(self) -> bool:
+        """Whether it has not been closed."""
+        return True
 
     # What an engine supplies
 

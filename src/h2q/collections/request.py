@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeAlias
 
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q._version import __version__
 from h2q.codes import BIT_ORDER, code_width
@@ -86,6 +87,8 @@ class OpenRequest:
         Seconds.
     learner : quantizer or None
         One that is not fitted yet: the first rows that are added fit it.
+    learner_name : str or None
+        The name it was asked for by.
     """
 
     n_bits: Mapping[str, int] = field(default_factory=dict)
@@ -96,6 +99,7 @@ class OpenRequest:
     index_options: Mapping[str, int] | None = None
     timeout: float | None = None
     learner: Any = None
+    learner_name: str | None = None
 
     @classmethod
     def of(
@@ -148,7 +152,7 @@ class OpenRequest:
             sources["decoder"] = decoder.to_bytes()
             lengths["decoder"] = int(decoder.n_bits_)
         if model is not None:
-            source = model if isinstance(model, bytes) else Path(model)
+            source = model if isinstance(model, bytes) else as_path(model, "the model")
             sources["model"] = source
             lengths["model"] = bits_of_model(source)
         if len(set(lengths.values())) > 1:
@@ -164,7 +168,10 @@ class OpenRequest:
                 f"a collection made with a {type(quantizer).__name__} keeps codes alone, got "
                 f"keep={kept!r}: what its rotate returns are not the items' rows; leave keep out"
             )
-        return cls(lengths, sources, kept, mode, index, index_options, _seconds(timeout), learner)
+        named = quantizer if isinstance(quantizer, str) else None
+        return cls(
+            lengths, sources, kept, mode, index, index_options, _seconds(timeout), learner, named
+        )  # fmt: skip
 
     def to_make(self, where: object) -> int:
         """Return the code length of the collection to be made at `where`.
@@ -243,6 +250,40 @@ class OpenRequest:
                     f"{where}: the collection was made with the {name} {kept[:12]}, the one given "
                     f"is {given[:12]} (SHA-256); make another collection for it"
                 )
+
+    def check_learner(self, collection: Any) -> None:
+        """Refuse a collection whose rows the quantizer that is to be fitted would never see.
+
+        Parameters
+        ----------
+        collection : Collection
+            As it was opened.
+
+        Raises
+        ------
+        CompatibilityError
+            If it keeps another quantizer, or holds items and keeps none.
+        """
+        if self.learner is None:
+            return
+        kept = collection.artifact_bytes("quantizer")
+        asked = f"the quantizer {self.learner_name!r}" if self.learner_name else "a quantizer"
+        if kept is None:
+            if len(collection):
+                raise CompatibilityError(
+                    f"{collection.uri}: the collection holds codes and keeps no quantizer, and "
+                    f"{asked} that is still to be fitted was given: it would be fitted on other "
+                    "rows than made its codes; leave quantizer out, or make another collection"
+                )
+            return
+        from h2q.quantization.serialization import differences
+
+        found = differences(kept, self.learner, by_name=self.learner_name is not None)
+        if found is not None:
+            raise CompatibilityError(
+                f"{collection.uri}: the collection was made with {found[0]}, and {asked} was "
+                f"given, {found[1]}; leave quantizer out, or make another collection"
+            )
 
 
 def _learner(quantizer: Any, n_bits: int | None) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from h2q._paths import path_text
 from h2q._typing import StrPath
 from h2q.collections.artifacts import Decoder, Quantizer
 from h2q.collections.base import Collection
@@ -117,6 +118,7 @@ def open_collection(
     [['a.jpg', 'c.jpg']]
     >>> folder.cleanup()
     """
+    address = path_text(uri, "the address of the collection")
     request = OpenRequest.of(
         n_bits=n_bits,
         quantizer=quantizer,
@@ -130,11 +132,21 @@ def open_collection(
     )
     engine = _engine_of(uri)
     if engine is not None:
-        return engine(uri, request)
+        return _checked(engine(address, request), request)
     path = _file_of(uri)
     from h2q.collections.embedded import open_embedded
 
-    return open_embedded(path, request)
+    return _checked(open_embedded(path, request), request)
+
+
+def _checked(collection: Collection, request: OpenRequest) -> Collection:
+    """Return a collection that fits the quantizer which is to be fitted, of whatever engine."""
+    try:
+        request.check_learner(collection)
+    except BaseException:
+        collection.close()
+        raise
+    return collection
 
 
 def _engine_of(uri: StrPath) -> Callable[..., Collection] | None:
@@ -152,8 +164,6 @@ def _file_of(uri: StrPath) -> Path:
         return Path(uri)
     found = _SCHEME.match(uri)
     if found is None:
-        if not uri:
-            raise InvalidInputError("the address of the collection is empty; give a path")
         if uri == ":memory:":
             raise InvalidInputError(
                 "':memory:' is SQLite's word, and a collection is a file; give a path, in a "

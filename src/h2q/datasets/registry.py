@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from h2q._foreign import naming
+from h2q._paths import path_text
 from h2q._typing import RandomState
 from h2q.datasets.items import Dataset
 from h2q.errors import InvalidInputError
@@ -138,6 +139,7 @@ def seen_from(spec: str, folder: Path) -> str:
 
 
 def _resolve(spec: str) -> tuple[Entry, Path]:
+    spec = path_text(spec, "the data set")
     name, colon, rest = spec.partition(":")
     if name in _ENTRIES and (colon or not Path(spec).exists() or not _ENTRIES[name].takes_path):
         entry = _ENTRIES[name]

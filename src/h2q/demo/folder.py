@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.errors import InvalidInputError
 
@@ -29,7 +30,7 @@ def prepare_folder(path: StrPath) -> Path:
     InvalidInputError
         If it cannot be made, or holds files that are not the demo's.
     """
-    folder = Path(path)
+    folder = as_path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         mark = folder / _MARK

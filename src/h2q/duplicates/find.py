@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from h2q._paths import as_path
 from h2q._typing import CodeArray, StrPath
 from h2q.codes import hamming_distances
 from h2q.collections import open_collection
@@ -210,8 +209,8 @@ def find_duplicates(
     if radius is not None:
         check_radius(radius)
     folders = [_folder(path) for path in protect]
-    if isinstance(collection, str | PathLike):
-        with open_collection(os.fspath(collection), mode="r") as opened:
+    if not isinstance(collection, Collection):
+        with open_collection(collection, mode="r") as opened:
             return find_duplicates(
                 opened, radius=radius, where=where, protect=folders, encoder=encoder,
                 random_state=random_state, on_stage=on_stage,
@@ -234,7 +233,7 @@ def find_duplicates(
 
 
 def _folder(path: StrPath) -> Path:
-    folder = Path(path).expanduser().resolve()
+    folder = as_path(path, "the folder").expanduser().resolve()
     if not folder.is_dir():
         raise InvalidInputError(f"the folder to protect, {path}, does not exist")
     return folder

@@ -15,6 +15,7 @@ imports neither torch nor onnxruntime.
 
 from __future__ import annotations
 
+from h2q._paths import path_text
 from h2q.encoders.base import Encoder, TextEncoder
 from h2q.encoders.efficientnet_lite import DEFAULT, DIMENSION, VARIANTS
 from h2q.encoders.kept import KeptEncoder
@@ -51,6 +52,7 @@ def load_encoder(name: str = DEFAULT, *, device: str = "auto") -> Encoder:
     MissingExtraError
         If what runs it is not installed.
     """
+    name = path_text(name, "the encoder")
     variant = VARIANTS.get(name)
     if variant is not None:
         from h2q.encoders.onnx_model import OnnxEncoder

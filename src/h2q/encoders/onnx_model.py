@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from h2q._lazy import require
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.encoders.kept import KeptEncoder
 from h2q.encoders.preparing import Preparing
@@ -170,7 +171,7 @@ class OnnxText:
     """
 
     def __init__(self, path: StrPath) -> None:
-        path = Path(path)
+        path = as_path(path)
         self.name = str(path)
         data = _read(path)
         self.sha256 = hashlib.sha256(data).hexdigest()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 
@@ -149,7 +149,7 @@ class Preparing:
     def from_file(cls, path: StrPath) -> Preparing:
         """Read settings from a JSON file."""
         try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
+            values = json.loads(as_path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
             raise FormatError(f"{path}: no preprocessing in JSON ({error})") from error
         if not isinstance(values, dict):

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from h2q._foreign import reading, size_of
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q._unpickling import Names, load_restricted
 from h2q.errors import FormatError
@@ -77,7 +77,7 @@ def read_torch_arrays(path: StrPath) -> dict[str, NDArray[Any]]:
     -----
     The format is that of `torch.serialization._legacy_save`.
     """
-    path = Path(path)
+    path = as_path(path)
     try:
         size_of(path)
         with path.open("rb") as file, reading(path, "a weights file of PyTorch before 1.6"):

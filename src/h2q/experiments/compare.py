@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.experiments.results import Result
@@ -61,7 +61,7 @@ def read_published(path: StrPath) -> list[Published]:
 
     ``map_std_percent`` may be there too.
     """
-    place = Path(path)
+    place = as_path(path)
     if not place.is_file():
         raise InvalidInputError(f"there is no {str(place)!r} to compare with")
     with place.open(encoding="utf-8", newline="") as file:

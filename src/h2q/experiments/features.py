@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from h2q._files import written_whole
 from h2q._lazy import require
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.errors import InvalidInputError
 
@@ -68,7 +69,7 @@ def extract_features(
         if not 0 < crop <= 1:
             raise InvalidInputError(f"crop is a share in (0, 1], got {crop}")
         built.preprocessing = dataclasses.replace(built.preprocessing, crop_pct=crop)
-    target = Path(out)
+    target = as_path(out)
     kept = cache.FeatureCache(target.with_name(f"{target.name}.parts"), built.eval())
     rows = {
         split: kept.features(items, split, batch_size=batch_size, progress=progress)

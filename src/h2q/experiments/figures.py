@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from h2q._files import written_whole
 from h2q._lazy import require
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.errors import InvalidInputError
 from h2q.experiments.quantizers import QUANTIZATIONS
@@ -133,7 +134,7 @@ def draw_all(results: Sequence[Result]) -> dict[str, Figure]:
 
 def save_figure(figure: Figure, path: StrPath) -> Path:
     """Write a figure as its suffix says (.svg, .pdf, .png); the same bytes for the same figure."""
-    target = Path(path)
+    target = as_path(path)
     kind = target.suffix.lstrip(".")
     if kind not in ("svg", "pdf", "png"):
         raise InvalidInputError(f"{target.name}: figures are written as .svg, .pdf or .png")

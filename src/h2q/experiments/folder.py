@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from h2q._files import written_whole
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.errors import FormatError
 from h2q.experiments import locks
@@ -47,7 +48,7 @@ class JobFolder:
     """
 
     def __init__(self, path: StrPath) -> None:
-        self.path = Path(path)
+        self.path = as_path(path)
         for name in ("jobs", "locks", "failed", "scratch"):
             (self.path / name).mkdir(parents=True, exist_ok=True)
 

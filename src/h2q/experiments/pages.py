@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from h2q._files import written_whole
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.experiments import intervals
 from h2q.experiments.claims import GAP_HEADER, HURT_HEADER, RANKINGS, gap_rows, hurt_rows
@@ -26,7 +27,7 @@ def write_folder(
     list of Path
         The files written.
     """
-    place = Path(folder)
+    place = as_path(folder)
     (place / "figures").mkdir(parents=True, exist_ok=True)
     paths = [
         _write(place / "tables.md", tables_page(results)),

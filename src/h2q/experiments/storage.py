@@ -9,6 +9,7 @@ from typing import Any, Final
 from h2q._files import written_whole
 from h2q._foreign import check_share, reading, size_of
 from h2q._lazy import require
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.experiments.results import COLUMNS, Result
@@ -63,7 +64,7 @@ def read_results(path: StrPath) -> list[Result]:
     FormatError
         If the file is damaged, or not one of ours.
     """
-    place = Path(path)
+    place = as_path(path)
     if place.is_dir():
         parts = sorted((place / "jobs").glob("*.parquet"))
         if not parts:

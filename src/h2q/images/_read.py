@@ -14,8 +14,9 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from h2q._paths import as_path
 from h2q._typing import StrPath
-from h2q.errors import ImageError
+from h2q.errors import ImageError, InvalidInputError
 from h2q.images._facts import orientation, photo_facts
 from h2q.images._formats import image_formats
 
@@ -123,14 +124,14 @@ def read_photo(
             return _opened(source, label, max_pixels, draft_side, gps)
         if isinstance(source, bytes):
             return decode(io.BytesIO(source))
-        if not isinstance(source, str | PathLike):
+        if not isinstance(source, str | PathLike) and hasattr(source, "read"):
             return decode(source)
-        path = Path(source)
+        path = as_path(source, "a photo that is no picture, file or bytes")
         if path.exists() and not path.is_file():  # a folder, or a pipe that would never end
             raise ImageError(f"{label}: is not a regular file")
         with path.open("rb") as stream:
             return decode(stream)
-    except ImageError:
+    except (ImageError, InvalidInputError):
         raise
     except FileNotFoundError as error:
         raise ImageError(f"{label}: no such file") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from h2q._collector import collector_paused
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.errors import InvalidInputError
 from h2q.images._formats import image_suffixes
@@ -54,7 +55,7 @@ def scan_folder(
     list of pathlib.Path
         Paths that begin with `folder`, sorted by their path below it.
     """
-    root = Path(folder)
+    root = as_path(folder, "the folder")
     found = find_photos(folder, on_error=on_error, on_other=on_other)
     return [root / each.name for each in found]
 
@@ -88,7 +89,7 @@ def find_photos(
     InvalidInputError
         If `folder` is not a folder, or cannot be read.
     """
-    root = Path(folder)
+    root = as_path(folder, "the folder")
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         raise InvalidInputError(f"{root} {what}; give a folder of images")

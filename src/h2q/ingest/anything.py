@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from h2q._addresses import without_secrets
+from h2q._paths import path_text
 from h2q._typing import StrPath
 from h2q.codes import CodeFile
 from h2q.collections import open_collection
@@ -43,7 +44,7 @@ What = Literal["photos", "rows"]
 
 def ingest(
     source: StrPath | Embeddings | CodeFile | CodeStream,
-    collection: str | Path | Collection,
+    collection: StrPath | Collection,
     *,
     model: StrPath | None = None,
     encoder: str | None = None,
@@ -142,6 +143,8 @@ def ingest(
     >>> ingest(f"{folder}/rows.npy", f"{folder}/items.h2q", quantizer=quantizer).added
     300
     """
+    if not isinstance(collection, Collection):
+        collection = path_text(collection, "the collection")
     of_photos = {"model": model, "encoder": encoder, "prune": prune, "gps": gps}
     of_files = {"key": key, "split": split, "journal": journal, "bit_order": bit_order,
                 "format": format, "kind": kind}  # fmt: skip
@@ -153,7 +156,7 @@ def ingest(
         else:
             loaded = load_quantizer(quantizer, or_name=True)
     decoder = load_decoder(decoder)
-    if decoder is not None and not isinstance(collection, str | Path):
+    if decoder is not None and isinstance(collection, Collection):
         raise InvalidInputError(
             "an open collection has its decoder, or none; give it to open_collection(..., decoder=)"
         )
@@ -168,7 +171,7 @@ def ingest(
             )
         _refuse("rows in memory", {"n_bits": n_bits})
         return _memory(source, collection, loaded, keep, decoder, on_progress)
-    text = str(source)
+    text = path_text(source, "the source")
     if holds(text, rows=loaded is not None or format is not None or kind is not None) == "rows":
         _refuse(f"{text} holds rows: a file of rows", of_photos)
         real = None
@@ -297,13 +300,13 @@ def _real_rows(source: str, n_bits: int, **hints: Any) -> list[Shard] | None:
     return None if open_shard(first).dtype == "uint8" else shards
 
 
-def _is_absent(collection: str | Path | Collection) -> bool:
+def _is_absent(collection: StrPath | Collection) -> bool:
     """Whether no such file is there; a server is not asked."""
-    return isinstance(collection, str | Path) and not exists(str(collection))
+    return not isinstance(collection, Collection) and not exists(str(collection))
 
 
-def _is_new(collection: str | Path | Collection) -> bool:
-    return isinstance(collection, str | Path) and not is_there(str(collection))
+def _is_new(collection: StrPath | Collection) -> bool:
+    return not isinstance(collection, Collection) and not is_there(str(collection))
 
 
 def _fitted(
@@ -319,14 +322,14 @@ def _fitted(
 
 @contextlib.contextmanager
 def _opened(
-    collection: str | Path | Collection,
+    collection: StrPath | Collection,
     quantizer: Any,
     keep: Keep | None,
     n_bits: int | None,
     decoder: Any,
     fitted: Callable[[str], Any],
 ) -> Iterator[Collection]:
-    if not isinstance(collection, str | Path):
+    if isinstance(collection, Collection):
         yield collection
         return
     made_with = {"quantizer": quantizer, "n_bits": n_bits}
@@ -349,7 +352,7 @@ def _opened(
 
 def _memory(
     source: Embeddings | CodeFile | CodeStream,
-    collection: str | Path | Collection,
+    collection: StrPath | Collection,
     quantizer: Any,
     keep: Keep | None,
     decoder: Any,
@@ -371,7 +374,7 @@ def _memory(
 
 def _photos(
     source: str,
-    collection: str | Path | Collection,
+    collection: StrPath | Collection,
     model: StrPath | None,
     encoder: str | None,
     n_bits: int | None,
@@ -383,7 +386,7 @@ def _photos(
     options: dict[str, Any],
 ) -> IndexReport:
     local = cluster["ray"] is None and not is_url(source)
-    if not isinstance(collection, str | Path):
+    if isinstance(collection, Collection):
         if local:
             coder = kept_encoder(collection, encoder=encoder, device=device)
             return index_folder(source, collection, coder, **options)

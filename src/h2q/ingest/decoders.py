@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
+from h2q._paths import as_path
 from h2q.collections.base import Collection
 from h2q.errors import CompatibilityError, InvalidInputError
 
@@ -24,7 +24,7 @@ def load_decoder(decoder: Any) -> Any:
     """
     if decoder is None or hasattr(decoder, "to_bytes") or str(decoder) in NAMES:
         return decoder
-    path = Path(decoder)
+    path = as_path(decoder, "the decoder")
     if not path.is_file():
         raise InvalidInputError(
             f"there is no decoder {path}; write one with `h2q fit --decoder-out`, or name one to "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.errors import ImageError, InvalidInputError
 from h2q.images import MAX_PIXELS, read_image, scan_folder
@@ -58,7 +59,7 @@ def embed_folder(
     InvalidInputError
         If the folder does not exist or holds no readable image.
     """
-    root = Path(folder)
+    root = as_path(folder)
     skipped: list[Skipped] = []
     paths = scan_folder(
         root, on_error=lambda e: skipped.append(Skipped(str(e.filename), e.strerror or str(e)))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from h2q._lazy import require
+from h2q._paths import as_path
 from h2q._typing import CodeArray, StrPath
 from h2q.codes import pack
 from h2q.errors import CompatibilityError, InvalidInputError
@@ -197,7 +198,7 @@ def model_file(path: StrPath) -> Path:
     InvalidInputError
         If there is none.
     """
-    path = Path(path)
+    path = as_path(path, "the model")
     if path.is_dir():
         inside = path / "model.safetensors"
         if not inside.is_file():

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from h2q._files import written_whole
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.collections.base import Collection, Id
 from h2q.ingest.units import RowUnit
@@ -36,7 +36,7 @@ class Journal:
     """
 
     def __init__(self, path: StrPath, maker: Mapping[str, Any], prefix: str = "") -> None:
-        self.path, self._prefix = Path(path), prefix
+        self.path, self._prefix = as_path(path, "the journal"), prefix
         self._head = {"format": _FORMAT, "format_version": 1, "made_by": dict(maker)}
         #: By place (file and first row): the content that was stored last, and its outer ids.
         self._done: dict[str, tuple[str, list[Id]]] = {}

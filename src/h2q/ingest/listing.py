@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from h2q._paths import path_text
 from h2q._typing import StrPath
 from h2q.errors import InvalidInputError
 from h2q.images import FoundPhoto, find_photos, image_suffixes, is_video, not_read, suffix_of
@@ -62,9 +63,10 @@ def list_photos(source: StrPath) -> PhotoListing:
     InvalidInputError
         If it does not exist or holds no photo that is read; says what it holds instead.
     """
-    if not is_url(str(source)):
-        return _of_folder(Path(source).expanduser().resolve())
-    url = str(source).rstrip("/")
+    name = path_text(source, "the folder")
+    if not is_url(name):
+        return _of_folder(Path(name).expanduser().resolve())
+    url = name.rstrip("/")
     found = find_files(url, image_suffixes())
     return PhotoListing(url, [FoundPhoto(each.name, each.size, each.version) for each in found])
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from h2q import encoders
 from h2q._lazy import require
+from h2q._paths import path_text
 from h2q._typing import StrPath
 from h2q.collections import open_collection
 from h2q.collections.base import Collection, Keep
@@ -139,7 +140,7 @@ def encoder_of(
 
 def exists(uri: str) -> bool:
     """Whether an embedded collection is there; True for a server's, which is asked by opening."""
-    return "://" in uri or Path(uri).exists()
+    return "://" in path_text(uri, "the address of the collection") or Path(uri).exists()
 
 
 def is_there(uri: str) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q import encoders
+from h2q._paths import path_text
 from h2q._typing import StrPath
 from h2q.collections import open_collection
 from h2q.collections.base import Keep
@@ -101,6 +102,7 @@ def index_photos(
     """
     from h2q.quantization import fit_decoder  # scikit-learn waits until it is needed
 
+    uri = path_text(uri, "the address of the collection")
     # Before a collection is made: a mistyped folder should leave nothing behind.
     found = list_photos(folder)
     shared: dict[str, Any] = {

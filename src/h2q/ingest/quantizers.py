@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.errors import InvalidInputError
 from h2q.ingest.encoder import load_hasher
@@ -29,7 +29,7 @@ def load_quantizer(path: StrPath, *, or_name: bool = False) -> Any:
     FormatError
         If the file is damaged or not one of ours.
     """
-    path = Path(path)
+    path = as_path(path, "the quantizer")
     if not path.exists():
         if or_name:
             raise InvalidInputError(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, Self
 
 import annotated_types
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from h2q._foreign import shortened
 from h2q._lazy import require
@@ -19,7 +19,7 @@ from h2q._own_code import TRUSTED, is_trusted, names_code
 from h2q._typing import StrPath
 from h2q._yaml import read_yaml
 from h2q.errors import FormatError, InvalidInputError
-from h2q.quantization.registry import QUANTIZERS, get_quantizer
+from h2q.quantization.registry import MOST_LEARNED_BITS, QUANTIZERS, get_quantizer
 
 #: Begins the first line of a run's `config.yaml`, which says where its relative paths begin.
 MADE_IN: Final = "# relative paths begin at: "
@@ -131,7 +131,7 @@ class TrainConfig:
     weights: str | None = None
     image_size: Annotated[int, Ge(1)] | None = None
     freeze_backbone: bool = False
-    n_bits: Annotated[int, Ge(1)] = 64
+    n_bits: Annotated[int, Ge(1), Le(MOST_LEARNED_BITS)] = 64
     loss: str = "cel"
     loss_options: dict[str, Any] = field(default_factory=dict)
     penalty: str | None = None
@@ -250,7 +250,9 @@ def _schema() -> Any:
     pydantic = require("pydantic", "train")
     # YAML reads 1e-3 as text.
     number = pydantic.BeforeValidator(_number)
-    kinds = typing.get_type_hints(TrainConfig, vars(annotated_types), include_extras=True)
+    kinds = typing.get_type_hints(
+        TrainConfig, {**globals(), **vars(annotated_types)}, include_extras=True
+    )
     for key, kind in kinds.items():
         if float in (kind, *_parts(kind)):
             kinds[key] = typing.Annotated[kind, number]

@@ -17,6 +17,7 @@ from h2q._typing import StrPath
 from h2q.errors import InvalidInputError
 from h2q.learning import backbones, bulk
 from h2q.learning.backbones import Backbone, Maker, Preprocessing
+from h2q.quantization.registry import MOST_LEARNED_BITS
 
 if TYPE_CHECKING:
     from h2q.datasets import Items
@@ -73,6 +74,11 @@ class Hasher(nn.Module):
         self.precision: bulk.Precision = precision
         if isinstance(n_bits, bool) or int(n_bits) != n_bits or n_bits < 1:
             raise InvalidInputError(f"n_bits must be a whole number of at least 1, got {n_bits!r}")
+        if n_bits > MOST_LEARNED_BITS:
+            raise InvalidInputError(
+                f"n_bits must be at most {MOST_LEARNED_BITS:,}, got {n_bits:,}: the model holds a "
+                "rotation of n_bits x n_bits numbers"
+            )
         self.backbone = backbones.create(backbone) if isinstance(backbone, str) else backbone
         if not isinstance(self.backbone, Backbone):
             raise InvalidInputError(

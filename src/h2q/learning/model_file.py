@@ -8,7 +8,6 @@ the training facts. The tensors are the state dict, and ``quantizer``: the bytes
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +17,8 @@ import torch
 from h2q import quantization
 from h2q._files import write_whole
 from h2q._foreign import parse_json, reading, size_of
+from h2q._paths import as_path
+from h2q._seal import check_seal, sealed
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.learning import backbones
@@ -65,7 +66,7 @@ def to_bytes(hasher: Hasher) -> bytes:
     if hasher.quantizer is not None:
         data = hasher.quantizer.to_bytes()
         tensors[_QUANTIZER] = torch.from_numpy(np.frombuffer(data, dtype=np.uint8).copy())
-    return safetensors.torch.save(tensors, metadata)
+    return sealed(safetensors.torch.save(tensors, metadata))
 
 
 def check_round_trip(hasher: Hasher) -> None:
@@ -103,6 +104,7 @@ def _check_rebuilt(
 def from_bytes(data: bytes, source: str = "model", backbone: Maker | None = None) -> Hasher:
     """Inverse of `to_bytes`; `source` is what errors call it, `backbone` as in `Hasher.load`."""
     header = _header(data, source)
+    check_seal(data, source)
     make = backbones.maker_of(header["backbone"], backbone, source)
     with reading(source, "a model of h2q"):
         tensors = safetensors.torch.load(data)
@@ -173,7 +175,7 @@ def _numbers(value: Any) -> list[float]:
 
 def save(hasher: Hasher, path: StrPath) -> None:
     """Write the file whole or not at all."""
-    target = Path(path)
+    target = as_path(path)
     try:
         write_whole(target, to_bytes(hasher))
     except OSError as error:
@@ -182,9 +184,10 @@ def save(hasher: Hasher, path: StrPath) -> None:
 
 def load(path: StrPath, backbone: Maker | None = None) -> Hasher:
     """Read a model file."""
+    file = as_path(path, "the model")
     try:
-        size_of(Path(path))
-        data = Path(path).read_bytes()
+        size_of(file)
+        data = file.read_bytes()
     except OSError as error:
         raise InvalidInputError(f"{path}: cannot read this model file: {error}") from error
     return from_bytes(data, str(path), backbone)

@@ -184,9 +184,14 @@ class BaseQuantizer(
         before = dict(self.__dict__)
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             self.__dict__.clear()
             self.__dict__.update(before)
+            if isinstance(error, MemoryError):
+                raise InvalidInputError(
+                    f"{type(self).__name__}: there is not enough memory ({error}); take fewer bits "
+                    "(n_bits), narrower rows or a smaller max_samples"
+                ) from error
             raise
 
     def _new_stream(self, n_features: int) -> RowStream:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from h2q._files import write_whole
 from h2q._foreign import reading
+from h2q._seal import sealed
 from h2q._typing import StrPath
 from h2q.errors import FormatError
-from h2q.quantization.serialization import FORMAT, FORMAT_VERSION, in_order, read_bytes
+from h2q.quantization.serialization import FORMAT, FORMAT_VERSION, read_bytes
 
 
 class DecoderFile:
@@ -35,7 +36,7 @@ class DecoderFile:
         """Return the fitted decoder as the content of a safetensors file."""
         tensors, words = self._content()
         metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "kind": "decoder"}
-        return in_order(safetensors.numpy.save(tensors, metadata | words))
+        return sealed(safetensors.numpy.save(tensors, metadata | words))
 
     def save(self, path: StrPath) -> None:
         """Write the fitted decoder to `path`, whole or not at all; `h2q.load` reads it."""

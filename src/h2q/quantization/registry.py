@@ -12,6 +12,9 @@ from typing import Any, Final
 from h2q._own_code import import_code
 from h2q.errors import InvalidInputError
 
+#: The longest code that is learned: of it a square table is kept, of a gigabyte at this length.
+MOST_LEARNED_BITS: Final = 1 << 14
+
 
 @dataclass(frozen=True)
 class QuantizerEntry:

@@ -2,7 +2,8 @@
 
 The header's metadata holds ``format`` ("h2q"), ``format_version``, ``kind`` ("quantizer",
 "hasher" for a network with its quantizer, "decoder") and ``quantizer``, JSON with the class, its
-parameters and its plain learned attributes. The arrays are the tensors. Nothing is pickled.
+parameters and its plain learned attributes, and ``sha256``, the checksum of all the rest. The
+arrays are the tensors. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 
 from h2q._files import write_whole
 from h2q._foreign import parse_json, reading, size_of
+from h2q._paths import as_path
+from h2q._seal import check_seal, sealed
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.quantization.arrays import check_array, to_numpy
@@ -26,7 +29,7 @@ from h2q.quantization.linear_map import LinearMap
 from h2q.quantization.model import Model
 from h2q.quantization.projection import Projection
 from h2q.quantization.randomness import pack_random_state, unpack_random_state
-from h2q.quantization.registry import CLASSES
+from h2q.quantization.registry import CLASSES, QUANTIZERS
 
 if TYPE_CHECKING:
     from h2q.quantization.base import BaseQuantizer
@@ -44,7 +47,6 @@ __all__ = [
     "FORMAT_VERSION",
     "check_array",
     "from_bytes",
-    "in_order",
     "load",
     "read_bytes",
     "read_header",
@@ -87,16 +89,7 @@ def to_bytes(quantizer: BaseQuantizer) -> bytes:
         "quantizer": text,
     }
     arrays = {key: np.ascontiguousarray(to_numpy(value)) for key, value in tensors.items()}
-    return in_order(safetensors.numpy.save(arrays, metadata=metadata))
-
-
-def in_order(data: bytes) -> bytes:
-    """Sort the header, which safetensors writes in random order: equal quantizers, equal bytes."""
-    size = int.from_bytes(data[:8], "little")
-    header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":"))
-    padded = header.encode()
-    padded += b" " * (-len(padded) % 8)
-    return len(padded).to_bytes(8, "little") + padded + data[8 + size :]
+    return sealed(safetensors.numpy.save(arrays, metadata=metadata))
 
 
 def _plain(value: object) -> object:
@@ -123,7 +116,7 @@ def read_header(path: StrPath) -> dict[str, str]:
     FormatError
         If the file is truncated, is not one of ours, or is newer than this version.
     """
-    size = size_of(Path(path))
+    size = size_of(as_path(path))
     with Path(path).open("rb") as file:
         start = file.read(8)
         # No more than the file has, whatever its first bytes claim.
@@ -201,6 +194,7 @@ def read_bytes(data: bytes, kind: str, name: str) -> tuple[dict[str, str], Tenso
     header = _check_header(_metadata(data, name), name)
     if header.get("kind") != kind:
         raise FormatError(f"{name} holds a {header.get('kind')!r}, not a {kind}")
+    check_seal(data, name)
     return header, tensors
 
 
@@ -208,6 +202,53 @@ def _from_bytes(data: bytes, name: str) -> BaseQuantizer:
     header, tensors = read_bytes(data, "quantizer", name)
     with reading(name, "a quantizer"):
         return _restore(json.loads(header["quantizer"]), tensors)
+
+
+def differences(data: bytes, other: Any, *, by_name: bool) -> tuple[str, str] | None:
+    """Compare a quantizer's file with one that is not fitted.
+
+    Parameters
+    ----------
+    data : bytes
+        What `to_bytes` gave.
+    other : quantizer
+        A length or a seed of None says nothing.
+    by_name : bool
+        Whether `other` was made by its name, which says the class and, say, the solver.
+
+    Returns
+    -------
+    tuple of str or None
+        Both, as a person would write them; None where they agree.
+    """
+    header, _ = read_bytes(data, "quantizer", "the stored quantizer")
+    with reading("the stored quantizer", "a quantizer"):
+        description = json.loads(header["quantizer"])
+        kept, stated = str(description["class"]), dict(description["parameters"])
+        stated["n_bits"] = int(description["n_bits"])
+    wanted = type(other).__name__
+    asked = other.get_params(deep=False)
+    told = (
+        {key for entry in QUANTIZERS.values() for key in entry.options} if by_name else set(asked)
+    )
+    if asked.get("n_bits") is None:
+        told.discard("n_bits")
+    seeds = asked.get("random_state"), stated.get("random_state")
+    if not all(isinstance(seed, int | np.integer) for seed in seeds):
+        told.discard("random_state")  # a generator has moved on since
+    unlike = [
+        name
+        for name, value in asked.items()
+        if name in told and json.loads(json.dumps(value, default=str)) != stated.get(name)
+    ]
+    if kept == wanted and not unlike:
+        return None
+    if kept != wanted:
+        return f"a {kept}", f"a {wanted}"
+    return tuple(  # type: ignore[return-value]
+        f"{kept}({', '.join(f'{name}={values[name]!r}' for name in unlike)})"
+        for values in (stated, asked)
+    )
 
 
 def _metadata(data: bytes, name: object) -> dict[str, str]:

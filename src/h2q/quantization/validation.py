@@ -11,6 +11,7 @@ from array_api_compat import array_namespace
 from h2q._typing import Array
 from h2q.errors import InvalidInputError
 from h2q.quantization.arrays import to_numpy
+from h2q.quantization.registry import MOST_LEARNED_BITS
 from h2q.quantization.sphere import blocks_of
 
 #: How many row numbers an error lists.
@@ -135,15 +136,19 @@ def check_whole_bits(n_bits: int | None, n_features: int) -> int:
         return n_features
     if isinstance(n_bits, bool) or not isinstance(n_bits, int | np.integer) or n_bits < 1:
         raise InvalidInputError(f"n_bits must be a whole number of at least 1, got {n_bits!r}")
+    if n_bits > max(MOST_LEARNED_BITS, n_features):
+        raise InvalidInputError(
+            f"n_bits must be at most {MOST_LEARNED_BITS:,}, got {n_bits:,}: a table of n_bits x "
+            "n_bits numbers has to fit in memory; codes of 64 to 1,024 bits do for most"
+        )
     return int(n_bits)
 
 
 def check_n_bits(n_bits: int | None, n_features: int) -> int:
     """Return the number of bits for rows of `n_features` columns; None keeps them all."""
-    n_bits = check_whole_bits(n_bits, n_features)
-    if n_bits > n_features:
+    if isinstance(n_bits, int | np.integer) and n_bits > n_features:
         raise InvalidInputError(
             f"n_bits={n_bits} is more than the {n_features} columns of X: an orthogonal map "
             f"cannot add bits; use n_bits <= {n_features}, or wider embeddings"
         )
-    return n_bits
+    return check_whole_bits(n_bits, n_features)

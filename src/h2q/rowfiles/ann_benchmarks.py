@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from h2q._files import write_whole
 from h2q._foreign import ALWAYS, RATIO, check_share, reading, size_of
 from h2q._lazy import require
+from h2q._paths import as_path
 from h2q._typing import Array, CodeArray, RandomState, StrPath
 from h2q.codes import check_codes, code_width, pack, unpack
 from h2q.errors import FormatError, InvalidInputError
@@ -186,7 +187,7 @@ def read_benchmark(path: StrPath) -> Benchmark:
     FormatError
         If it is no Hamming data set of ann-benchmarks, or damaged.
     """
-    with _opened(Path(path)) as file:
+    with _opened(as_path(path)) as file:
         missing = {"test", "neighbors", "distances"} - set(file.keys())
         if missing:
             raise FormatError(f"{path}: lacks {', '.join(sorted(missing))}")

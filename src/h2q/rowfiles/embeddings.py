@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._files import written_whole
+from h2q._paths import as_path
 from h2q._typing import FloatArray, StrPath
 from h2q.collections.base import Id
 from h2q.errors import H2QError, InvalidInputError
@@ -90,7 +91,7 @@ def save_embeddings(path: StrPath, embeddings: Embeddings, format: str | None = 
     InvalidInputError
         For another format.
     """
-    path = Path(path)
+    path = as_path(path)
     suffix = path.suffix.lower().removeprefix(".")
     chosen = format or (suffix if suffix in _WRITTEN else "npz")
     if chosen not in _WRITTEN:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from h2q._foreign import naming, reading
+from h2q._paths import as_path, path_text
 from h2q._typing import StrPath
 from h2q.errors import FormatError, H2QError, InvalidInputError
 from h2q.rowfiles.rows import Hints, Kind, RowFile, held_in_memory, reason_of
@@ -142,7 +143,7 @@ def format_of(path: StrPath, name: str | None = None) -> Format:
     """
     if name is not None:
         return get_format(name)
-    lower = Path(path).name.lower()
+    lower = as_path(path).name.lower()
     found = [
         (len(suffix), each)
         for each in FORMATS.values()
@@ -186,7 +187,7 @@ def write_codes(
             f"{', '.join(chosen.options()) or 'none'}"
         )
     try:
-        chosen.writer(stream, Path(path), **options)
+        chosen.writer(stream, as_path(path), **options)
     except RuntimeError as error:  # how faiss, usearch and HDF5 say that a disk is full
         raise H2QError(
             f"{path}: could not be written by {chosen.library} ({reason_of(error)}); is "
@@ -227,7 +228,7 @@ def open_rows(
     InvalidInputError
         If it holds the other kind, or an option does not apply to it.
     """
-    name = str(url)
+    name = path_text(url)
     chosen = format_of(name, format)
     if file_size(name) is None:
         raise FormatError(f"{name}: there is no such file")

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from h2q._foreign import reading
+from h2q._paths import path_text
 from h2q.errors import InvalidInputError
 from h2q.rowfiles.registry import FORMATS, format_of, open_rows
 from h2q.rowfiles.rows import Kind, RowFile, Rows, rows_at_a_time
@@ -92,6 +93,7 @@ def find_shards(
     FormatError
         If one is damaged.
     """
+    source = path_text(source)
     single = not is_pattern(source) and not is_folder(source)
     files = find_files(source, (*SUFFIXES, ".json"))
     manifest = next((file for file in files if file.name == MANIFEST), None)

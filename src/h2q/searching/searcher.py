@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from h2q._closing import Closing
+from h2q._paths import as_path, path_text
 from h2q._typing import Array, CodeArray, StrPath
 from h2q.codes import hamming_distances, unpack_signs
 from h2q.collections import open_collection
@@ -162,7 +163,7 @@ class Searcher(Closing):
         ImageError, FormatError, InvalidInputError
             If the file cannot be read.
         """
-        path = Path(path)
+        path = as_path(path, "the query")
         if not path.exists():
             raise InvalidInputError(
                 f"there is no query {readable(str(path))}; give a photo, a file of embeddings or "
@@ -222,6 +223,8 @@ class Searcher(Closing):
             return self.image(wanted)
         if isinstance(wanted, np.ndarray):
             return Query("row", wanted)
+        if not isinstance(wanted, int):
+            wanted = path_text(wanted, "a photo that is no picture")
         if not isinstance(wanted, int) and Path(wanted).is_file():
             found = self.file(wanted)
             if len(found) != 1:

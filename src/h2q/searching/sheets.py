@@ -11,6 +11,7 @@ from typing import Final
 from PIL import Image
 
 from h2q._files import write_whole, written_whole
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.errors import ImageError, InvalidInputError
 from h2q.images import Tile, contact_sheet, image_formats, read_photo
@@ -91,7 +92,7 @@ def draw_sheet(result: Result, out: StrPath) -> None:
     InvalidInputError
         If the name's ending is no format that can be written, or no neighbour came from a photo.
     """
-    out = Path(out)
+    out = as_path(out)
     if out.suffix.lower() in (".html", ".htm"):
         write_whole(out, result_page(result).encode("utf-8", "replace"))
         return

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from h2q._addresses import is_loopback
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 
@@ -67,7 +68,7 @@ def read_keys(path: StrPath) -> tuple[ApiKey, ...]:
         If the file is not of that form; no key is shown in the message.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(as_path(path).read_text(encoding="utf-8"))
         keys = tuple(
             ApiKey.of(name, entry["key"], *_scopes(name, entry.get("scopes", SCOPES)))
             for name, entry in content.items()

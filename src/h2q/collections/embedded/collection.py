@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from h2q._paths import as_path
 from h2q._progress import OnProgress
 from h2q._typing import CodeArray, StrPath
 from h2q.codes import code_width
@@ -288,7 +289,9 @@ class EmbeddedCollection(Collection):
         """Copy the collection, as it is now, to another file; see `Collection.backup`."""
         with self._snapshot():  # raises where the collection is closed
             pass
-        backup.backup(self._file, Path(path), overwrite=overwrite, on_progress=on_progress)
+        backup.backup(
+            self._file, as_path(path, "the copy"), overwrite=overwrite, on_progress=on_progress
+        )
 
     def check(self) -> None:
         """Read the whole file and raise `FormatError` where it is damaged."""
@@ -375,6 +378,9 @@ class EmbeddedCollection(Collection):
             self.close()
         else:
             self._release()
+
+    def _is_open(self) -> bool:
+        return not self._closed
 
     def _check(self) -> None:
         """Raise where the collection is closed, or its file is not the one that was opened."""

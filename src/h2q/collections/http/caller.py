@@ -96,6 +96,11 @@ class Caller:
                 response.read()
             self._pause_or_raise(response, attempt)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the connection was released."""
+        return bool(self._client.is_closed)
+
     def close(self) -> None:
         """Let the connections go."""
         self._client.close()

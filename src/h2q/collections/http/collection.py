@@ -54,6 +54,9 @@ class HttpCollection(Collection):
         super().__init__(*given)
         self._caller = caller
 
+    def _is_open(self) -> bool:
+        return not self._caller.closed
+
     # Writing
 
     def add(

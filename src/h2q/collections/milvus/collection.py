@@ -59,6 +59,9 @@ class MilvusCollection(Collection):
         self._record_width = record_width(meta.keep, meta.n_bits)
         self._newest = 0
 
+    def _is_open(self) -> bool:
+        return not self._server.closed
+
     def _insert(self, new: NewItems) -> None:
         writing.upsert(self._server, new.ids, new.codes, new.payloads, new.records)
 

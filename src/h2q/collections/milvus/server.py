@@ -119,6 +119,11 @@ class Server:
             time.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311 (so that clients spread)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the connection was released."""
+        return self._client is None
+
     def close(self) -> None:
         """Release the connection; closing twice is harmless."""
         client, self._client = self._client, None

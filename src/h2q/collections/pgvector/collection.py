@@ -50,6 +50,9 @@ class PgvectorCollection(Collection):
         self._table = items.Table(name, facts.n_bits, code_width(facts.n_bits))
         self._record_width = record_width(facts.keep, facts.n_bits)
 
+    def _is_open(self) -> bool:
+        return not self._link.closed
+
     def _reading(self) -> AbstractContextManager[None]:
         """Say of which collection it is that another program has damaged its tables."""
         return reading(self._link.shown, "a collection of h2q", REMEDY)

@@ -149,6 +149,11 @@ class Link:
                 if patient is not None:
                     patient.patience = patience
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed for good."""
+        return self._closed
+
     def close(self) -> None:
         """Close the connection for good. Closing twice is harmless."""
         with self._lock:

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from h2q._paths import as_path
 from h2q._progress import OnProgress, no_progress
 from h2q._typing import StrPath
 from h2q.collections import open_collection
@@ -77,7 +78,9 @@ def apply_plan(
     InvalidInputError
         If the folder lies in one that was indexed.
     """
-    target = Path(to).expanduser().resolve()
+    if not isinstance(plan, MovePlan):
+        raise InvalidInputError(f"plan is what read_plan(path) returns, got {plan!r:.80}")
+    target = as_path(to, "the folder").expanduser().resolve()
     for folder in {move.folder for move in plan.moves}:
         if target.is_relative_to(Path(folder).resolve()):
             raise InvalidInputError(
@@ -107,7 +110,7 @@ def undo_moves(log_path: StrPath, *, on_progress: OnProgress = no_progress) -> M
         `h2q-moves.jsonl`, or the folder it lies in.
     on_progress : callable
     """
-    path = Path(log_path).expanduser()
+    path = as_path(log_path, "the log").expanduser()
     path = path / LOG_NAME if path.is_dir() else path
     report = MoveReport(path)
     with Log(path) as log:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from h2q._files import write_whole
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q._version import __version__
 from h2q.collections.base import Id
@@ -136,8 +137,9 @@ def read_plan(path: StrPath) -> MovePlan:
         If it is no plan, or asks for what none asks for: a path that is not absolute or goes up,
         a photo that is both kept and moved.
     """
+    file = as_path(path, "the plan")
     try:
-        document = json.loads(Path(path).read_bytes())
+        document = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise FormatError(f"{path}: cannot be read as a plan ({error})") from error
     if not isinstance(document, dict) or document.get("format") != _FORMAT:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from h2q._files import write_whole, written_whole
+from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.learning.config import MADE_IN, TrainConfig
@@ -47,7 +48,7 @@ class RunFolder:
     """
 
     def __init__(self, path: StrPath) -> None:
-        self.path = Path(path)
+        self.path = as_path(path)
         self.config = self.path / "config.yaml"
         self.metrics = self.path / "metrics.csv"
         self.model = self.path / "model.safetensors"
