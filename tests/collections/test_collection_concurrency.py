@@ -201,15 +201,15 @@ def test_a_writer_that_never_ends_is_reported(tmp_path: Path, monkeypatch):
 
 def is_known(collection) -> bool:
     """Whether a search would need no transaction."""
-    version = collection._watch().execute("PRAGMA data_version").fetchone()[0]
-    return collection._mirror.unchanged(version, None, False) is not None
+    return collection._mirror.unchanged(collection._version(), None, False) is not None
 
 
 def test_what_others_commit_is_seen_without_a_transaction_of_ones_own(tmp_path: Path):
-    """The short way, by `PRAGMA data_version`, is left whenever anyone has written."""
+    """The short way, by the index of the log, is left whenever anyone has written."""
     path = tmp_path / "photos.h2q"
     codes = pack(np.random.default_rng(0).standard_normal((100, 16)))
     with open_collection(path, n_bits=16) as one, open_collection(path) as other:
+        assert other._guard.has_index
         where = {"kept": True}
         for step in range(40):
             writer, changed = ((one, other), (other, one))[step % 2], step % 3
@@ -228,3 +228,48 @@ def test_what_others_commit_is_seen_without_a_transaction_of_ones_own(tmp_path: 
                 assert set(collection.search(codes[0], 200, where).ids[0]) == marked
                 assert short or is_known(collection)
         assert len(held) > 3
+
+
+_ADDS_AT_A_WORD = """
+import sys
+import numpy as np
+from h2q import open_collection
+with open_collection(sys.argv[1]) as items:
+    for line in sys.stdin:
+        items.add([int(line)], np.zeros((1, 2), np.uint8))
+        print(line, end="", flush=True)
+"""
+
+
+@pytest.mark.parametrize("mode", ["a", "r"])
+def test_what_another_process_commits_is_seen_at_the_next_call(tmp_path: Path, mode):
+    path = tmp_path / "photos.h2q"
+    open_collection(path, n_bits=16).close()
+    writer = subprocess.Popen(
+        [sys.executable, "-c", _ADDS_AT_A_WORD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert writer.stdin is not None and writer.stdout is not None
+    try:
+        with open_collection(path, mode=mode) as items:
+            for number in range(50):
+                writer.stdin.write(f"{number}\n")
+                writer.stdin.flush()
+                assert writer.stdout.readline() == f"{number}\n"
+                assert items.search(np.zeros((1, 2), np.uint8), 100).ids[0] == [*range(number + 1)]
+                assert is_known(items)
+    finally:
+        writer.stdin.close()
+        assert writer.wait(30) == 0
+
+
+def test_without_an_index_of_the_log_commits_are_seen_by_sqlites_own_count(tmp_path: Path):
+    path = tmp_path / "photos.h2q"
+    with open_collection(path, n_bits=16) as one, open_collection(path) as other:
+        other._guard._index = None  # as on a system where it is no file
+        for number in range(5):
+            one.add([number], np.zeros((1, 2), np.uint8))
+            assert other.search(np.zeros((1, 2), np.uint8), 9).ids[0] == [*range(number + 1)]
+            assert is_known(other)

@@ -196,6 +196,34 @@ def test_a_forked_process_opens_the_file_anew(tmp_path: Path):
         items.check()
 
 
+def _search_after_the_parent_closed(items: Any, path: Path, told: Any, answer: Any) -> None:
+    told.wait(30)
+    code = np.zeros((1, 4), np.uint8)
+    with open_collection(path) as others:
+        for number in range(3):
+            others.add([number], code)
+            answer.put(items.search(code, 9).ids[0] == list(range(number + 1)))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_forked_process_follows_a_log_that_was_made_anew(tmp_path: Path):
+    """The index of the log that it inherits is removed when the parent closes the file."""
+    warnings.simplefilter("ignore", DeprecationWarning)
+    context = multiprocessing.get_context("fork")
+    told, answer = context.Event(), context.Queue()
+    path = tmp_path / "c.h2q"
+    with open_collection(path, n_bits=32) as items:
+        assert items.search(np.zeros((1, 4), np.uint8), 9).ids == [[]]
+        child = context.Process(
+            target=_search_after_the_parent_closed, args=(items, path, told, answer)
+        )
+        child.start()
+    told.set()
+    assert [answer.get(timeout=30) for _ in range(3)] == [True] * 3
+    child.join(30)
+    assert child.exitcode == 0
+
+
 def test_objects_that_nobody_closed_leak_no_handle(tmp_path: Path):
     import gc
 

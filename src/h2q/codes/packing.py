@@ -17,6 +17,7 @@ from h2q.errors import InvalidInputError
 #: Times eight bytes of 0 or 1 as one little-endian word: its top byte then holds them, MSB first
 #: (byte i, at bit 8i, is moved to bit 63 - i; no two of the 64 products meet, so nothing carries).
 _GATHER: Final = sum(1 << (63 - 9 * i) for i in range(8)) - (1 << 64)
+_HOLDS_NAN: Final = "pack: the rows hold NaN, which has no sign; remove or repair those rows"
 #: The order of the bits in a byte, as files state it.
 BIT_ORDER: Final = "msb"
 #: The longest code: up to here distances are exact in float32, in which faiss gives some of them.
@@ -77,6 +78,11 @@ def pack(z: Array) -> Array:
         z = np.asarray(z)
     if np.ma.is_masked(z):
         raise InvalidInputError("pack: the rows are masked, and a mask has no bit; fill it first")
+    if type(z) is np.ndarray and z.dtype == np.float32 and len(z) == 1 == z.ndim - 1 and z.size:
+        # A single query: the same without asking what kind of array it is.
+        if np.isnan(z).any():
+            raise InvalidInputError(_HOLDS_NAN)
+        return np.packbits(z > 0, axis=1)
     xp = array_api_compat.array_namespace(z)
     if z.ndim != 2 or z.shape[1] == 0:
         raise InvalidInputError(
@@ -85,9 +91,7 @@ def pack(z: Array) -> Array:
     if xp.isdtype(z.dtype, "complex floating"):
         raise InvalidInputError("pack needs real rows, got complex ones; pass their real part")
     if xp.isdtype(z.dtype, "real floating") and bool(xp.any(xp.isnan(z))):
-        raise InvalidInputError(
-            "pack: the rows hold NaN, which has no sign; remove or repair those rows"
-        )
+        raise InvalidInputError(_HOLDS_NAN)
     bits = z if xp.isdtype(z.dtype, "bool") else z > 0
     n, k = bits.shape
     if array_api_compat.is_numpy_namespace(xp):

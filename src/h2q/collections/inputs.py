@@ -263,6 +263,8 @@ def _as_rotated(
             f"this collection holds {n_bits}-bit codes and no quantizer, so real {them} must be "
             f"rotated rows (n, {n_bits}); got {given.shape}"
         )
+    if rows is given and rows.dtype == np.float32 and rows.flags.c_contiguous and len(rows):
+        return rows  # checked above
     with np.errstate(over="ignore", under="ignore"):
         ready = np.ascontiguousarray(rows, dtype=np.float32).reshape(-1, n_bits)
     if len(ready) and not (np.isfinite(ready).all() and ready.any(axis=1).all()):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from h2q._typing import CodeArray
 from h2q.errors import InvalidInputError
-from h2q.ranks.sign_scores import byte_tables, scores_of_all, scores_of_each
+from h2q.ranks.sign_scores import SignSums, byte_tables, scores_of_all
 from h2q.ranks.spec import Candidates, Queries, Scan
 
 #: What each bit of the level adds to it, MSB first. The two halves span the same, so that neither
@@ -50,15 +50,14 @@ def brings_rows_back(quantizer: Any) -> bool:
 class ReconstructionQueries:
     """Queries ready for scores with rebuilt rows.
 
-    `rows` (nq, n_bits), float32: W'q. `offsets` (nq,), float64: ⟨q, μ⟩. `tables`
-    (nq, width, 256), float64: what every byte of a code adds. `given` (nq, d): the queries
-    themselves. `expected` (nq,), float64: the scores they are likely to find; None where nothing is
-    known.
+    `rows` (nq, n_bits), float32: W'q. `offsets` (nq,), float64: ⟨q, μ⟩. `sums` are of
+    ⟨W'q, s⟩. `given` (nq, d): the queries themselves. `expected` (nq,), float64: the scores they
+    are likely to find; None where nothing is known.
     """
 
     rows: NDArray[np.float32]
     offsets: NDArray[np.float64]
-    tables: NDArray[np.float64]
+    sums: SignSums
     given: NDArray[Any]
     expected: NDArray[np.float64] | None = None
 
@@ -71,7 +70,7 @@ class ReconstructionQueries:
         return type(self)(
             self.rows[numbers],
             self.offsets[numbers],
-            self.tables[numbers],
+            self.sums.take(numbers),
             self.given[numbers],
             known,
         )
@@ -96,14 +95,14 @@ class ReconstructionScorer:
         self._exponent: float = decoder.exponent_ if exponent is None else exponent
 
     def prepare(self, queries: Queries) -> ReconstructionQueries:
-        """Look up what each byte adds, once."""
+        """Project the queries, once."""
         if queries.given is None:
             raise ValueError("the rank needs real queries")
         given = np.asarray(queries.given)
         rows, offsets = self._decoder.project(given)
         rows = np.ascontiguousarray(rows, dtype=np.float32)
-        tables = byte_tables(rows, queries.codes.shape[1])
-        return ReconstructionQueries(rows, np.asarray(offsets, dtype=np.float64), tables, given)
+        sums = SignSums(rows, queries.codes.shape[1])
+        return ReconstructionQueries(rows, np.asarray(offsets, dtype=np.float64), sums, given)
 
     def facts(self, codes: CodeArray) -> NDArray[np.float32]:
         """‖x̂‖^-γ of each code: worth keeping, 4 bytes a code in memory."""
@@ -118,7 +117,7 @@ class ReconstructionScorer:
         facts: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Scores of each query with its own candidates."""
-        products = scores_of_each(asked.tables, codes)
+        products = asked.sums.of_each(codes)
         if facts is None:
             facts = self.facts(codes.reshape(-1, codes.shape[2])).reshape(products.shape)
         return _scores(products, asked, facts)
@@ -131,7 +130,7 @@ class ReconstructionScorer:
     ) -> NDArray[np.float32]:
         """Scores of each query with the same candidates."""
         weights = self.facts(codes) if facts is None else facts
-        return _scores(scores_of_all(asked.tables, codes), asked, weights)
+        return _scores(asked.sums.of_all(codes), asked, weights)
 
     def index(self, codes: CodeArray, facts: NDArray[np.float32] | None = None) -> Scan:
         """Make a FastScan of codes and their lengths."""

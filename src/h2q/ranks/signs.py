@@ -16,26 +16,26 @@ from numpy.typing import NDArray
 
 from h2q._typing import CodeArray
 from h2q.ranks.reconstructed import ReconstructionScorer, own_decoder, score_of
-from h2q.ranks.sign_scores import byte_tables, scores_of_all, scores_of_each
+from h2q.ranks.sign_scores import SignSums
 from h2q.ranks.spec import Queries, Scan
 
 
 @dataclass(frozen=True)
 class SignQueries:
-    """Queries with what every byte of a code adds to their score.
+    """Queries with their scores.
 
-    `rows` (nq, n_bits), float32; `tables` (nq, width, 256), float64.
+    `rows` (nq, n_bits), float32.
     """
 
     rows: NDArray[np.float32]
-    tables: NDArray[np.float64]
+    sums: SignSums
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def take(self, numbers: Any) -> Self:
         """Return some of them."""
-        return type(self)(self.rows[numbers], self.tables[numbers])
+        return type(self)(self.rows[numbers], self.sums.take(numbers))
 
     def expecting(self, scores: NDArray[np.float32]) -> Self:
         """Return them as they are: the bound of their scan is as tight for all scores."""
@@ -46,10 +46,10 @@ class SignScorer:
     """Scores by the inner product of the query with the code as signs, and scans for the best."""
 
     def prepare(self, queries: Queries) -> SignQueries:
-        """Look up what each byte adds, once."""
+        """Round the queries, once."""
         if queries.rows is None:
             raise ValueError("the rank 'asymmetric' needs real queries")
-        return SignQueries(queries.rows, byte_tables(queries.rows, queries.codes.shape[1]))
+        return SignQueries(queries.rows, SignSums(queries.rows, queries.codes.shape[1]))
 
     def facts(self, codes: CodeArray) -> None:
         """Nothing of a code is worth keeping."""
@@ -58,13 +58,13 @@ class SignScorer:
         self, asked: SignQueries, codes: CodeArray, facts: None = None
     ) -> NDArray[np.float32]:
         """Scores of each query with its own candidates."""
-        return scores_of_each(asked.tables, codes).astype(np.float32)
+        return asked.sums.of_each(codes).astype(np.float32)
 
     def of_all(
         self, asked: SignQueries, codes: CodeArray, facts: None = None
     ) -> NDArray[np.float32]:
         """Scores of each query with the same candidates."""
-        return scores_of_all(asked.tables, codes).astype(np.float32)
+        return asked.sums.of_all(codes).astype(np.float32)
 
     def index(self, codes: CodeArray, facts: None = None) -> Scan:
         """Make a FastScan of codes."""
@@ -106,7 +106,7 @@ class SignForm:
 
     def rows(self, asked: SignQueries) -> NDArray[np.float32]:
         """Return the queries, with zeros for the bits that fill the last byte."""
-        rows = np.zeros((len(asked), 8 * asked.tables.shape[1]), np.float32)
+        rows = np.zeros((len(asked), 8 * asked.sums.width), np.float32)
         rows[:, : asked.rows.shape[1]] = asked.rows
         return rows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import cache
 from typing import Any, Final
 
 from h2q.errors import InvalidInputError
@@ -13,8 +14,12 @@ from h2q.ranks.spec import Artifact, Queries, RankSpec
 def _from(module: str, name: str) -> Any:
     """Return a function that is imported when it is first called: a table costs nothing to read."""
 
+    @cache
+    def imported() -> Any:
+        return getattr(importlib.import_module(f"h2q.ranks.{module}"), name)
+
     def call(*given: Any) -> Any:
-        return getattr(importlib.import_module(f"h2q.ranks.{module}"), name)(*given)
+        return imported()(*given)
 
     return call
 

@@ -48,6 +48,11 @@ def log_of(path: Path) -> Path:
     return Path(f"{path}-wal")
 
 
+def index_of(path: Path) -> Path:
+    """Path of the index of the write-ahead log."""
+    return Path(f"{path}{_INDEX_OF_LOG}")
+
+
 def derived(path: Path) -> list[Path]:
     """Paths of the files of ours beside a collection."""
     return [Path(f"{path}{suffix}") for suffix in _CACHES]
@@ -206,7 +211,7 @@ def _named(process: int) -> str:
 
 def _user_of_log(path: Path) -> int:
     try:
-        handle = os.open(f"{path}{_INDEX_OF_LOG}", os.O_RDONLY)
+        handle = os.open(index_of(path), os.O_RDONLY)
     except FileNotFoundError:
         return 0
     try:

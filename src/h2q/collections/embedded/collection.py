@@ -33,7 +33,7 @@ from h2q.collections.embedded.connection import Connection, connect, reading, wr
 from h2q.collections.embedded.faults import reported
 from h2q.collections.embedded.held_file import Guard
 from h2q.collections.embedded.indexes import RowIndex
-from h2q.collections.embedded.mirror import Mirror
+from h2q.collections.embedded.mirror import Mirror, Version
 from h2q.collections.embedded.searching import View
 from h2q.collections.filters import Condition, compile_node
 from h2q.collections.index_spec import IndexSpec
@@ -151,7 +151,6 @@ class EmbeddedCollection(Collection):
         #: Of the mirror, and of the connection that watches the file for it.
         self._watch_lock = threading.RLock() if self._mode == "a" else self._lock
         self._idle_lock = threading.Lock()
-        self._guard_lock = threading.Lock()
 
     # Writing
 
@@ -216,14 +215,12 @@ class EmbeddedCollection(Collection):
     def _view(self, condition: Condition | None, with_records: bool = False) -> View:
         """Return the newest state, to be searched without any lock."""
         self._check()
-        with self._watch_lock:
-            version = _data_version(self._watch())
-            view = self._mirror.unchanged(version, condition, with_records)
+        view = self._mirror.unchanged(self._version(), condition, with_records)
         if view is not None:
             return view
         with self._borrowed() as connection, ExitStack() as snapshot:
             with self._watch_lock:
-                version = _data_version(self._watch())
+                version = self._version()
                 snapshot.enter_context(reading(connection))
                 view = self._mirror.whole(connection, version, with_records)
             if condition is not None:
@@ -386,8 +383,7 @@ class EmbeddedCollection(Collection):
         """Raise where the collection is closed, or its file is not the one that was opened."""
         if self._forked:
             self._open_again()
-        with self._guard_lock:
-            self._guard.check()
+        self._guard.check()
 
     def _open_again(self) -> None:
         """In a process that was forked off: SQLite's connections are of no use there."""
@@ -399,6 +395,14 @@ class EmbeddedCollection(Collection):
             self._begin(*self._reopen())
 
     # Connections
+
+    def _version(self) -> Version | None:
+        """Return a mark of all that was committed; None where it cannot be told at this moment."""
+        if self._guard.has_index:
+            return self._guard.commits()
+        with self._watch_lock:
+            found: int = self._watch().execute("PRAGMA data_version").fetchone()[0]
+        return found
 
     def _watch(self) -> Connection:
         """Return the connection that watches the file; under the lock of the mirror."""
@@ -416,8 +420,7 @@ class EmbeddedCollection(Collection):
                 connection.close()
                 raise CollectionError(f"{self._path}: the collection is closed; open it again")
             self._readers.append(connection)
-        with self._guard_lock:
-            self._guard.check()  # it is the file of the others
+        self._guard.check()  # it is the file of the others
         return connection
 
     @contextmanager
@@ -468,11 +471,6 @@ def _scorer_of(collection: weakref.ref[EmbeddedCollection]) -> Callable[[], Scor
         return None if rank.scorer is None else rank.scorer(there.quantizer)
 
     return scorer
-
-
-def _data_version(connection: sqlite3.Connection) -> int:
-    version: int = connection.execute("PRAGMA data_version").fetchone()[0]
-    return version
 
 
 def _give_back(readers: list[Connection], guard: Guard) -> None:

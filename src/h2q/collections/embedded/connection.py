@@ -41,11 +41,21 @@ class Connection(sqlite3.Connection):
     ----------
     fixed : bool
         Whether it takes the file for one that does not change.
+    alone : bool
+        Whether the index of its log is in memory, where no other connection sees it.
     watch : Watch, optional
     """
 
     fixed = False
+    alone = False
     watch: Watch | None = None
+
+    def shares_log_index(self) -> bool:
+        """Whether all who write to the file tell of it in the index of its log, a file."""
+        if self.fixed or self.alone:
+            return False
+        mode: str = self.execute("PRAGMA journal_mode").fetchone()[0]
+        return mode == "wal"
 
 
 def connect(path: Path, mode: Mode) -> Connection:
@@ -174,6 +184,7 @@ def _connect_without_index(path: Path, error: sqlite3.OperationalError) -> Conne
         # In memory, then, which nobody else can share.
         connection = _connect(path, "mode=rw")
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.alone = True
     else:  # without a log none is needed
         connection = _connect(path, "mode=ro&immutable=1")
         connection.fixed = True

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from h2q._files import locked_folder
-from h2q.collections.embedded import beside, lineage, schema
+from h2q.collections.embedded import beside, glance, lineage, schema
+from h2q.collections.embedded.connection import Connection
 from h2q.errors import CollectionError, FormatError
 
 _lock = threading.Lock()
@@ -55,6 +56,8 @@ class HeldFile:
         self.key = _key(os.fstat(handle))
         self._place = _place(path)
         self._uses = 1
+        #: Of the log; more than one where SQLite made it anew, which after a fork it may.
+        self._indexes: list[glance.LogIndex] = []
 
     @staticmethod
     def take(path: Path, mode: str) -> HeldFile:
@@ -102,7 +105,18 @@ class HeldFile:
             self._uses -= 1
             if not self._uses:
                 _held.pop(self.key, None)
+                for index in self._indexes:
+                    index.close()
                 os.close(self.handle)
+
+    def index_of_log(self) -> glance.LogIndex | None:
+        """Return the index of the log as it is now; a connection must have read from the file."""
+        path = beside.index_of(self.path)
+        with _lock, suppress(OSError, ValueError):
+            if not self._indexes or self._indexes[-1].key != _key(path.stat()):
+                self._indexes.append(glance.LogIndex(path))
+            return self._indexes[-1]
+        return None
 
 
 def forget_locks() -> None:
@@ -135,23 +149,26 @@ class Guard:
     ----------
     held : HeldFile
         Left with `release`.
-    connection : sqlite3.Connection
+    connection : Connection
         Which has read from it. Closed with `release`.
-    fixed : bool
-        Whether the connection takes the file for one that does not change.
     """
 
-    def __init__(self, held: HeldFile, connection: sqlite3.Connection, fixed: bool) -> None:
+    def __init__(self, held: HeldFile, connection: Connection) -> None:
         self._held = held
         self._connection = connection
-        self._fixed = fixed
+        self._fixed = connection.fixed
         # As text: they are looked at in every call.
         self._file = str(held.path)
         self._log = str(beside.log_of(held.path))
+        self._names = os.fsencode(self._file), os.fsencode(self._log)
+        #: What was seen of both at the last look that found nothing amiss.
+        self._seen: tuple[bytes | None, bytes | None] = (None, None)
+        self._index = held.index_of_log() if connection.shares_log_index() else None
         self._lost: str | None = None
         #: Whether what the log holds must not come into the file any more.
         self._spoilt = False
         self._released = False
+        self._lock = threading.RLock()
         self._log_key = self._key_of_log()
         here = os.stat(self._file)  # noqa: PTH116
         self._stamp = _stamp(here)
@@ -164,6 +181,18 @@ class Guard:
         """Where the file was opened, links resolved."""
         return self._held.path
 
+    @property
+    def has_index(self) -> bool:
+        """Whether `commits` knows."""
+        return self._index is not None
+
+    def commits(self) -> bytes | None:
+        """Return a mark that changes with every commit, of whatever process; None: none is known.
+
+        No call of the system is made, and no lock is taken.
+        """
+        return None if self._index is None else self._index.header()
+
     def check(self) -> None:
         """Raise where the file was moved, deleted, replaced or overwritten.
 
@@ -175,6 +204,16 @@ class Guard:
         if self._released:
             raise CollectionError(f"{self._held.path}: the collection is closed; open it again")
         if self._lost is not None:
+            raise CollectionError(self._lost)
+        seen = glance.facts(self._names[0]), glance.facts(self._names[1])
+        if seen == self._seen and None not in seen:
+            return
+        with self._lock:
+            self._look()
+        self._seen = seen
+
+    def _look(self) -> None:
+        if self._lost is not None:  # another thread has just seen it
             raise CollectionError(self._lost)
         try:
             here, log = os.stat(self._file), self._key_of_log()  # noqa: PTH116

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ from h2q.collections.embedded.searching import Records, View, Ways
 from h2q.collections.embedded.table import CodeTable, Column
 from h2q.collections.filters import Condition
 
+#: A mark of all that was committed to a file: an equal one means the same items.
+Version: TypeAlias = int | bytes
 #: Conditions whose matching codes are kept, for the next search with the same condition.
 _CONDITIONS_KEPT: Final = 4
 #: Records of removed items are dropped once there are more of them than of items, and than this.
@@ -41,6 +43,14 @@ class _Matching(NamedTuple):
     last_row: int
     view: View
     whole: CodeTable
+
+
+class _Known(NamedTuple):
+    """The views of what was committed, without and with records: published whole."""
+
+    version: Version
+    whole: View
+    with_records: View | None
 
 
 class Mirror:
@@ -71,13 +81,11 @@ class Mirror:
         self._state = _NOTHING
         self._cache = CodeCache(path, width)
         self._index = None if index is None else IndexCache(path, index)
-        #: SQLite's count of what was committed, as `data_version` tells the connection that watches
-        #: the file; None where that is not known.
-        self._version: int | None = None
         self._forget()
 
     def _forget(self) -> None:
-        self._state, self._version = _NOTHING, None
+        self._state = _NOTHING
+        self._known: _Known | None = None
         ways = Ways(None if self._index is None else self._index.index)
         self._all = View(CodeTable(self._width), ways)
         self._forget_records()
@@ -90,34 +98,37 @@ class Mirror:
         self._records, self._records_to = Records(rows, records), 0
 
     def unchanged(
-        self, version: int, condition: Condition | None, with_records: bool
+        self, version: Version | None, condition: Condition | None, with_records: bool
     ) -> View | None:
         """Return the view wanted, where it is in memory and `version` is still that of the file.
 
-        Needs no snapshot: it costs one look at the file instead of a transaction.
+        Needs neither a snapshot nor a lock: any number of threads may ask at once.
         """
-        if self._version is None or self._version != version:
+        known = self._known
+        if known is None or version is None or known.version != version:
             return None
-        whole = self._all
-        if with_records:
-            if self._records_to != self._state.last_row:
-                return None
-            whole = View(whole.table, whole.ways, self._records)
-        if condition is None:
+        whole = known.with_records if with_records else known.whole
+        if whole is None or condition is None:
             return whole
         found = self._matching.get(condition.key)
         if found is None or found.whole is not whole.table:
             return None
         return View(found.view.table, found.view.ways, whole.records)
 
-    def whole(self, connection: sqlite3.Connection, version: int, with_records: bool) -> View:
+    def whole(
+        self, connection: sqlite3.Connection, version: Version | None, with_records: bool
+    ) -> View:
         """Return all items of the caller's snapshot; `version` was the file's before it began."""
         self.refresh(connection)
-        self._version = version
-        if not with_records:
-            return self._all
-        self._follow_records(connection)
-        return View(self._all.table, self._all.ways, self._records)
+        whole, recorded = self._all, None
+        if with_records:
+            self._follow_records(connection)
+            recorded = View(whole.table, whole.ways, self._records)
+        elif self._known is not None and self._known.whole is whole:
+            recorded = self._known.with_records
+        if version is not None:
+            self._known = _Known(version, whole, recorded)
+        return whole if recorded is None or not with_records else recorded
 
     def matching(self, connection: sqlite3.Connection, condition: Condition, whole: View) -> View:
         """Return the items of `whole` that meet a condition; in the snapshot it was made in.

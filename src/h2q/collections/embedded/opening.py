@@ -74,7 +74,7 @@ def _connected(path: Path, mode: Mode) -> tuple[Connection, Guard]:
         try:
             connection = connect(path, mode)
             try:
-                connection.watch = guard = Guard(held, connection, connection.fixed)
+                connection.watch = guard = Guard(held, connection)
             except BaseException:
                 connection.close()
                 raise

@@ -218,6 +218,8 @@ class ProvenScan:
             ]
         covering = self._covering_of(table)
         search = _Search(self._scorer, table, covering, k)
+        if len(queries) == 1:  # faiss starts no thread for one
+            return search.nearest(queries)
         return in_threads(lambda share: search.nearest(queries.take(share)), len(queries))
 
     def _covering_of(self, table: CodeTable) -> _Covering | None:
