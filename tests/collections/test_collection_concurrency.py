@@ -251,7 +251,8 @@ def test_what_another_process_commits_is_seen_at_the_next_call(tmp_path: Path, m
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert writer.stdin is not None and writer.stdout is not None
+    assert writer.stdin is not None
+    assert writer.stdout is not None
     try:
         with open_collection(path, mode=mode) as items:
             for number in range(50):
