@@ -415,6 +415,7 @@ class EmbeddedCollection(Collection):
     def _connected(self) -> Connection:
         connection = connect(self._file, "r")
         connection.execute(f"PRAGMA cache_size = -{_READING_CACHE_KIB}")
+        connection.watch = self._guard
         with self._idle_lock:
             if self._closed:
                 connection.close()
@@ -455,8 +456,9 @@ class EmbeddedCollection(Collection):
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with reported(self._path):
-            self._check()
-            with self._lock, writing(self._connection):
+            if self._forked:
+                self._open_again()
+            with self._lock, writing(self._connection):  # it checks the file
                 yield self._connection
 
 

@@ -10,7 +10,7 @@ from typing import Final, Literal, Protocol
 from urllib.parse import quote
 
 from h2q.collections.embedded import lineage
-from h2q.collections.embedded.guarding import guard, lift_limits, limit_reading
+from h2q.collections.embedded.guarding import Limits, guard
 from h2q.errors import CollectionError
 
 Mode = Literal["a", "r"]
@@ -30,6 +30,9 @@ class Watch(Protocol):
     def check(self) -> None:
         """Raise where the file is no longer the one that was opened."""
 
+    def commits(self) -> bytes | None:
+        """Return a mark that changes with every commit; None where none is known."""
+
     def wrote(self, token: str) -> None:
         """Take note of the token of a transaction (`lineage`)."""
 
@@ -44,11 +47,14 @@ class Connection(sqlite3.Connection):
     alone : bool
         Whether the index of its log is in memory, where no other connection sees it.
     watch : Watch, optional
+    limits : Limits, optional
+        Of its queries.
     """
 
     fixed = False
     alone = False
     watch: Watch | None = None
+    limits: Limits | None = None
 
     def shares_log_index(self) -> bool:
         """Whether all who write to the file tell of it in the index of its log, a file."""
@@ -68,7 +74,7 @@ def connect(path: Path, mode: Mode) -> Connection:
         return _connect_to_read(path)
     connection = _connect(path, "mode=rw")
     try:
-        guard(connection, path)
+        connection.limits = guard(connection, path)
         _configure_for_writing(connection)
         connection.execute("SELECT 1 FROM meta").fetchone()
     except BaseException:
@@ -95,7 +101,7 @@ def connect_new(path: Path) -> Connection:
 
 
 @contextmanager
-def writing(connection: sqlite3.Connection) -> Iterator[None]:
+def writing(connection: Connection) -> Iterator[None]:
     """One transaction that writes: all of it is durable afterwards, or none of it happened.
 
     Raises
@@ -104,10 +110,11 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
         If the file was moved, replaced or overwritten. Then nothing is acknowledged: the commit
         did not happen, or does not stand in the file of this name.
     """
-    watch = connection.watch if isinstance(connection, Connection) else None
+    watch = connection.watch
     if watch is not None:
         watch.check()
-    lift_limits(connection)
+    if connection.limits is not None:
+        connection.limits.lift(connection)
     connection.execute("BEGIN IMMEDIATE")
     before = connection.total_changes
     try:
@@ -127,7 +134,7 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def writing_at_once(connection: sqlite3.Connection) -> Iterator[None]:
+def writing_at_once(connection: Connection) -> Iterator[None]:
     """As `writing`, but raises at once where another connection is writing."""
     connection.execute("PRAGMA busy_timeout = 0")
     try:
@@ -138,9 +145,11 @@ def writing_at_once(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def reading(connection: sqlite3.Connection) -> Iterator[None]:
+def reading(connection: Connection) -> Iterator[None]:
     """One snapshot: everything read inside is of the same moment. Writers are not held up."""
-    limit_reading(connection)
+    if connection.limits is not None:
+        watch = connection.watch
+        connection.limits.renew(connection, None if watch is None else watch.commits())
     connection.execute("BEGIN")
     try:
         yield
@@ -196,9 +205,9 @@ def _connect_without_index(path: Path, error: sqlite3.OperationalError) -> Conne
     return connection
 
 
-def _query_only(connection: sqlite3.Connection, path: Path) -> None:
+def _query_only(connection: Connection, path: Path) -> None:
     connection.execute("PRAGMA query_only = ON")
-    guard(connection, path)
+    connection.limits = guard(connection, path)
 
 
 def _connect(path: Path, options: str) -> Connection:

@@ -37,44 +37,69 @@ _LEAST_LENGTH: Final = 1 << 20
 Entry = tuple[str, str, str, str]
 
 
-def guard(connection: sqlite3.Connection, path: Path) -> None:
+def guard(connection: sqlite3.Connection, path: Path) -> Limits:
     """Check the schema of a file that has just been opened, before anything else is asked of it.
+
+    Returns what limits its queries.
 
     Raises
     ------
     FormatError
         If it is not that of a collection.
     """
-    _limit(connection, path)
+    limits = Limits(path)
+    limits.renew(connection)
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     _check_schema(connection, path)
+    return limits
 
 
-def limit_reading(connection: sqlite3.Connection) -> None:
-    """Let what is read from now on take what the file's size can justify, and no more."""
-    name = connection.execute("PRAGMA database_list").fetchone()[2]
-    _limit(connection, name)
+class Limits:
+    """What reading through one connection may take: what the file's size can justify, and no more.
 
+    Parameters
+    ----------
+    path : path
+        Of the file the connection has open.
+    """
 
-def lift_limits(connection: sqlite3.Connection) -> None:
-    """Let what is written take as long as it takes: its size is not that of the file."""
-    connection.set_progress_handler(None, _STEPS)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
+    def __init__(self, path: Path) -> None:
+        self._names = str(path), f"{path}-wal"
+        self._mark: bytes | None = None
+        self._handled = False
+        self._allowed = self._left = 0
 
+    def renew(self, connection: sqlite3.Connection, mark: bytes | None = None) -> None:
+        """Let the next query begin anew.
 
-def _limit(connection: sqlite3.Connection, path: object) -> None:
-    size = sum(_size(f"{path}{suffix}") for suffix in ("", "-wal"))
-    # No value is longer than its file, whatever its header says.
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(size + _LEAST_LENGTH, _LONGEST))
-    left = _ALWAYS + size // _BYTES_A_LOOK
+        Parameters
+        ----------
+        connection : sqlite3.Connection
+        mark : bytes, optional
+            Changes with every commit to the file: as long as it is the same, so is the file's size.
+        """
+        if mark is None or mark != self._mark or not self._handled:
+            size = sum(map(_size, self._names))
+            # No value is longer than its file, whatever its header says.
+            longest = min(size + _LEAST_LENGTH, _LONGEST)
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest)
+            connection.set_progress_handler(self._used_up, _STEPS)
+            self._allowed = _ALWAYS + size // _BYTES_A_LOOK
+            self._mark, self._handled = mark, True
+        self._left = self._allowed
 
-    def used_up() -> bool:
-        nonlocal left
-        left -= 1
-        return left < 0
+    def lift(self, connection: sqlite3.Connection) -> None:
+        """Let what is written take as long as it takes: its size is not that of the file."""
+        if not self._handled:
+            return
+        connection.set_progress_handler(None, _STEPS)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
+        self._handled = False
 
-    connection.set_progress_handler(used_up, _STEPS)
+    def _used_up(self) -> bool:
+        self._left -= 1
+        return self._left < 0
 
 
 def _check_schema(connection: sqlite3.Connection, path: Path) -> None:

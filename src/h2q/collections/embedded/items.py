@@ -87,6 +87,8 @@ def _each(blobs: NDArray[np.uint8]) -> Iterator[bytes]:
 def remove(connection: sqlite3.Connection, ids: Sequence[Id]) -> int:
     """Remove items by id; return how many were held."""
     count = connection.executemany("DELETE FROM items WHERE id = ?", ((i,) for i in ids)).rowcount
+    if not count:
+        return 0
     state = read_state(connection)
     if state.removed - state.forgotten > max(_LEAST_LOG, state.count):
         forget_removals(connection)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from h2q.collections.embedded import items
 from h2q.collections.embedded.cells import CellIndex
 from h2q.collections.embedded.code_cache import CodeCache
-from h2q.collections.embedded.connection import writing_at_once
+from h2q.collections.embedded.connection import Connection, writing_at_once
 from h2q.collections.embedded.index_cache import IndexCache
 from h2q.collections.embedded.indexes import RowIndex
 from h2q.collections.embedded.searching import Records, View, Ways
@@ -172,7 +172,7 @@ class Mirror:
 
     def save(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         due: list[CodeCache | IndexCache],
         lock: threading.RLock,
     ) -> None:

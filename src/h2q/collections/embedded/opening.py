@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -85,7 +84,7 @@ def _connected(path: Path, mode: Mode) -> tuple[Connection, Guard]:
 
 
 def _index_spec(
-    connection: sqlite3.Connection, path: Path, meta: Mapping[str, str], request: OpenRequest
+    connection: Connection, path: Path, meta: Mapping[str, str], request: OpenRequest
 ) -> IndexSpec:
     """Return the index to use, and state it in the file where that states another."""
     if request.index == "flat":  # whatever the file states, be it unknown here
