@@ -12,7 +12,7 @@ import pytest
 
 from h2q import open_collection
 from h2q.codes import save_codes
-from h2q.collections.embedded import code_cache, indexes
+from h2q.collections.embedded import derived, indexes
 
 Run = Callable[..., Any]
 
@@ -46,7 +46,7 @@ def test_backup(h2q: Run, path: Path, tmp_path: Path) -> None:
 
 
 def test_compact(h2q: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code_cache, "LEAST_CACHED", 500)
+    monkeypatch.setattr(derived, "LEAST_CACHED", 500)
     outcome = h2q("compact", path, "--json")
     assert outcome.code == 0, outcome
     facts = json.loads(outcome.out)
@@ -122,7 +122,7 @@ def test_options_alone_are_of_the_index_a_file_states(h2q: Run, tmp_path: Path) 
 def test_index_leaves_a_large_collection_fast_to_open(
     h2q: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(code_cache, "LEAST_CACHED", 500)
+    monkeypatch.setattr(derived, "LEAST_CACHED", 500)
     codes = np.random.default_rng(0).integers(0, 256, (2000, 8), dtype=np.uint8)
     cache = tmp_path / "items.h2q.cache"
     sizes = []

@@ -15,8 +15,8 @@ _SCRIPT = """
 import sys
 import numpy as np
 from h2q import open_collection
-from h2q.collections.embedded import code_cache
-code_cache.LEAST_CACHED = 1000
+from h2q.collections.embedded import derived
+derived.LEAST_CACHED = 1000
 def codes(seed, n): return np.random.default_rng(seed).integers(0, 256, (n, 8), dtype=np.uint8)
 def add(name, n, seed=0): c.add([f"{name}{i}" for i in range(n)], codes(seed, n))
 c = open_collection(sys.argv[1], mode=sys.argv[2], n_bits=64)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from h2q import open_collection
-from h2q.collections.embedded import array_file, code_cache, items
+from h2q.collections.embedded import array_file, derived, items
 from h2q.collections.embedded.collection import EmbeddedCollection
 from h2q.errors import FormatError
 from tests.collections.brute_collection import DictModel, exact_rows
@@ -24,7 +24,7 @@ N = 2000
 
 @pytest.fixture(autouse=True)
 def _small_collections_are_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code_cache, "LEAST_CACHED", 1000)
+    monkeypatch.setattr(derived, "LEAST_CACHED", 1000)
 
 
 def fill(target: EmbeddedCollection | DictModel, start: int, n: int, seed: int) -> None:

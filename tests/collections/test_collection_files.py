@@ -15,7 +15,7 @@ import pytest
 
 from h2q import open_collection
 from h2q.codes import pack
-from h2q.collections.embedded import code_cache, lineage
+from h2q.collections.embedded import derived, lineage
 from h2q.errors import CollectionError, FormatError, H2QError
 from tests.collections.killed import Other
 
@@ -402,7 +402,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
 @pytest.mark.parametrize("mode", ["a", "r"])
 @pytest.mark.parametrize("what", ["overwritten", "truncated"])
 def test_a_cache_changed_in_place_while_it_is_in_use(tmp_path, monkeypatch, mode, what):
-    monkeypatch.setattr(code_cache, "LEAST_CACHED", 1000)
+    monkeypatch.setattr(derived, "LEAST_CACHED", 1000)
     for seed, name in ((0, "a"), (1, "b")):
         make(tmp_path / name, name, seed=seed)
         with open_collection(tmp_path / name) as collection:

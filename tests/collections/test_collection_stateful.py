@@ -16,7 +16,7 @@ from h2q import open_collection
 from h2q.codes import pack
 from h2q.collections.embedded import (
     EmbeddedCollection,
-    code_cache,
+    derived,
     indexes,
     items,
     scans,
@@ -130,7 +130,7 @@ class TestLikeADict(CollectionMachine.TestCase):
         wanted = [
             (scans, "_LEAST_SCANNED", 10),
             (items, "_LEAST_LOG", 15),
-            (code_cache, "LEAST_CACHED", 4),
+            (derived, "LEAST_CACHED", 4),
             (indexes, "LEAST_INDEXED", 4),
             (indexes, "_LOOK_UP", 0.0),
             (indexes, "_CANDIDATE", 0.0),

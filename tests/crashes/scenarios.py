@@ -11,14 +11,14 @@ import numpy as np
 
 from h2q import open_collection
 from h2q.codes import pack
-from h2q.collections.embedded import backup, code_cache, indexes
+from h2q.collections.embedded import backup, derived, indexes
 from h2q.errors import FormatError
 from h2q.rowfiles import read_codes, stream_of_collection, write_codes
 from tests.collections.brute_collection import DictModel, exact_rows, same_content
 
 N_BITS: Final = 24
 #: The files beside the collection are made for these few items, too.
-code_cache.LEAST_CACHED = 100
+derived.LEAST_CACHED = 100
 indexes.LEAST_INDEXED = 100
 backup._PAGES = 5
 

@@ -313,11 +313,11 @@ def _main(names: list[str]) -> None:
 
 
 def _prepared(names: list[str]) -> dict[str, tuple[Any, list[dict[str, bytes]], Any]]:
-    from h2q.collections.embedded import code_cache, indexes
+    from h2q.collections.embedded import derived, indexes
     from tests.fuzz.readers import READERS
 
     # So that the small collections here have the files of large ones.
-    code_cache.LEAST_CACHED = indexes.LEAST_INDEXED = 1  # type: ignore[misc]
+    derived.LEAST_CACHED = indexes.LEAST_INDEXED = 1  # type: ignore[misc]
     prepared = {}
     for name in names:
         reader = READERS[name]

@@ -10,7 +10,7 @@ from typing import Final, Literal, Protocol
 from urllib.parse import quote
 
 from h2q.collections.embedded import lineage
-from h2q.collections.embedded.guarding import Limits, guard
+from h2q.collections.embedded.untrusted import Limits, guard
 from h2q.errors import CollectionError
 
 Mode = Literal["a", "r"]

@@ -2,8 +2,7 @@
 
 Readers get a `View` that never changes, and search it side by side. What follows the file makes the
 next one of it, under a lock of the caller. What is read at the first call may come from the cache
-beside the file (`code_cache`), and an index from its own (`index_cache`); both are written when it
-is worth it.
+beside the file, and an index from its own (`derived`); both are written when it is worth it.
 """
 
 from __future__ import annotations
@@ -19,9 +18,8 @@ from numpy.typing import NDArray
 
 from h2q.collections.embedded import items
 from h2q.collections.embedded.cells import CellIndex
-from h2q.collections.embedded.code_cache import CodeCache
 from h2q.collections.embedded.connection import Connection, writing_at_once
-from h2q.collections.embedded.index_cache import IndexCache
+from h2q.collections.embedded.derived import CodeCache, IndexCache
 from h2q.collections.embedded.indexes import RowIndex
 from h2q.collections.embedded.searching import Records, View, Ways
 from h2q.collections.embedded.table import CodeTable, Column
