@@ -170,6 +170,26 @@ def test_fits_any_screen(page_of, width, path):
         assert page.locator(".cell").count() > 40  # of which a large screen shows many
 
 
+def test_what_stays_in_view_stays_where_it_is_in_the_document(page_of):
+    page = page_of("", 700, 400)
+    page.locator(".cell img.loaded").first.wait_for()
+    page.evaluate("""() => { window.came = window.moved = 0;
+      const lines = (nodes) => [...nodes].filter((node) => node.className === "cells");
+      const seen = (list) => { for (const { addedNodes, removedNodes } of list) {
+        window.came += lines(addedNodes).length;
+        window.moved += [...removedNodes].filter((node) => document.contains(node)).length; } };
+      const watched = { childList: true, subtree: true };
+      new MutationObserver(seen).observe(document.querySelector(".grid"), watched); }""")
+    for top in (*range(0, 1601, 200), *range(1600, -1, -200)):  # less than a row at a time
+        page.evaluate("top => window.scrollTo(0, top)", top)
+        page.wait_for_function(
+            "() => new Promise((done) => requestAnimationFrame(() => "
+            "requestAnimationFrame(() => setTimeout(done, 0, true))))"
+        )
+    assert page.evaluate("window.came") >= 4
+    assert page.evaluate("window.moved") == 0
+
+
 def test_is_dark_where_the_system_is(page_of):
     def brightness(page: Any) -> float:
         colour = page.evaluate("getComputedStyle(document.body).backgroundColor")

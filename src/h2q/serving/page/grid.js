@@ -1,6 +1,6 @@
 // Photos in cells of one size, of which only those near the view exist: 100,000 scroll as ten do.
 
-import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/htm-preact.js";
+import { Component, html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
 
 const GAP = 12;
@@ -60,40 +60,57 @@ export function Thumbnail({ item, hold, onGone }) {
     class=${state} onLoad=${() => setState("loaded")} onError=${() => { setState("gone"); onGone?.(); }} />`;
 }
 
-function Cell({ item, place, total, size, active, query, nBits, chosen, onChoose, onSearch, onOpen, onFocus, at, grab, foot, hold }) {
+function Cell({ item, place, total, left, size, active, query, nBits, chosen, act, grab, foot, hold }) {
   const button = useRef(null);
   useEffect(() => {
     // The cell that had the focus may be gone from the view by now, and the focus with it.
     if (active && grab.current && button.current) { grab.current = false; button.current.focus({ preventScroll: true }); }
   }, [active, item === undefined]);
-  const style = { width: `${size}px`, height: `${size + foot}px`, transform: `translate(${at[0]}px, ${at[1]}px)` };
-  if (!item) return html`<li class="cell empty" style=${style} aria-hidden="true"><span class="frame"></span></li>`;
+  const style = { width: `${size}px`, height: `${size + foot}px`, left: `${left}px` };
+  if (!item) return html`<div class="cell empty" style=${style} aria-hidden="true"><span class="frame"></span></div>`;
   const near = item.distance === undefined ? "" :
     `${item.distance} bit${item.distance === 1 ? "" : "s"}${item.score == null ? "" : ` · ${item.score.toFixed(Math.abs(item.score) < 10 ? 3 : 1)}`}`;
   const where = folderOf(item);
-  return html`<li class=${chosen ? "cell chosen" : "cell"} style=${style} aria-setsize=${total} aria-posinset=${place + 1}>
+  return html`<div role="listitem" class=${chosen ? "cell chosen" : "cell"} style=${style} aria-setsize=${total} aria-posinset=${place + 1}>
     <button ref=${button} class="frame" data-place=${place} tabindex=${active ? 0 : -1} title=${String(item.id)}
       aria-label=${`Find what is like ${item.id}${near ? `, ${near} away` : ""}`}
-      onClick=${() => onSearch(item)} onFocus=${() => onFocus(place)}>
+      onClick=${() => act.current.onSearch(item)} onFocus=${() => act.current.setActive(place)}>
       <${Thumbnail} key=${item.key} item=${item} hold=${hold} />
     </button>
-    <button class="open" tabindex="-1" aria-label=${`Show ${item.id} large`} onClick=${() => onOpen(item, place)}>⤢</button>
-    <input class="choose" type="checkbox" tabindex="-1" checked=${chosen} aria-label=${`Choose ${item.id}`} onClick=${(e) => onChoose(item, place, e.shiftKey)} />
+    <button class="open" tabindex="-1" aria-label=${`Show ${item.id} large`} onClick=${() => act.current.onOpen(item, place)}>⤢</button>
+    <input class="choose" type="checkbox" tabindex="-1" checked=${chosen} aria-label=${`Choose ${item.id}`} onClick=${(e) => act.current.onChoose(item, place, e.shiftKey)} />
     <${Bits} code=${item.code} query=${query} nBits=${nBits} />
     <span class="name" title=${String(item.id)}><span class="start">${nameOf(item)}</span></span>
     <span class="near" title=${where}>${near}${near && where && " · "}${where}</span>
-  </li>`;
+  </div>`;
+}
+
+// A row of cells; looked at again where something of it is another than before. Rows come and go one by one at
+// the ends of the list: of many cells that come and go at once, Preact would take all others out and in again.
+class Line extends Component {
+  shouldComponentUpdate(next) {
+    const { items, flags, ...rest } = next;
+    return Object.keys(rest).some((name) => rest[name] !== this.props[name]) || items.length !== this.props.items.length
+      || items.some((item, i) => item !== this.props.items[i] || flags[i] !== this.props.flags[i]);
+  }
+
+  render({ items, flags, first, top, ...rest }) {
+    return html`<div class="cells" role="presentation" style=${{ transform: `translateY(${top}px)` }}>${items.map((item, i) =>
+      html`<${Cell} key=${first + i} ...${rest} item=${item} place=${first + i} left=${i * (rest.size + GAP)} chosen=${flags[i]} active=${rest.active === first + i} />`)}</div>`;
+  }
 }
 
 // `total` items; `get(place)` is an item or undefined; `need(from, to)` asks for a stretch of them.
 export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearch, onOpen, label }) {
   const box = useRef(null);
   const [width, setWidth] = useState(0);
-  const [scroll, setScroll] = useState(0);
+  const [above, setAbove] = useState(0); // rows that are scrolled away, whole
   const [height, setHeight] = useState(600);
   const [active, setActive] = useState(0);
   const [rushing, setRushing] = useState(false); // what flies past is not asked for
   const grab = useRef(false); // whether the cell that becomes active takes the focus
+  const act = useRef({});
+  act.current = { onChoose, onSearch, onOpen, setActive };
 
   useLayoutEffect(() => {
     const node = box.current;
@@ -103,6 +120,17 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
     watcher.observe(node);
     return () => watcher.disconnect();
   }, []);
+  useEffect(() => setActive(0), [total, query]);
+
+  const least = width < 420 ? 140 : width > 2200 ? 220 : 168;
+  const columns = Math.max(1, Math.floor((width + GAP) / (least + GAP)));
+  const size = Math.max(60, Math.floor((width - GAP * (columns - 1)) / columns));
+  const foot = useMemo(() => Math.round(FOOT * parseFloat(getComputedStyle(document.documentElement).fontSize)), [width]);
+  const row = size + foot + GAP;
+  const rows = Math.ceil(total / columns);
+  const begin = Math.max(0, above - MARGIN);
+  const end = Math.min(rows, above + 1 + Math.ceil(height / row) + MARGIN);
+  const [first, last] = [begin * columns, Math.min(total, end * columns)];
   useEffect(() => {
     let asked = 0, calm = 0, before = window.scrollY;
     const moved = () => {
@@ -116,25 +144,15 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
           calm = setTimeout(() => setRushing(false), 120);
         }
         before = window.scrollY;
-        setScroll(Math.max(0, -box.current.getBoundingClientRect().top));
+        setAbove(Math.floor(Math.max(0, -box.current.getBoundingClientRect().top) / row));
         setHeight(window.innerHeight);
       });
     };
     moved();
     window.addEventListener("scroll", moved, { passive: true });
     window.addEventListener("resize", moved);
-    return () => { clearTimeout(calm); window.removeEventListener("scroll", moved); window.removeEventListener("resize", moved); };
-  }, []);
-  useEffect(() => setActive(0), [total, query]);
-
-  const least = width < 420 ? 140 : width > 2200 ? 220 : 168;
-  const columns = Math.max(1, Math.floor((width + GAP) / (least + GAP)));
-  const size = Math.max(60, Math.floor((width - GAP * (columns - 1)) / columns));
-  const foot = Math.round(FOOT * parseFloat(getComputedStyle(document.documentElement).fontSize));
-  const row = size + foot + GAP;
-  const rows = Math.ceil(total / columns);
-  const first = Math.max(0, Math.floor(scroll / row) - MARGIN) * columns;
-  const last = Math.min(total, (Math.ceil((scroll + height) / row) + MARGIN) * columns);
+    return () => { cancelAnimationFrame(asked); clearTimeout(calm); setRushing(false); window.removeEventListener("scroll", moved); window.removeEventListener("resize", moved); };
+  }, [row]);
   useEffect(() => { if (width && !rushing) need?.(first, last); }, [first, last, need, width, rushing]);
 
   const move = useCallback((event) => {
@@ -153,16 +171,13 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
       window.scrollTo({ top: Math.max(0, top - height / 2 + row / 2) });
   }, [active, columns, total, height, row, get, onOpen, onChoose]);
 
-  const cells = useMemo(() => {
-    const out = [];
-    if (width) for (let place = first; place < last; place++)
-      out.push([place, [(place % columns) * (size + GAP), Math.floor(place / columns) * row]]);
-    return out;
-  }, [first, last, columns, size, row, width]);
-
-  const isChosen = (item) => item !== undefined && chosen.has(item.key);
-  return html`<ul class="grid" ref=${box} role="list" aria-label=${label} style=${{ height: `${rows * row}px` }} onKeyDown=${move}>
-    ${cells.map(([place, at]) => html`<${Cell} key=${place} place=${place} item=${get(place)} total=${total} size=${size} foot=${foot} hold=${rushing}
-      at=${at} chosen=${isChosen(get(place))} onChoose=${onChoose} active=${place === active} grab=${grab} query=${query} nBits=${nBits} onSearch=${onSearch} onOpen=${onOpen} onFocus=${setActive} />`)}
-  </ul>`;
+  const lines = [];
+  if (width) for (let line = begin; line < end; line++) {
+    const from = line * columns;
+    const items = Array.from({ length: Math.min(columns, total - from) }, (_, i) => get(from + i));
+    lines.push(html`<${Line} key=${line} first=${from} top=${line * row} items=${items} flags=${items.map((item) => item !== undefined && chosen.has(item.key))}
+      total=${total} size=${size} foot=${foot} hold=${rushing} active=${active >= from && active < from + columns ? active : -1}
+      act=${act} grab=${grab} query=${query} nBits=${nBits} />`);
+  }
+  return html`<div class="grid" ref=${box} role="list" aria-label=${label} style=${{ height: `${rows * row}px` }} onKeyDown=${move}>${lines}</div>`;
 }
