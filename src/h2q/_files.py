@@ -16,6 +16,7 @@ from typing import BinaryIO, Final
 
 from h2q._paths import as_path
 from h2q._typing import StrPath
+from h2q.errors import InvalidInputError
 
 if sys.platform != "win32":
     import fcntl
@@ -80,6 +81,32 @@ def write_whole(path: StrPath, data: bytes) -> None:
     """Write a file whole or not at all (`written_whole`)."""
     with written_whole(path) as file:
         file.write(data)
+
+
+def check_place(path: StrPath) -> None:
+    """See, before the work whose result is to go to a file, that one can be written there.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such folder, it may not be written, or a folder has that name.
+    """
+    target = as_path(path)
+    if target.is_dir():
+        raise InvalidInputError(f"{path} is a folder; give the name of a file in it")
+    try:
+        with scratch_folder(target):
+            pass
+    except OSError as error:
+        folder = target.absolute().parent
+        remedy = (
+            "give a place where you may write, or allow writing to the folder"
+            if folder.is_dir()
+            else f"there is no folder {folder}; make it first"
+        )
+        raise InvalidInputError(
+            f"{path} cannot be written ({error.strerror or error}); {remedy}"
+        ) from error
 
 
 def synchronise(path: Path) -> None:

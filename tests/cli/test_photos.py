@@ -155,7 +155,7 @@ def test_no_photo_is_embedded_for_a_collection_that_cannot_be_made(
 ) -> None:
     outcome = h2q("index", photos, "--collection", tmp_path / "none" / "photos.h2q")
     assert outcome.code == 1
-    assert f"there is no folder {tmp_path / 'none'} to make it in" in outcome.err
+    assert f"there is no folder {tmp_path / 'none'}; make it first" in outcome.err
     assert "fitted on" not in outcome.err
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from h2q._addresses import without_secrets
+from h2q._printable import printable
 from h2q._progress import OnProgress, no_progress
 
 #: Seconds until the first line of progress in a log, and between lines at most.
@@ -21,6 +23,8 @@ _FIRST_LINE = 10.0
 _LONGEST_PAUSE = 60.0
 _WIDE = 160  # columns where the output is a pipe or a file, so that no row is broken
 _PLACES = ("collection", "uri", "source", "out", "copy", "manifest", "skipped", "folder")
+#: What JSON leaves as it is, and some terminals obey: control codes, directions of writing.
+_STEERING = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _quiet = False
 
 
@@ -35,7 +39,15 @@ def is_quiet() -> bool:
     return _quiet
 
 
-class _Output(Console):
+class _Guarded(Console):
+    """A console whom no text of a file, an id or a payload can steer."""
+
+    def render_str(self, text: str, **options: Any) -> Any:
+        """Turn a text into what is printed."""
+        return super().render_str(printable(text, keep="\n\t"), **options)
+
+
+class _Output(_Guarded):
     def on_broken_pipe(self) -> None:
         """Leave it to the exit codes; rich itself would exit with an error."""
         raise BrokenPipeError
@@ -48,7 +60,7 @@ def out() -> Console:
 
 def err() -> Console:
     """Return the console for everything that is not the result."""
-    return Console(stderr=True, width=None if sys.stderr.isatty() else _WIDE, highlight=False)
+    return _Guarded(stderr=True, width=None if sys.stderr.isatty() else _WIDE, highlight=False)
 
 
 def note(text: str) -> None:
@@ -71,7 +83,8 @@ def print_json(value: Any) -> None:
     """Print `value` as JSON for another program; what names a place, without its password."""
     if isinstance(value, dict):
         value = {key: _shown(each) if key in _PLACES else each for key, each in value.items()}
-    sys.stdout.write(_writable(json.dumps(value, ensure_ascii=False, default=_plain)) + "\n")
+    text = _writable(json.dumps(value, ensure_ascii=False, default=_plain))
+    sys.stdout.write(_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def _shown(value: Any, *, within: bool = False) -> Any:
@@ -98,6 +111,7 @@ def name(text: str) -> str:
 def print_line(text: str) -> None:
     """Print a line as it is; what a terminal cannot write is escaped."""
     encoding = sys.stdout.encoding or "utf-8"
+    text = printable(text)
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
@@ -116,7 +130,7 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = 
     """Print a table as the result, below a title."""
     console = out()
     if title:
-        console.print(without_secrets(title), style="bold", markup=False, soft_wrap=True)
+        console.print(printable(without_secrets(title)), style="bold", markup=False, soft_wrap=True)
     console.print(table(columns, rows))
 
 
@@ -190,7 +204,7 @@ def _span(seconds: float) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}"
-    return escape(_writable(str(value)))
+    return escape(printable(str(value)))
 
 
 def _writable(text: str) -> str:

@@ -11,7 +11,7 @@ from h2q._addresses import without_secrets
 from h2q.cli import _console
 from h2q.cli._exit import Exit
 from h2q.images import suffix_of
-from h2q.ingest.report import Skipped
+from h2q.ingest.report import IndexReport, Skipped
 
 _SHOWN = 20
 _OF_ONE_KIND = 5
@@ -35,6 +35,16 @@ def list_skipped(skipped: Sequence[Skipped]) -> None:
     if len(skipped) > _SHOWN:
         rest = len(skipped) - _SHOWN
         _console.err().print(f"  ... and {rest} more (--json lists all)", markup=False)
+
+
+def warn_of_repeats(report: IndexReport) -> None:
+    """Say where ids came more than once: of each the last row alone is in the collection."""
+    if report.repeated:
+        rows, ids = ("row", "an id") if report.repeated == 1 else ("rows", "ids")
+        _console.warn(
+            f"{report.repeated:,} {rows} of the input had {ids} that came again: of each id the "
+            "last row stands"
+        )
 
 
 def end(skipped: Sequence[object]) -> None:

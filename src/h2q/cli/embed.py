@@ -39,6 +39,7 @@ def embed(
     With --ray, or of a URL, the photos are worked on in units, OUT becomes a folder of part files
     with a manifest.json, and the same command continues after an interruption.
     """
+    from h2q._files import check_place
     from h2q.cli._parts import print_parts
     from h2q.cli._skipped import end, list_skipped
     from h2q.ingest.embedding import embed_dataset, embed_folder
@@ -65,6 +66,7 @@ def embed(
             )
         print_parts(report, "embeddings", json=json)
         return
+    check_place(out)
     hasher = load_hasher(model)
     if Path(source).is_dir():
         encoder = PhotoEncoder(hasher, device)

@@ -73,11 +73,15 @@ def fit(
     Shards ('shards/*.npy', a folder, s3://...; .npy, .npz, Parquet) are streamed: they may be
     larger than memory together.
     """
+    from h2q._files import check_place
     from h2q.ingest import fit_decoder_to_shards, fit_shards
     from h2q.quantization import make_quantizer
     from h2q.quantization.decoders import check_decoder_name
 
     check_decoder_name(decoder)
+    for place in (out, decoder_out):
+        if place is not None:
+            check_place(place)
 
     given = {"solver": solver, "objective": objective}
     options = {name: value for name, value in given.items() if value is not None}

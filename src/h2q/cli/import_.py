@@ -40,6 +40,7 @@ def import_(
     Ids and payloads come along where the file, or those beside it, have them. Items with the same
     id are replaced.
     """
+    from h2q.cli._skipped import warn_of_repeats
     from h2q.collections import open_collection
     from h2q.ingest import ingest
 
@@ -50,6 +51,7 @@ def import_(
         )  # fmt: skip
     with open_collection(collection, mode="r") as opened:
         collection, n_bits = opened.uri, opened.n_bits  # without the password it may hold
+    warn_of_repeats(report)
     if json:
         _console.print_json({"collection": collection, "n_bits": n_bits, **report.to_dict()})
         return

@@ -90,6 +90,7 @@ def search(
     scores, where the query is real-valued, are inner products with the stored codes, or cosines by
     another --rank (higher is nearer).
     """
+    from h2q._files import check_place
     from h2q.ranks import rank_names
     from h2q.searching.searcher import Searcher
 
@@ -100,6 +101,11 @@ def search(
     if radius is not None and rank not in (None, "hamming"):
         raise typer.BadParameter("--radius counts bits; it goes with --rank hamming")
     condition = parse_where(where or [])
+    if out is not None:  # before the search
+        from h2q.searching.sheets import kind_of_sheet
+
+        kind_of_sheet(out)
+        check_place(out)
     with Searcher(collection, model=model, encoder=encoder, device=device) as searcher:
         queries = _queries(searcher, query or [], item_id or [], text, unlike or [], key)
         results = searcher.search(

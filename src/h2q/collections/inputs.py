@@ -257,6 +257,12 @@ def _as_rotated(
     check_real(given, them, one)
     rows = given
     if quantizer is not None and len(given):
+        fitted_on = getattr(quantizer, "n_features_in_", given.shape[1])
+        if given.shape[1] != fitted_on:
+            raise InvalidInputError(
+                f"the {them} have {given.shape[1]} columns, and the quantizer of this collection "
+                f"was fitted on rows of {fitted_on}; give rows of the same network"
+            )
         rows = rows_of(quantizer.rotate(given))
     if rows.shape[1] != n_bits and len(given):
         raise InvalidInputError(

@@ -109,6 +109,12 @@ class Dataset:
             if items.is_multilabel != self.train.is_multilabel:
                 raise InvalidInputError(f"{self.name}: {split} and train have labels of two kinds")
             if len(items) == 0 and split != "validation":
+                total = sum(len(each) for _, each in self.splits())
+                if 1 < total <= len(self.classes):
+                    raise InvalidInputError(
+                        f"{self.name}: each of its {total:,} items has a label of its own, so "
+                        "nothing can be relevant to another; give labels that several items share"
+                    )
                 raise InvalidInputError(
                     f"{self.name}: no items in {split}; give more items or another split"
                 )

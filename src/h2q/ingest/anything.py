@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from h2q._addresses import without_secrets
+from h2q._files import check_place
 from h2q._paths import path_text
 from h2q._typing import StrPath
 from h2q.codes import CodeFile
@@ -31,11 +32,12 @@ from h2q.ingest.rows import (
     index_embeddings,
     index_rows,
 )
+from h2q.ingest.storing import check_width
 from h2q.quantization.registry import QUANTIZERS
 from h2q.rowfiles import CodeStream, Embeddings, Shard, find_shards
 from h2q.rowfiles.registry import FORMATS
 from h2q.rowfiles.rows import Kind
-from h2q.rowfiles.shards import MANIFEST, SUFFIXES, check_split, open_shard
+from h2q.rowfiles.shards import MANIFEST, SUFFIXES, NoRowsError, check_split, open_shard
 from h2q.rowfiles.storage import find_files, is_folder, is_pattern, is_url
 
 #: What can be brought into a collection.
@@ -172,15 +174,18 @@ def ingest(
         _refuse("rows in memory", {"n_bits": n_bits})
         return _memory(source, collection, loaded, keep, decoder, on_progress)
     text = path_text(source, "the source")
-    if holds(text, rows=loaded is not None or format is not None or kind is not None) == "rows":
+    said = format is not None or kind is not None
+    if holds(text, rows=said or quantizer is not None) == "rows":
         _refuse(f"{text} holds rows: a file of rows", of_photos)
+        _check_length(loaded, n_bits, quantizer)
         real = None
-        if n_bits is not None and loaded is None and bit_order is None:
+        if n_bits is not None and bit_order is None:
             real = _real_rows(text, n_bits, key=key, kind=kind, format=format)
         shards = real or find_shards(
             text, key=key, kind=kind, format=format, n_bits=n_bits, bit_order=bit_order
         )
         n_bits = n_bits if real else shards[0].n_bits
+        check_width(loaded, shards[0].width if shards[0].kind == "embeddings" else None, text)
         check_split(shards, split)  # before a collection is made
         if named is not None and shards[0].kind == "codes":
             raise InvalidInputError(
@@ -193,9 +198,14 @@ def ingest(
                 if _is_new(collection)
                 else f"the collection {collection} has its quantizer; leave {named} out"
             )
-        if n_bits is not None and shards[0].kind == "embeddings" and _is_new(collection):
+        note = ""
+        if not isinstance(collection, Collection) and _is_absent(collection):
+            check_place(collection)  # before the work
+        fits = n_bits is not None and loaded is None and shards[0].kind == "embeddings"
+        if n_bits is not None and fits and _is_new(collection):
             loaded = _fitted(text, named or "h2q", n_bits, key, split, on_progress)
-            on_note(f"rotation to {n_bits} bits fitted on the rows of {without_secrets(text)}")
+            what = "rotation" if hasattr(loaded, "rotation_") else f"quantizer {named}"
+            note = f"{what} to {n_bits} bits fitted on the rows of {without_secrets(text)}"
         options: dict[str, Any] = {
             "quantizer": loaded, "split": split, "prefix": prefix, "ray": ray, "workers": workers,
             "on_progress": on_progress,
@@ -207,10 +217,16 @@ def ingest(
         with _opened(collection, loaded, keep, n_bits, decoder, fitted) as opened:
             if journal is None and _many_units(shards):
                 journal = default_journal(opened.uri)
-            return index_rows(shards, opened, journal=journal, **options)
+            report = index_rows(shards, opened, journal=journal, **options)
+        if note:
+            on_note(note)
+        return report
     _refuse(f"{text} holds photos: a folder of photos", of_files)
     if quantizer is not None:
-        raise InvalidInputError("a quantizer is for embeddings, a model for photos; give one")
+        raise InvalidInputError(
+            f"{text} holds photos, and a quantizer codes rows of embeddings; leave it out (photos "
+            "get a rotation fitted on themselves), or give a trained model (--model)"
+        )
     return _photos(
         text, collection, model, encoder, n_bits, keep, decoder, device,
         {"ray": ray, "workers": workers}, on_note,
@@ -247,17 +263,20 @@ def holds(source: str, *, rows: bool = False) -> What:
                 f"{source}: neither a folder of photos nor a file of rows ({', '.join(SUFFIXES)})"
             )
         return "rows"
-    if rows:
-        return "rows"
-    seen: What = "photos"  # where there is nothing, the reader of photos says what it looked for
+    # Where there is nothing, the reader of them says what it looked for.
+    seen: What | None = None
     for name in _names(source):
         if name == MANIFEST:
             return "rows"
         if name.lower().endswith(tuple(image_suffixes())):
-            return "photos"
+            if not rows:
+                return "photos"
+            seen = seen or "photos"
         if name.lower().endswith(SUFFIXES):
             seen = "rows"
-    return seen
+            if rows:
+                break
+    return seen or ("rows" if rows else "photos")
 
 
 def _names(folder: str) -> Iterator[str]:
@@ -278,6 +297,16 @@ def _refuse(what: str, options: dict[str, Any]) -> None:
             raise InvalidInputError(f"{what} takes no {name} (--{name.replace('_', '-')})")
 
 
+def _check_length(loaded: Any, n_bits: int | None, given: Any) -> None:
+    """Refuse a length of codes that is not the one of a fitted quantizer."""
+    if loaded is not None and n_bits not in (None, int(loaded.n_bits_)):
+        whose = given if isinstance(given, str | os.PathLike) else type(loaded).__name__
+        raise InvalidInputError(
+            f"the quantizer {whose} makes codes of {loaded.n_bits_} bits, and {n_bits} were asked "
+            "for (--bits); leave the bits out, or fit another quantizer"
+        )
+
+
 def _many_units(shards: list[Shard]) -> bool:
     from h2q.ingest.units import row_units
 
@@ -292,6 +321,8 @@ def _real_rows(source: str, n_bits: int, **hints: Any) -> list[Shard] | None:
     """
     try:
         shards = find_shards(source, **hints)
+    except NoRowsError:
+        raise
     except H2QError:  # whoever reads them as codes will say what is wrong
         return None
     first = shards[0]

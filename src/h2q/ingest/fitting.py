@@ -93,7 +93,9 @@ def fit_shards(
         seen += size
         on_progress(seen, total)
     if not hasattr(quantizer, "n_samples_seen_"):
-        raise InvalidInputError(f"{source}: no rows in the split {split!r}; --split all takes all")
+        raise InvalidInputError(
+            f"{source}: no rows in the split {split!r}; --split all (split='all') takes all"
+        )
     n = int(quantizer.n_samples_seen_)
     error_sum = 0.0
     if with_error:

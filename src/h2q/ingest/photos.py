@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from h2q import encoders
+from h2q._files import check_place
 from h2q._paths import path_text
 from h2q._typing import StrPath
 from h2q.collections import open_collection
 from h2q.collections.base import Keep
-from h2q.errors import CollectionError, InvalidInputError
+from h2q.errors import InvalidInputError
 from h2q.images import MAX_PIXELS
 from h2q.ingest.batches import in_batches
 from h2q.ingest.decoders import is_name, load_decoder
@@ -132,8 +132,8 @@ def index_photos(
                     f"{n_bits} were asked for; leave the bits out, or make another collection"
                 )
             return index_folder(folder, collection, coder, **shared)
-    if "://" not in uri and not Path(uri).absolute().parent.is_dir():  # before the long work
-        raise CollectionError(f"{uri}: there is no folder {Path(uri).parent} to make it in")
+    if "://" not in uri:  # before the long work
+        check_place(uri)
     network = encoders.load_encoder(encoder or encoders.DEFAULT, device=device)
     bits = min(DEFAULT_BITS, network.dimension) if n_bits is None else n_bits
     if not 1 <= bits <= network.dimension:
@@ -147,14 +147,15 @@ def index_photos(
     quantizer, said = fit_on_photos(rows, network, bits, random_state=random_state)
     if is_name(decoder):
         decoder = fit_decoder(decoder, rows, quantizer, random_state=random_state)
-    on_note(f"encoder {network.name}; {said}")
     kept = network.kept.to_bytes(bits)
     with open_collection(
         uri, quantizer=quantizer, model=kept, keep=keep, decoder=decoder
     ) as collection:
-        return index_folder(
+        report = index_folder(
             folder, collection, CodedEncoder(network, quantizer), embedded=sample, **shared
         )
+    on_note(f"encoder {network.name}; {said}")
+    return report
 
 
 def fit_on_photos(

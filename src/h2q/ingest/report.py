@@ -39,6 +39,8 @@ class IndexReport:
         Items whose file is gone and that stay (without `prune`).
     passed_over : dict of str to int
         Films, counted by their suffix.
+    repeated : int
+        Of rows: those whose id came again; the last of each id stands. They count as updated.
     """
 
     added: int = 0
@@ -49,6 +51,7 @@ class IndexReport:
     removed: int = 0
     gone: int = 0
     passed_over: dict[str, int] = field(default_factory=dict)
+    repeated: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Values that JSON can hold."""

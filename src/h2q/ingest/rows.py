@@ -11,11 +11,12 @@ from typing import Any, Final
 from h2q._addresses import without_secrets
 from h2q._typing import StrPath
 from h2q.codes import CodeFile
+from h2q.collections.artifacts import fingerprint
 from h2q.collections.base import Collection, Id
-from h2q.errors import InvalidInputError
+from h2q.errors import CompatibilityError, InvalidInputError
 from h2q.ingest.journal import Journal
 from h2q.ingest.report import IndexReport, OnProgress, no_progress
-from h2q.ingest.storing import check_bits, store, store_units
+from h2q.ingest.storing import Repeats, check_bits, check_width, store, store_units
 from h2q.ingest.units import Result, RowUnit, Unit, row_units
 from h2q.ingest.workers import Task, code_rows
 from h2q.rowfiles import CodeStream, Embeddings, Rows, Shard, find_shards
@@ -83,7 +84,9 @@ def index_rows(
     shards = find_shards(source, key=key) if isinstance(source, str) else source
     check_split(shards, split)
     first = shards[0]
-    task = _task(collection, quantizer, first.kind, first.n_bits, first.file.url, prefix, split)
+    task = _task(
+        collection, quantizer, first.kind, first.n_bits, first.width, first.file.url, prefix, split
+    )  # fmt: skip
     units = row_units(shards, unit_size)
     report, finished = IndexReport(), set[int]()
     book: Journal | None = None
@@ -136,8 +139,9 @@ def index_embeddings(
         labels = read_labels(embeddings.labels, "the embeddings", names=embeddings.classes)
     whole = Rows(embeddings.rows, list(embeddings.ids), labels=labels)
     return _index_memory(
-        _parts(whole), len(whole), collection, quantizer, "embeddings", None, on_progress
-    )
+        _parts(whole), len(whole), whole.values.shape[1], collection, quantizer, "embeddings", None,
+        on_progress,
+    )  # fmt: skip
 
 
 def index_codes(
@@ -153,7 +157,7 @@ def index_codes(
     ids = row_names(0, len(file.codes)) if file.ids is None else list[Id](file.ids)
     whole = Rows(file.codes, ids)
     return _index_memory(
-        _parts(whole), len(whole), collection, None, "codes", file.n_bits, on_progress
+        _parts(whole), len(whole), 0, collection, None, "codes", file.n_bits, on_progress
     )
 
 
@@ -179,7 +183,9 @@ def import_codes(
         If the collection holds codes of another length.
     """
     parts = (Rows(b.codes, b.ids, b.payloads) for b in stream.batches(_BATCH))
-    return _index_memory(parts, stream.count, collection, None, "codes", stream.n_bits, on_progress)
+    return _index_memory(
+        parts, stream.count, 0, collection, None, "codes", stream.n_bits, on_progress
+    )  # fmt: skip
 
 
 def _parts(rows: Rows) -> Iterable[Rows]:
@@ -189,23 +195,26 @@ def _parts(rows: Rows) -> Iterable[Rows]:
 def _index_memory(
     parts: Iterable[Rows],
     total: int,
+    width: int,
     collection: Collection,
     quantizer: Any,
     kind: Kind,
     n_bits: int | None,
     on_progress: OnProgress,
 ) -> IndexReport:
-    task = _task(collection, quantizer, kind, n_bits, "the file", "", None)
+    what = "what is in memory"
+    task = _task(collection, quantizer, kind, n_bits, width, what, "", None)
     coder = quantizer if quantizer is not None else collection.quantizer
-    report, done = IndexReport(), 0
+    report, done, repeats = IndexReport(), 0, Repeats()
     for part in parts:
         result = code_rows(task, coder, part, kind)
         store(
             collection, report, result.ids, result.arrays["codes"], result.payloads,
-            result.arrays.get("rows"),
+            result.arrays.get("rows"), repeats,
         )  # fmt: skip
         done += len(part)
         on_progress(done, max(done, total))
+    report.repeated = repeats.count()
     return report
 
 
@@ -214,12 +223,14 @@ def _task(
     quantizer: Any,
     kind: Kind,
     n_bits: int | None,
+    width: int,
     name: str,
     prefix: str,
     split: str | None,
 ) -> Task:
     """Say what is to be done with rows, or why it cannot be done."""
-    quantizer = collection.quantizer if quantizer is None else quantizer
+    kept = collection.quantizer
+    given, quantizer = quantizer, kept if quantizer is None else quantizer
     if kind == "codes":
         check_bits(collection, n_bits, f"{name} holds")
         if collection.keep != "codes":
@@ -234,6 +245,10 @@ def _task(
         )
     else:
         check_bits(collection, int(quantizer.n_bits_), "the quantizer makes")
+        if given is not None and kept is not None:
+            _check_same(collection, given)
+        whose = "the quantizer" if given is not None else f"the quantizer of {collection.uri}"
+        check_width(quantizer, width, name, whose)
     return Task(
         quantizer=None if kind == "codes" else quantizer.to_bytes(),
         want_rows=collection.keep != "codes",
@@ -241,6 +256,16 @@ def _task(
         prefix=prefix.strip("/"),
         split=split,
     )
+
+
+def _check_same(collection: Collection, given: Any) -> None:
+    """Refuse to code rows by another quantizer than the collection's."""
+    mark, kept = fingerprint(given.to_bytes()), collection.fingerprints["quantizer"]
+    if mark != kept:
+        raise CompatibilityError(
+            f"{collection.uri}: the collection was made with the quantizer {kept[:12]}, the one "
+            f"given is {mark[:12]} (SHA-256); leave it out, or make another collection for it"
+        )
 
 
 def default_journal(uri: str) -> Path:

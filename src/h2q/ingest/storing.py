@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from h2q._typing import CodeArray
 from h2q.collections.base import Collection, Id
@@ -32,6 +35,42 @@ def check_bits(collection: Collection, n_bits: int | None, what: str) -> None:
         )
 
 
+def check_width(quantizer: Any, width: int | None, rows: str, whose: str = "the quantizer") -> None:
+    """Raise `InvalidInputError` unless rows are as wide as those a quantizer was fitted on.
+
+    Parameters
+    ----------
+    quantizer : fitted quantizer or None
+    width : int or None
+        Columns of the rows; None for codes.
+    rows : str
+        What holds them, for the message.
+    whose : str
+        What the message calls the quantizer.
+    """
+    fitted_on = getattr(quantizer, "n_features_in_", width)
+    if width not in (None, fitted_on):
+        raise InvalidInputError(
+            f"{rows} holds rows of {width} columns, and {whose} was fitted on rows of {fitted_on}; "
+            "give rows of the network it was fitted on, or fit another (h2q fit)"
+        )
+
+
+class Repeats:
+    """Counts the ids of a run that came before, in eight bytes an id."""
+
+    def __init__(self) -> None:
+        self._marks = array("q")
+
+    def add(self, ids: Sequence[Id]) -> None:
+        """Take in more ids."""
+        self._marks.extend(hash(repr(each)) for each in ids)  # of ints alone, -1 and -2 are alike
+
+    def count(self) -> int:
+        """How many of them had come before."""
+        return len(self._marks) - len(np.unique(np.frombuffer(self._marks, dtype=np.int64)))
+
+
 def store(
     collection: Collection,
     report: IndexReport,
@@ -39,11 +78,17 @@ def store(
     codes: CodeArray,
     payloads: Sequence[dict[str, Any] | None] | None = None,
     rows: Any = None,
+    repeats: Repeats | None = None,
 ) -> None:
-    """Add items and count them: an id that was held, or comes twice, is an update."""
+    """Add items and count them: an id that was held is an update, and one that comes twice, too.
+
+    Of rows of one id the last stands, as `Collection.add` has it.
+    """
     if not ids:
         return
     each = list(dict.fromkeys(ids))
+    if repeats is not None:
+        repeats.add(ids)
     held = sum(item is not None for item in collection.get(each))
     collection.add(ids, codes, payloads, **({} if rows is None else {"embeddings": rows}))
     report.added += len(each) - held
@@ -75,16 +120,25 @@ def store_units(
     stored : callable
         Told each unit and its result when they are durable.
     """
-    in_turn = iter(units)
+    in_turn, repeats = iter(units), Repeats()
 
     def put(result: Result) -> None:
         if result.ids:
             rows = result.arrays["rows"] if task.want_rows else None
-            store(collection, report, result.ids, result.arrays["codes"], result.payloads, rows)
+            store(
+                collection,
+                report,
+                result.ids,
+                result.arrays["codes"],
+                result.payloads,
+                rows,
+                repeats,
+            )
         report.skipped.extend(result.skipped)
         stored(next(in_turn), result)  # only now: what is recorded is durable
 
     put_units(units, task, put, ray=ray, workers=workers, on_progress=on_progress)
+    report.repeated = repeats.count()
     return report
 
 

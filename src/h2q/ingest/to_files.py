@@ -24,6 +24,7 @@ from h2q.ingest.parts import (
 )
 from h2q.ingest.pool import do_units
 from h2q.ingest.report import OnProgress, Skipped, no_progress
+from h2q.ingest.storing import check_width
 from h2q.ingest.units import Unit, in_order, photo_units, row_units, total_size
 from h2q.ingest.workers import Task, code_rows
 from h2q.rowfiles import CodeStream, Shard, find_shards, write_codes
@@ -151,7 +152,7 @@ def bulk_encode(
     FormatError
         If a shard is damaged.
     """
-    shards = _embeddings(source, key, split)
+    shards = _embeddings(source, key, split, quantizer)
     data = quantizer.to_bytes()
     units = row_units(shards, unit_size)
     maker = data if split in (None, "all") else data + split.encode()
@@ -189,7 +190,7 @@ def encode_file(
     FormatError
         If it is damaged.
     """
-    (shard,) = _embeddings(source, key, split)
+    (shard,) = _embeddings(source, key, split, quantizer)
     written = 0
 
     def batches(size: int) -> Iterator[Batch]:
@@ -213,11 +214,14 @@ def encode_file(
     return written
 
 
-def _embeddings(source: str, key: str | None, split: str | None) -> list[Shard]:
+def _embeddings(
+    source: str, key: str | None, split: str | None, quantizer: Any
+) -> list[Shard]:  # fmt: skip
     shards = find_shards(source, key=key)
     if shards[0].kind == "codes":
         raise InvalidInputError(f"{shards[0].file.url} holds codes already; give embeddings")
     check_split(shards, split)
+    check_width(quantizer, shards[0].width, shards[0].file.url)
     return shards
 
 

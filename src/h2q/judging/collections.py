@@ -10,6 +10,7 @@ from h2q._typing import RandomState
 from h2q.collections.base import Collection
 from h2q.datasets.labels import encode_name_sets
 from h2q.errors import InvalidInputError
+from h2q.judging.labels import check_relevant
 
 if TYPE_CHECKING:
     from h2q.evaluation import Evaluation
@@ -47,7 +48,7 @@ def evaluate_collection(
     Raises
     ------
     InvalidInputError
-        If fewer than two items have a label.
+        If fewer than two items have a label, or none is shared.
     """
     from h2q.evaluation import evaluate
 
@@ -73,6 +74,7 @@ def evaluate_collection(
     order = generator.permutation(len(codes))
     count = max(1, min(n_queries, len(codes) // 2))
     query, database = np.sort(order[:count]), np.sort(order[count:])
+    check_relevant(hot[query], hot[database], collection.uri)
     return evaluate(
         codes[query],
         codes[database],

@@ -13,6 +13,7 @@ from h2q._progress import OnProgress, no_progress
 from h2q._renamed import renamed
 from h2q._typing import FloatArray
 from h2q.errors import InvalidInputError
+from h2q.judging.labels import check_relevant
 from h2q.quantization import get_quantizer, make_quantizer
 from h2q.quantization.decoders import decoder_for, fit_decoder
 from h2q.ranks import JUDGED, RANKS, RankSpec, has_artifact, rank_named
@@ -169,7 +170,7 @@ def compare_quantizers(
     ------
     InvalidInputError
         For an unknown quantizer or rank, one that suits none of the quantizers, no quantizer or
-        seed at all, or rows and labels that do not fit together.
+        seed at all, rows and labels that do not fit together, or no label that is shared.
     """
     from h2q.evaluation import evaluate
 
@@ -181,6 +182,7 @@ def compare_quantizers(
     known = [get_quantizer(name) for name in quantizers]  # before any is fitted
     asked = [rank_named(name) for name in (ranks or JUDGED)]
     labels = (query.labels, database.labels)
+    check_relevant(*labels)
     sides = (as_float(query.rows), as_float(database.rows))
     metric = "mAP" if k is None else f"mAP@{k}"
 

@@ -54,8 +54,18 @@ def check_rows(estimator: Any, X: Any, *, reset: bool) -> Array:
             rows = check_array(X, dtype="numeric", ensure_all_finite=False, estimator=estimator)
         validate_data(estimator, X, reset=reset, skip_check_array=True)
     except ValueError as error:
-        raise InvalidInputError(str(error)) from error
+        raise InvalidInputError(_remedied(str(error))) from error
     return rows
+
+
+def _remedied(words: str) -> str:
+    """Add to scikit-learn's words, which its own checks look for, what is to be done."""
+    if "features, but" in words:
+        return (
+            f"{words}: the rows are of other columns than those that were fitted on; give rows of "
+            "the same network, or fit another quantizer"
+        )
+    return words
 
 
 def _is_plain(estimator: Any, X: Any) -> bool:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Final
 
+from h2q._addresses import without_secrets
 from h2q._foreign import reading
 from h2q._paths import path_text
 from h2q.errors import InvalidInputError
@@ -29,6 +30,10 @@ SUFFIXES: Final = tuple(
 )
 #: Name of the file that lists the parts of a folder that `embed` or `encode` wrote.
 MANIFEST: Final = "manifest.json"
+
+
+class NoRowsError(InvalidInputError):
+    """Files of embeddings that hold none."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,8 @@ def find_shards(
             )
         )  # fmt: skip
     first = shards[0]
+    if first.kind == "embeddings" and not any(shard.n_rows for shard in shards):
+        raise NoRowsError(f"{without_secrets(source)} holds no rows; give one that does")
     for shard in shards:
         if (shard.kind, shard.width, shard.n_bits) != (first.kind, first.width, first.n_bits):
             raise InvalidInputError(

@@ -23,6 +23,7 @@ from h2q.images import read_photo
 from h2q.ingest.encoder import CodedEncoder, Encoder, PhotoEncoder, load_hasher
 from h2q.ingest.models import kept_encoder
 from h2q.ingest.photo_files import photo_path, readable
+from h2q.ingest.storing import check_width
 from h2q.rowfiles import open_rows
 from h2q.rowfiles.registry import SUFFIXES
 
@@ -175,7 +176,12 @@ class Searcher(Closing):
             name = readable(str(path))
             return [Query(name, self._row(path, name), (path,))]
         file = open_rows(path, key=key)
+        if file.count == 0:
+            raise InvalidInputError(f"{path} holds no rows, so there is nothing to search for")
         rows = file.read(0, file.count)
+        if file.kind == "embeddings":
+            whose = f"the quantizer of {self.collection.uri}"
+            check_width(self.collection.quantizer, file.width, str(path), whose)
         return [
             Query(f"{path.name}[{item_id}]", row)
             for item_id, row in zip(rows.ids or [], rows.values, strict=True)

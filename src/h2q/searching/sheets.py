@@ -93,17 +93,32 @@ def draw_sheet(result: Result, out: StrPath) -> None:
         If the name's ending is no format that can be written, or no neighbour came from a photo.
     """
     out = as_path(out)
-    if out.suffix.lower() in (".html", ".htm"):
+    kind = kind_of_sheet(out)
+    if kind == "HTML":
         write_whole(out, result_page(result).encode("utf-8", "replace"))
         return
-    kind = Image.registered_extensions().get(out.suffix.lower())
-    if kind not in image_formats() or kind not in Image.SAVE:
-        raise InvalidInputError(
-            f"{out}: a contact sheet is a picture or a page; name it .png, .jpg, .webp or .html"
-        )
     sheet = result_sheet(result)
     with written_whole(out) as file:
         sheet.save(file, kind)
+
+
+def kind_of_sheet(out: StrPath) -> str:
+    """Return the format that a name's ending asks for: "HTML", or Pillow's name of a picture's.
+
+    Raises
+    ------
+    InvalidInputError
+        If none can be written of that name.
+    """
+    suffix = as_path(out).suffix.lower()
+    if suffix in (".html", ".htm"):
+        return "HTML"
+    kind = Image.registered_extensions().get(suffix)
+    if kind is None or kind not in image_formats() or kind not in Image.SAVE:
+        raise InvalidInputError(
+            f"{out}: a contact sheet is a picture or a page; name it .png, .jpg, .webp or .html"
+        )
+    return kind
 
 
 def _check_photos(result: Result) -> None:

@@ -59,12 +59,17 @@ def find(
     turned or cropped, or nearly the same. [bold]related[/]: the codes are near, no more is known;
     all that can be said where the photos are not at hand. Nothing is moved or deleted.
     """
+    from h2q._files import check_place
     from h2q.collections import open_collection
     from h2q.duplicates import find_duplicates
     from h2q.duplicates.moving import make_move_plan
     from h2q.reports.duplicates import duplicates_page, write_group_table
 
     condition = parse_where(where or [])
+    page, table = _targets(out)
+    for place in (page, table, plan):
+        if place is not None:
+            check_place(place)
     with open_collection(collection, mode="r") as opened:
         with _stages() as on_stage:
             found = find_duplicates(
@@ -85,7 +90,6 @@ def find(
                 f"{len(moves.moves):,} moves -> {plan}; look, then: "
                 f"h2q duplicates apply {plan} --to FOLDER"
             )
-        page, table = _targets(out)
         if page is not None:
             with _console.progress("drawing") as advance:
                 duplicates_page(found, limit=limit, on_progress=advance).write(page)

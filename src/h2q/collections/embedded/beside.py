@@ -124,8 +124,8 @@ def claim(path: Path, handle: int, mode: str) -> None:
         )
     if mode == "r":
         raise CollectionError(
-            f"{path}: {log.name} beside it is of another file; open the collection once with "
-            "mode='a', which sets it aside, or move it away"
+            f"{path}: {log.name} beside it is of another file; open the collection once for "
+            "writing, which sets it aside (in Python without mode='r'), or move it away"
         )
     _set_aside(log)
 

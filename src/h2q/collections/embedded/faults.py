@@ -16,10 +16,10 @@ _REMEDY = {
     "repeat the call; mode='r' reads from a full disk",
     sqlite3.SQLITE_BUSY: "another process has been writing for too long; repeat the call later",
     sqlite3.SQLITE_LOCKED: "another connection has been writing for too long; repeat the call",
-    sqlite3.SQLITE_READONLY: "it cannot be written; open it with mode='r', or allow writing to the "
-    "file and its folder",
-    sqlite3.SQLITE_CANTOPEN: "check that its folder exists and may be written; a collection in a "
-    "read-only folder opens with mode='r'",
+    sqlite3.SQLITE_READONLY: "it cannot be written: allow writing to the file and its folder, or "
+    "copy it to a place where you may write; it can be searched as it is (in Python with mode='r')",
+    sqlite3.SQLITE_CANTOPEN: "check that its folder exists and may be written; what lies in a "
+    "read-only folder can be searched as it is (in Python with mode='r')",
     sqlite3.SQLITE_TOOBIG: "an item is larger than SQLite stores; make it smaller",
 }
 
@@ -65,7 +65,7 @@ def reported(path: Path) -> Iterator[None]:
             ) from error
         if primary in _DAMAGE or str(error).startswith("Could not decode"):
             raise FormatError(f"{path}: damaged ({error}); restore it from a copy") from error
-        remedy = _REMEDY.get(primary, "the last call changed nothing") if primary else "see above"
+        remedy = _REMEDY.get(primary or 0, "the last call changed nothing")
         raise CollectionError(f"{path}: {error}: {remedy}") from error
     except OSError as error:
         raise CollectionError(f"{path}: {error.strerror or error}") from error
