@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +99,24 @@ def test_a_collection_that_is_not_there(h2q: Run, collection: Path) -> None:
 def test_empty_is_said(h2q: Run, tmp_path: Path) -> None:
     open_collection(tmp_path / "c.h2q", n_bits=8).close()
     assert "is empty" in h2q("list", tmp_path / "c.h2q").err
+
+
+def test_progress_of_one_long_item(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_console, "_FIRST_LINE", 0.1)
+    monkeypatch.setattr(_console, "_LOOK", 0.02)
+    err = ""
+    with _console.progress("jobs") as advance:
+        advance(0, 1)
+        give_up = time.monotonic() + 30
+        while err.count("\n") < 2 and time.monotonic() < give_up:  # nothing more is told
+            time.sleep(0.05)
+            err += capsys.readouterr().err
+    assert re.fullmatch(r"(jobs: 0 of 1 after \d+ s\n){2,}", err)
+    with _console.progress("looking"):
+        time.sleep(0.3)
+    assert "looking: at work after 0 s\n" in capsys.readouterr().err
 
 
 def test_progress_without_a_terminal(

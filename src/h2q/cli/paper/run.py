@@ -114,6 +114,7 @@ def run(
                 _console.note(f"{outcome}: {job.training.title}")
             show(next(ends), total)
 
+        show(0, total)
         summary = run_grid(
             chosen,
             out,
