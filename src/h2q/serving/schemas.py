@@ -98,7 +98,8 @@ class SearchOut(Model):
     code: Base64 = Field(description="Of the query.")
     items: list[Found]
     histogram: list[int] | None = Field(
-        description="Items at each distance from the query, 0 to n_bits, where it was asked for."
+        description="Items at each distance from the query, 0 to n_bits, but for those that it "
+        "was made of; where it was asked for."
     )
     milliseconds: float = Field(description="Of the collection's own search.")
 

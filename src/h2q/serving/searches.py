@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from h2q._typing import CodeArray
-from h2q.codes import check_codes
+from h2q.codes import check_codes, hamming_distances
 from h2q.collections.base import Id, Item
 from h2q.collections.http.wire import codes_of_text, id_of
 from h2q.collections.inputs import as_queries
@@ -112,7 +112,13 @@ class Searches:
         if not wanted.overview:
             return Answer(rank.name, code, hits, None, None, seconds)
         catalog = self._catalogs.last()
-        histogram = catalog.histogram(code, catalog.mask(self._collection, wanted.where))
+        mask = catalog.mask(self._collection, wanted.where)
+        histogram = catalog.histogram(code, mask)
+        for item_id in asked.own_ids:  # an item is not its own neighbour
+            place = catalog.place_of.get(item_id)
+            if place is not None and mask[place]:
+                own = catalog.codes[place][None, :]
+                histogram[int(hamming_distances(code[None, :], own)[0, 0])] -= 1
         return Answer(rank.name, code, hits, histogram, catalog.place_of, seconds)
 
     def _query(self, query: Query) -> searching.Query:

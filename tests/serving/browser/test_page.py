@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -235,6 +236,9 @@ def test_axe_finds_nothing_serious(page_of, dark):
     assert serious(page) == [], "key"
 
 
+_COLUMNS = "document.querySelector('.cells').children.length"
+
+
 def test_items_are_chosen_and_saved(page_of):
     page = page_of("?only=label%3Dgreen")
     title(page, "23 items")
@@ -312,6 +316,81 @@ def test_arrows_go_through_items_that_are_large(page_of):
     page.wait_for_function("t => document.querySelector('dialog h2').innerText !== t", arg=first)
     page.get_by_role("button", name="Previous item").click()
     page.wait_for_function("t => document.querySelector('dialog h2').innerText === t", arg=first)
+
+
+def test_an_item_that_is_large_is_zoomed_copied_and_chosen(page_of):
+    page = page_of("?only=label%3Dblue", permissions=["clipboard-read", "clipboard-write"])
+    title(page, "25 items")
+    page.locator(".cell .frame").first.focus()
+    page.keyboard.press("Space")
+    page.wait_for_selector("dialog img")
+    page.wait_for_function("() => document.querySelector('dialog img').naturalWidth > 0")
+    assert page.get_by_role("button", name="Previous item").is_disabled()
+    whole = page.locator("dialog").bounding_box()
+    width = page.locator("dialog img").bounding_box()["width"]
+    page.keyboard.press("z")
+    page.wait_for_selector(".stage.zoomed")
+    assert page.locator("dialog img").bounding_box()["width"] > 2 * width
+    assert page.locator("dialog").bounding_box() == whole
+    page.locator(".stage.zoomed").hover(position={"x": 9, "y": 9})
+    page.wait_for_function("() => document.querySelector('.stage').scrollLeft < 60")
+    page.locator(".stage.zoomed").hover(position={"x": whole["width"] / 2, "y": 9})
+    page.wait_for_function("() => document.querySelector('.stage').scrollLeft > 200")
+    page.locator(".zoom").click()
+    page.wait_for_selector(".stage.zoomed", state="detached")
+    page.keyboard.press("c")
+    page.get_by_role("button", name="Copied").wait_for()
+    name = page.locator("dialog p.quiet").inner_text()
+    assert Path(page.evaluate("navigator.clipboard.readText()")).is_file()
+    assert page.evaluate("navigator.clipboard.readText()").endswith(name)
+    page.keyboard.press("x")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "t => document.querySelector('dialog p.quiet').innerText !== t", arg=name
+    )
+    page.get_by_label("Chosen", exact=True).check()
+    page.keyboard.press("Escape")
+    page.get_by_text("2 chosen").wait_for()
+
+
+def test_all_items_are_shown_in_another_order_and_size(page_of):
+    page = page_of()
+    title(page, "73 items")
+    added = names_in(page)
+    assert page.evaluate(_COLUMNS) == 5
+    page.get_by_role("combobox", name="Order").select_option("newest")
+    page.wait_for_function("() => location.search === '?order=newest'")
+    page.locator(f".cell .name:text-is({json.dumps(added[0])})").wait_for(state="detached")
+    newest = names_in(page)
+    page.get_by_role("combobox", name="Order").select_option("shuffled")
+    page.wait_for_function("() => /order=shuffled-[0-9]+$/.test(location.search)")
+    title(page, "73 items")
+    page.wait_for_function(
+        "n => document.querySelector('.cell .name')?.innerText !== n", arg=newest[0]
+    )
+    shuffled = names_in(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="JSON").click()
+    saved = [item["id"] for item in json.loads(download.value.path().read_text())]
+    assert len(set(saved)) == 73
+    assert [name.rpartition("/")[2] for name in saved][: len(shuffled)] == shuffled
+    page.reload()  # the same again, as the address says
+    assert names_in(page) == shuffled
+    page.get_by_role("button", name="Shuffle again").click()
+    page.wait_for_function(
+        "n => document.querySelector('.cell .name')?.innerText !== n", arg=shuffled[0]
+    )
+    page.locator(".facet label", has_text="green").locator("input").check()
+    title(page, "23 items")
+    page.wait_for_function("() => document.querySelectorAll('.cell .name').length > 9")
+    assert all(name.startswith("green") for name in names_in(page))
+    page.locator(".cell .frame").first.focus()
+    page.keyboard.press("-")
+    page.wait_for_function("() => location.search.includes('size=small')")
+    assert page.evaluate(_COLUMNS) == 8
+    page.get_by_role("combobox", name="Size").select_option("large")
+    page.wait_for_function("() => location.search.includes('size=large')")
+    assert page.evaluate(_COLUMNS) == 3
 
 
 def test_a_query_without_an_answer_says_why(page_of):

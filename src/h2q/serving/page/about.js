@@ -35,7 +35,7 @@ export function About({ info, onError }) {
     ...(info.photos ? [["Model", encoder ?? "not loaded yet"]] : []),
     ["Engine", info.engine], ["Index", info.index], ["Kept of each row", info.keep],
     ["Made by", `h2q ${info.created_by}, format ${info.format_version}`],
-    ...Object.entries(info.fingerprints).map(([name, mark]) => [`Fingerprint of the ${name}`, mark.slice(0, 16)]),
+    ...Object.entries(info.fingerprints).map(([name, mark]) => [`Fingerprint of the ${name}`, mark.slice(0, 12)]),
   ];
   return html`<section class="about">
     <h1 class="title">About ${info.name}</h1>

@@ -1,10 +1,11 @@
 // What is shown, as the query string: back, forward and sharing work.
 
 // view, like: [[kind, value]], unlike, rank, k, radius, distinct, facets: {key: [texts]}, from and to: dates,
+// order: "newest" or "shuffled-NUMBER", size: "small" or "large",
 // lasso: [[x, y]] in the map made by `method`
 export const START = {
   view: "photos", like: [], unlike: [], rank: "", k: 60, radius: null, distinct: null,
-  facets: {}, from: "", to: "", lasso: null, method: "tsne", colour: "",
+  facets: {}, from: "", to: "", lasso: null, method: "tsne", colour: "", order: "", size: "",
 };
 
 const VIEWS = ["photos", "map", "duplicates", "about"];
@@ -51,6 +52,8 @@ export function read(search) {
     lasso: sound ? corners : null,
     method: MAPS.includes(params.get("map")) ? params.get("map") : START.method,
     colour: params.get("colour") ?? "",
+    order: /^(newest|shuffled-[1-9]\d{0,8})$/.test(params.get("order") ?? "") ? params.get("order") : "",
+    size: ["small", "large"].includes(params.get("size")) ? params.get("size") : "",
   };
 }
 
@@ -71,6 +74,8 @@ export function write(state) {
     params.set("lasso", state.lasso.map(([x, y]) => `${x.toFixed(3)},${y.toFixed(3)}`).join(" "));
   if (state.method !== START.method) params.set("map", state.method);
   if (state.colour) params.set("colour", state.colour);
+  if (state.order) params.set("order", state.order);
+  if (state.size) params.set("size", state.size);
   const text = params.toString();
   return text ? `?${text}` : "/";
 }

@@ -4,6 +4,7 @@ import { html, render, useCallback, useEffect, useMemo, useState } from "./vendo
 import * as api from "./api.js";
 import { START, condition, read, write } from "./address.js";
 import { Ask, Chips, useDropped } from "./asking.js";
+import { Arrange, SIZES, arranged, useArranged } from "./arranging.js";
 import { ChosenBar, SaveList } from "./choosing.js";
 import { Help, KeyDialog, Large } from "./dialogs.js";
 import { Grid } from "./grid.js";
@@ -133,10 +134,12 @@ function App() {
   const map = useMap(state, info ? `${info.count}/${changes}` : "", where, found, fail);
   const { hits, inLasso } = map;
   const stretches = useStretches(where, `${info?.count}/${changes}`, fail);
-  const lassoed = usePlaces(hits ? null : inLasso, map.coordinates.stamp, fail);
+  const ordered = useArranged(asking ? "" : state.order, where, info && `${info.count}/${changes}`, fail);
+  const within = useMemo(() => inLasso && (state.order ? arranged(inLasso, state.order) : inLasso), [inLasso, state.order]);
+  const lassoed = usePlaces(hits ? null : within ?? ordered?.places, within ? map.coordinates.stamp : ordered?.stamp, fail);
   const getHit = useCallback((place) => hits?.[place], [hits]);
   const allHits = async function* () { yield hits; };
-  const source = asking ? { total: hits?.length ?? 0, get: getHit, need: null, all: allHits } : inLasso ? lassoed : stretches;
+  const source = asking ? { total: hits?.length ?? 0, get: getHit, need: null, all: allHits } : inLasso || state.order ? lassoed : stretches;
   const total = source.total;
 
   const last = useMemo(() => ({ place: null }), []); // where a range of chosen items begins
@@ -150,11 +153,16 @@ function App() {
   }), [source.get]);
 
   const step = (by) => setLarge((old) => {
+    if (old?.place === undefined) return old;
     const place = Math.min(total - 1, Math.max(0, old.place + by));
     return { place, item: source.get(place) };
   });
   const shown = large && (large.item ?? source.get(large.place));
   useEffect(() => { if (large && !shown) source.need?.(large.place, large.place + 1); }, [large]);
+  const resize = (by) => {
+    const names = Object.keys(SIZES), place = names.indexOf(state.size) + by;
+    if (names[place] !== undefined) go({ size: names[place] });
+  };
   const openItem = useCallback((item, place) => setLarge({ item, place }), []);
 
   useEffect(() => {
@@ -189,7 +197,7 @@ function App() {
     : !asking && total === 0 && filters ? html`<${Teach} title="No item meets all filters" text="Each filter narrows what is shown." action="Clear filters" onAction=${clear} />`
     : !asking && total === 0 && inLasso ? html`<${Teach} title="The lasso is empty" text="Draw it around some points." action="Clear lasso" onAction=${() => go({ lasso: null })} />`
     : html`<${Grid} total=${total ?? 0} get=${source.get} need=${source.need} query=${asking ? found?.code : null} nBits=${info.n_bits}
-        chosen=${chosen} onChoose=${choose} onSearch=${searchItem} onOpen=${openItem} label=${title} />`;
+        chosen=${chosen} onChoose=${choose} onSearch=${searchItem} onOpen=${openItem} onSize=${resize} scale=${SIZES[state.size]} label=${title} />`;
 
   return html`<div class=${chosen.size ? "page choosing" : "page"}>
     <header><a class="brand" href="/" onClick=${(e) => { e.preventDefault(); go({ ...START }); }}><img src="/page/icon.svg" alt="" width="28" height="28" /><span>${info.name}</span></a>
@@ -210,12 +218,13 @@ function App() {
         ${asking && html`<${Chips} like=${state.like} unlike=${state.unlike} onChange=${go} />`}
         ${state.view === "map" && html`<${MapView} map=${map} state=${state} go=${go} facets=${all} maps=${info.maps} total=${info.count} onSearch=${searchItem} />`}
         ${state.lasso && state.view !== "map" && html`<p class="row"><span>Only what is inside the lasso of the map.</span><button class="quiet" onClick=${() => go({ lasso: null })}>Clear lasso</button></p>`}
-        <div class="row titlebar"><h1 class="title">${title}</h1>${total > 0 && html`<${SaveList} key=${JSON.stringify([state, changes])} total=${total} all=${source.all} onError=${fail} />`}</div>
+        <div class="row titlebar"><h1 class="title">${title}</h1>${total > 0 && html`<${Arrange} state=${state} go=${go} asking=${asking} /><${SaveList} key=${JSON.stringify([state, changes])} total=${total} all=${source.all} onError=${fail} />`}</div>
         ${content}
       </main></div>`}
     ${chosen.size > 0 && html`<${ChosenBar} chosen=${chosen} writable=${info.writable} onSearch=${searchItems} onRemove=${remove} onClear=${() => setChosen(new Map())} />`}
     ${large && html`<${Large} item=${shown} query=${asking ? found?.code : null} nBits=${info.n_bits} writable=${info.writable} onClose=${() => setLarge(null)}
-      onStep=${large.place === undefined ? null : step} onSearch=${searchItem} onRemove=${(item) => remove([item])}
+      onStep=${large.place === undefined ? null : step} atStart=${large.place === 0} atEnd=${large.place === total - 1}
+      chosen=${shown && chosen.has(shown.key)} onChoose=${large.place === undefined ? null : () => shown && choose(shown, large.place, false)} onSearch=${searchItem} onRemove=${(item) => remove([item])}
       onMore=${asking && state.like.length < MOST_QUERIES ? (item) => go({ like: [...state.like, ["key", item.key]] }) : null}
       onUnlike=${asking && state.unlike.length < MOST_QUERIES ? (item) => go({ unlike: [...state.unlike, ["key", item.key]] }) : null} />`}
     ${help && html`<${Help} onClose=${() => setHelp(false)} />`}

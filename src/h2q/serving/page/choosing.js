@@ -61,6 +61,9 @@ export function SaveList({ total, all, onError }) {
 
 const MOST_LIKE = 16;
 
+// The clipboard is there on this machine and over TLS alone.
+export const canCopy = () => Boolean(navigator.clipboard);
+
 export function ChosenBar({ chosen, onSearch, onRemove, onClear, writable }) {
   const items = [...chosen.values()];
   const [copied, setCopied] = useState(false);
@@ -72,7 +75,7 @@ export function ChosenBar({ chosen, onSearch, onRemove, onClear, writable }) {
   const remove = () => { if (confirm(`Take ${items.length} items out of the collection? The photos themselves stay where they are.`)) onRemove(items); };
   return html`<section class="chosenbar" aria-label="Chosen items"><b role="status">${items.length.toLocaleString()} chosen</b>
     ${items.length <= MOST_LIKE && html`<button class="main" onClick=${() => onSearch(items)}>Find similar${items.length > 1 ? " to all" : ""}</button>`}
-    <button onClick=${copy}>${copied ? "Copied" : "Copy names"}</button>
+    ${canCopy() && html`<button onClick=${copy}>${copied ? "Copied" : "Copy names"}</button>`}
     <button onClick=${() => save(items, "csv")}>Save CSV</button><button onClick=${() => save(items, "json")}>Save JSON</button>
     ${writable && html`<button onClick=${remove}>Remove from collection</button>`}
     <button onClick=${onClear}>Clear</button></section>`;

@@ -101,7 +101,7 @@ class Line extends Component {
 }
 
 // `total` items; `get(place)` is an item or undefined; `need(from, to)` asks for a stretch of them.
-export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearch, onOpen, label }) {
+export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearch, onOpen, onSize, scale, label }) {
   const box = useRef(null);
   const [width, setWidth] = useState(0);
   const [above, setAbove] = useState(0); // rows that are scrolled away, whole
@@ -110,6 +110,7 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
   const [rushing, setRushing] = useState(false); // what flies past is not asked for
   const grab = useRef(false); // whether the cell that becomes active takes the focus
   const act = useRef({});
+  const top = useRef(0); // the first place in view
   act.current = { onChoose, onSearch, onOpen, setActive };
 
   useLayoutEffect(() => {
@@ -122,7 +123,7 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
   }, []);
   useEffect(() => setActive(0), [total, query]);
 
-  const least = width < 420 ? 140 : width > 2200 ? 220 : 168;
+  const least = scale * (width < 420 ? 140 : width > 2200 ? 220 : 168);
   const columns = Math.max(1, Math.floor((width + GAP) / (least + GAP)));
   const size = Math.max(60, Math.floor((width - GAP * (columns - 1)) / columns));
   const foot = useMemo(() => Math.round(FOOT * parseFloat(getComputedStyle(document.documentElement).fontSize)), [width]);
@@ -131,6 +132,11 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
   const begin = Math.max(0, above - MARGIN);
   const end = Math.min(rows, above + 1 + Math.ceil(height / row) + MARGIN);
   const [first, last] = [begin * columns, Math.min(total, end * columns)];
+  useLayoutEffect(() => { // larger or smaller, it is still the one in view
+    if (!top.current) return;
+    const start = box.current.getBoundingClientRect().top + window.scrollY;
+    window.scrollTo({ top: start + Math.floor(top.current / columns) * row });
+  }, [columns, row]);
   useEffect(() => {
     let asked = 0, calm = 0, before = window.scrollY;
     const moved = () => {
@@ -144,7 +150,9 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
           calm = setTimeout(() => setRushing(false), 120);
         }
         before = window.scrollY;
-        setAbove(Math.floor(Math.max(0, -box.current.getBoundingClientRect().top) / row));
+        const over = Math.floor(Math.max(0, -box.current.getBoundingClientRect().top) / row);
+        setAbove(over);
+        top.current = over * columns;
         setHeight(window.innerHeight);
       });
     };
@@ -152,7 +160,7 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
     window.addEventListener("scroll", moved, { passive: true });
     window.addEventListener("resize", moved);
     return () => { cancelAnimationFrame(asked); clearTimeout(calm); setRushing(false); window.removeEventListener("scroll", moved); window.removeEventListener("resize", moved); };
-  }, [row]);
+  }, [row, columns]);
   useEffect(() => { if (width && !rushing) need?.(first, last); }, [first, last, need, width, rushing]);
 
   const move = useCallback((event) => {
@@ -161,6 +169,7 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
     const [place, item] = [Number(event.target.dataset.place), event.target.dataset.place && get(Number(event.target.dataset.place))];
     if (item && event.key === " ") { event.preventDefault(); onOpen(item, place); return; }
     if (item && event.key.toLowerCase() === "x" && !event.ctrlKey && !event.metaKey) { onChoose(item, place, event.shiftKey); return; }
+    if (["+", "=", "-"].includes(event.key) && !event.ctrlKey && !event.metaKey) { event.preventDefault(); onSize(event.key === "-" ? -1 : 1); return; }
     if (step === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     const next = Math.min(total - 1, Math.max(0, active + step));
@@ -169,7 +178,7 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
     const top = box.current.getBoundingClientRect().top + window.scrollY + Math.floor(next / columns) * row;
     if (top < window.scrollY + 80 || top + row > window.scrollY + height)
       window.scrollTo({ top: Math.max(0, top - height / 2 + row / 2) });
-  }, [active, columns, total, height, row, get, onOpen, onChoose]);
+  }, [active, columns, total, height, row, get, onOpen, onChoose, onSize]);
 
   const lines = [];
   if (width) for (let line = begin; line < end; line++) {

@@ -109,9 +109,9 @@ export function placesInside(polygon, places) {
 }
 
 // All places in an order drawn by lot, so that the first of them are a fair sample; the same each time.
-export function shuffled(count) {
+export function shuffled(count, seed = 1) {
   const order = Uint32Array.from({ length: count }, (_, i) => i);
-  let seed = 1;
+  for (let i = 0; i < 8; i++) seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0; // numbers nearby begin far apart
   for (let i = count - 1; i > 0; i--) {
     seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
     const j = Math.floor((seed / 2 ** 32) * (i + 1));

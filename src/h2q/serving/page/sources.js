@@ -42,7 +42,7 @@ export function useStretches(where, stamp, onError) {
   return { total, get, need, all };
 }
 
-// What lies inside the lasso, loaded likewise.
+// Chosen places, in any order, loaded likewise.
 export function usePlaces(places, stamp, onError) {
   const [, redraw] = useState(0);
   const found = useMemo(() => new Map(), [places, stamp]);
@@ -60,7 +60,7 @@ export function usePlaces(places, stamp, onError) {
     for (let start = 0; start < places.length; start += MOST_AT_ONCE)
       yield (await api.at(places.slice(start, start + MOST_AT_ONCE), stamp)).items;
   };
-  return { total: places?.length ?? 0, need, get: (place) => found.get(places?.[place]), all };
+  return { total: places?.length ?? null, need, get: (place) => found.get(places?.[place]), all };
 }
 
 // The facets with the counts of what meets the filters. Those of a facet that is chosen from leave its
