@@ -47,7 +47,7 @@ function Photo({ item, zoomed, onZoom }) {
   };
   return html`<div class=${zoomed ? "stage zoomed" : "stage"} ref=${stage} onPointerMove=${look} style=${{ height: zoomed && fit.current ? `${fit.current}px` : "" }}>
     <button class="zoom" aria-pressed=${zoomed} aria-label=${`Zoom ${item.id}`} title=${zoomed ? "Whole (z)" : "Closer (z)"} onClick=${onZoom}>
-      <img src=${api.photo(item.key)} alt=${`Photo ${item.id}`} onLoad=${() => { fit.current = stage.current.getBoundingClientRect().height; }} /></button></div>`;
+      <img src=${api.photo(item.key)} alt=${`Photo ${item.id}`} onLoad=${() => { fit.current = stage.current?.getBoundingClientRect().height ?? 0; }} /></button></div>`;
 }
 
 // `item` may come a moment later than its place, where it has to be loaded.
