@@ -152,7 +152,11 @@ def fitted(base: np.ndarray, size: int, kind: str, shrinkage: float) -> Fitted:
         _, fit_s = timed(lambda: quantizer.fit(base))
         codes, encode_s = timed(lambda: quantizer.transform(base))
         folder = tempfile.TemporaryDirectory()
-        items = h2q.open_collection(Path(folder.name) / "c.h2q", quantizer=quantizer)
+        decoder = None
+        if kind == "rotation":  # it brings one of its own only where it leaves columns out
+            decoder = h2q.LinearDecoder(random_state=0).fit(base, codes, n_bits=8 * size)
+        place = Path(folder.name) / "c.h2q"
+        items = h2q.open_collection(place, quantizer=quantizer, decoder=decoder)
         items.add(range(len(codes)), codes)
         _fitted[key] = Fitted(items, fit_s, encode_s, folder)
     return _fitted[key]

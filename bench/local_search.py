@@ -1,14 +1,14 @@
-"""Chosen codes: the price of a scan, of coding and of kicks; and mAP on labelled embeddings.
+"""Chosen codes: the price of a scan, of coding and of flips; and mAP on labelled embeddings.
 
     python bench/local_search.py scan --rows 500000 --data text.npz
-    python bench/local_search.py kicks --data text.npz
+    python bench/local_search.py flips --data text.npz
     python bench/local_search.py labels --data cifar10.npz --data caltech101.npz
 
 `scan`: a full search (scan, proof, exact re-scoring) by the rank "reconstructed" against faiss's
 `IndexBinaryFlat` over codes of as many bytes, one thread, in turns; all queries at once and one by
 one. With `--data`, of its rows "base" and "query": as they are, and again and again with the
-difference of two other rows added, so that what is far apart stays so. `kicks`: coding time in that
-of the bare product ``rows @ weights``, and the share of the variance lost, for numbers of kicks.
+difference of two other rows added, so that what is far apart stays so. `flips`: coding time in that
+of the bare product ``rows @ weights``, and the share of the variance lost, for numbers of flips.
 `labels`: mAP over the whole database of labelled embeddings, chosen codes against a rotation.
 """
 
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import faiss
 import numpy as np
+from sklearn.base import clone
 
 from _turns import ratio
 from h2q import HouseholderQuantizer, LocalSearchQuantizer
@@ -59,7 +60,7 @@ def scan(
         with np.load(path) as data:
             base = data["base"][:50_000].astype(np.float32)
             queries = data["query"][:n_queries].astype(np.float32)
-    quantizer = LocalSearchQuantizer(n_bits, n_kicks=2, random_state=0).fit(base[:20_000])
+    quantizer = LocalSearchQuantizer(n_bits, n_flips=10, random_state=0).fit(base[:20_000])
     tiles = range(-(-n // len(base)))
     codes = np.concatenate([quantizer.transform(tiled(base, number)) for number in tiles])[:n]
     table = CodeTable(codes.shape[1]).with_added(np.arange(n, dtype=np.int64), codes, range(n))
@@ -86,21 +87,19 @@ def scan(
             ratio(f"k={k}, {what}: a search / IndexBinaryFlat", ours, peer, rounds)
 
 
-def kicks(path: Path, n_bits: int, n: int) -> None:
-    """Time coding for several numbers of kicks."""
+def flips(path: Path, n_bits: int, n: int) -> None:
+    """Time coding for several numbers of flips."""
     with np.load(path) as data:
         rows = data["base"][:n].astype(np.float32)
+    LocalSearchQuantizer(n_bits, n_iter=1, random_state=0).fit(rows[:2000])  # numba compiles
     fitted = LocalSearchQuantizer(n_bits, random_state=0)
     start = time.process_time()
     fitted.fit(rows)
     print(f"fit of {len(rows)} x {rows.shape[1]}: {time.process_time() - start:.1f} CPU s")
-    for count in (0, 2, 4, 8, 16, 32, 64):
-        quantizer = LocalSearchQuantizer(n_bits, n_kicks=count, random_state=0).fit(rows[:3000])
-        model = fitted._fitted()
-        kicked = np.random.default_rng(0).permuted(np.tile(np.arange(n_bits), (count, 1)), axis=1)[
-            :, :4
-        ]
-        quantizer._model = type(model)(model.decoder, model.start, kicked, model.history)
+    model = fitted._fitted()
+    quantizer = clone(fitted).fit(rows[:3000])
+    for count in (0, 40, 80, 120, 160, 240, 320, 640):
+        quantizer._model = type(model)(model.decoder, model.start, count, model.history)
         part = rows[:10_000]
         quantizer.transform(part[:500])
         times, bare = [], []
@@ -112,7 +111,7 @@ def kicks(path: Path, n_bits: int, n: int) -> None:
             times.append(time.process_time() - middle)
             bare.append(middle - start)
         print(
-            f"{count:>3} kicks: {1e6 * min(times) / len(part):6.1f} CPU us a row, "
+            f"{count:>3} flips: {1e6 * min(times) / len(part):6.1f} CPU us a row, "
             f"{min(times) / min(bare):5.1f} of the bare product, "
             f"{quantizer.quantization_error(part):.4f} of the variance lost",
             flush=True,
@@ -164,7 +163,7 @@ def labels(path: Path, seeds: int) -> None:
 def main() -> None:
     """Measure one thing."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=["scan", "kicks", "labels"])
+    parser.add_argument("what", choices=["scan", "flips", "labels"])
     parser.add_argument("--data", type=Path, action="append", default=[])
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--bits", type=int, default=256)
@@ -179,8 +178,8 @@ def main() -> None:
         scan(data, options.rows, options.bits, options.queries, options.k, options.rounds)
         return
     for path in options.data:
-        if options.what == "kicks":
-            kicks(path, options.bits, options.rows)
+        if options.what == "flips":
+            flips(path, options.bits, options.rows)
         elif options.what == "labels":
             labels(path, options.seeds)
 

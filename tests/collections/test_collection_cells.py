@@ -36,7 +36,7 @@ def _small_collections_have_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def chosen() -> h2q.LocalSearchQuantizer:
     """Return a quantizer whose codes are chosen, with bits that do not fill the last byte."""
-    return h2q.LocalSearchQuantizer(60, n_iter=2, n_kicks=1, random_state=0).fit(
+    return h2q.LocalSearchQuantizer(60, n_iter=2, n_flips=10, random_state=0).fit(
         clustered(2000, 7, 24)
     )
 

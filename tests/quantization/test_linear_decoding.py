@@ -9,6 +9,8 @@ from h2q import HouseholderQuantizer, LinearDecoder
 from h2q.codes import pack, unpack_signs
 from h2q.errors import FormatError, InvalidInputError
 from h2q.quantization import CodeDecoder, decoder_from_bytes
+from h2q.quantization.linear_decoding import _smooth_peak
+from h2q.quantization.linear_map import EXPONENTS
 
 
 def unit(rows):
@@ -80,6 +82,20 @@ def test_the_exponent_is_the_best_on_pairs_held_out(rows):
 
     chosen = recall(decoder.exponent_)
     assert chosen >= max(recall(each) for each in (0.0, 0.5, 1.0)) - 0.4
+
+
+def test_noisy_hits_give_the_power_between_those_tried():
+    tried = EXPONENTS
+    rng = np.random.default_rng(0)
+    for peak in (0.55, 0.7, 0.8):
+        hits = 8000 - 5000 * (np.array(tried) - peak) ** 2
+        assert _smooth_peak(tried, hits) == pytest.approx(peak)
+        found = [_smooth_peak(tried, hits + rng.normal(0, 10, len(hits))) for _ in range(200)]
+        assert np.abs(np.array(found) - peak).mean() < 0.04
+    flat = np.full(len(tried), 5.0)
+    assert _smooth_peak(tried, flat) == 0.75
+    assert _smooth_peak(tried, np.array(tried)) == 1.25
+    assert _smooth_peak(tried, -np.array(tried)) == 0.0
 
 
 def test_a_mean_far_from_zero_is_put_back(rows):

@@ -21,7 +21,7 @@ torch = pytest.importorskip("torch")
 @pytest.mark.filterwarnings("ignore:fitting .* bits on only:UserWarning")
 @pytest.mark.filterwarnings("ignore:skipped .* rows:UserWarning")
 @parametrize_with_checks(
-    [LocalSearchQuantizer(n_iter=2, n_kicks=2)],
+    [LocalSearchQuantizer(n_iter=2, n_flips=10)],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
 )
 def test_estimator_checks(estimator, check):
@@ -58,8 +58,8 @@ def test_more_bits_are_nearer(rows):
 
 
 def test_it_is_nearer_than_a_linear_decoder_of_signs(rows):
-    quantizer = LocalSearchQuantizer(8, random_state=0).fit(rows)
-    signs = HouseholderQuantizer(8, random_state=0).fit(rows)
+    quantizer = LocalSearchQuantizer(12, random_state=0).fit(rows)
+    signs = HouseholderQuantizer(12, random_state=0).fit(rows)
     decoder = LinearDecoder(random_state=0).fit(rows, signs.transform(rows))
 
     def lost(decoded):
@@ -196,7 +196,7 @@ def test_zero_rows_are_skipped_and_counted_in_fit(rows, made):
         ({"n_bits": 0}, "n_bits"),
         ({"n_bits": 2.0}, "n_bits"),
         ({"n_iter": -1}, "n_iter"),
-        ({"n_kicks": 1.5}, "n_kicks"),
+        ({"n_flips": 1.5}, "n_flips"),
         ({"gram_shrinkage": 1.5}, "gram_shrinkage"),
         ({"gram_shrinkage": "a"}, "gram_shrinkage"),
         ({"max_samples": 1}, "max_samples"),
@@ -230,7 +230,7 @@ def test_text_is_found_again(shared):
         found = np.argsort(-scores, axis=1)[:, :10]
         return np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, true, strict=True)])
 
-    chosen = LocalSearchQuantizer(128, n_iter=4, n_kicks=4, random_state=0).fit(base)
+    chosen = LocalSearchQuantizer(128, n_iter=4, n_flips=50, random_state=0).fit(base)
     plain = HouseholderQuantizer(128, random_state=0).fit(base)
     signs = unpack_signs(plain.transform(base), 128)
     ours = recall(chosen.decoder_.scores(queries, chosen.transform(base)))
@@ -246,7 +246,7 @@ def test_the_dial_keeps_the_hamming_distance_useful(shared):
     found = {}
     for shrinkage in (0.0, 0.35):
         quantizer = LocalSearchQuantizer(
-            192, n_iter=4, n_kicks=4, gram_shrinkage=shrinkage, random_state=0
+            192, n_iter=4, n_flips=50, gram_shrinkage=shrinkage, random_state=0
         ).fit(base)
         codes, asked = (unpack_signs(quantizer.transform(x), 192) for x in (base, queries))
         near = np.argsort(-asked @ codes.T, axis=1, kind="stable")[:, :20]

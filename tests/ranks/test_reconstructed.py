@@ -23,7 +23,7 @@ def clustered(n, d=24, seed=0):
 
 @pytest.fixture(scope="module")
 def quantizer():
-    return LocalSearchQuantizer(40, n_iter=3, n_kicks=2, random_state=0).fit(clustered(3000))
+    return LocalSearchQuantizer(40, n_iter=3, n_flips=10, random_state=0).fit(clustered(3000))
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_the_mean_counts(tmp_path):
         / np.linalg.norm(queries, axis=1)[:, None],
         10,
     )
-    chosen = LocalSearchQuantizer(64, n_iter=4, n_kicks=4, random_state=0).fit(rows)
+    chosen = LocalSearchQuantizer(64, n_iter=4, n_flips=50, random_state=0).fit(rows)
     found = {}
     with h2q.open_collection(tmp_path / "c.h2q", quantizer=chosen) as items:
         items.add(range(4000), chosen.transform(rows))

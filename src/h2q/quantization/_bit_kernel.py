@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.extending import intrinsic
 
-#: Bits looked at together for one that is wrong; `bit_search.GROUP` pads to it.
-_GROUP: Final = 16
-#: The signs of two float32 in one word.
-_SIGN_BITS: Final = np.uint64(0x8000000080000000)
-_NONE: Final = np.uint64(0)
+#: `bit_search.FREE` and `bit_search.BARRED`; numba compiles them in.
+_FREE: Final = np.int32(-(2**31))
+_BARRED: Final = np.int32(2**31 - 1)
 
 
 def _jit(**options: Any) -> Callable[[Any], Any]:
@@ -27,66 +27,95 @@ def _jit(**options: Any) -> Callable[[Any], Any]:
     return decorate
 
 
-@_jit(inline="always")
-def _flip(h, s, twice, i):  # type: ignore[no-untyped-def]
-    flipped = -s[i]
-    s[i] = flipped
-    row = twice[i]
-    for j in range(h.shape[0]):
-        h[j] -= flipped * row[j]
+def _ordered(builder: Any, value: Any) -> Any:
+    """Reinterpret a float32 as an int32 of the same order."""
+    word = ir.IntType(32)
+    bits = builder.bitcast(value, word)
+    sign = builder.ashr(bits, ir.Constant(word, 31))
+    return builder.xor(bits, builder.and_(sign, ir.Constant(word, 2**31 - 1)))
 
 
-@_jit(inline="always")
-def _descend(h, s, h_words, s_words, twice, gain):  # type: ignore[no-untyped-def]
-    """Flip what is wrong, in cyclic order, until a whole round finds nothing."""
-    groups = h.shape[0] // _GROUP
-    quiet, group = 0, 0
-    while quiet < groups:
-        # Signs differ where a bit may be wrong: 16 are looked at in a few instructions.
-        differ = _NONE
-        for word in range(group * (_GROUP // 2), (group + 1) * (_GROUP // 2)):
-            differ |= h_words[word] ^ s_words[word]
-        quiet += 1
-        if differ & _SIGN_BITS != _NONE:
-            for i in range(group * _GROUP, (group + 1) * _GROUP):
-                change = s[i] * h[i]
-                if change < 0:
-                    gain += change
-                    _flip(h, s, twice, i)
-                    quiet = 0
-        group += 1
-        if group == groups:
-            group = 0
-    return gain
+@intrinsic  # type: ignore[untyped-decorator]
+def _order(context, value, index_bits):  # type: ignore[no-untyped-def]
+    """`bit_search._order` of one number."""
+
+    def generate(context, builder, signature, given):  # type: ignore[no-untyped-def]
+        value, index_bits = given
+        return builder.and_(_ordered(builder, value), builder.not_(index_bits))
+
+    return numba.int32(numba.float32, numba.int32), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _least(context, least, value, index, barred, limit, index_bits):  # type: ignore[no-untyped-def]
+    """The smaller of `least` and of a change with its bit's number in its last bits.
+
+    numba would widen each step to 64 bits, and half as many would fit a register.
+    """
+
+    def generate(context, builder, signature, given):  # type: ignore[no-untyped-def]
+        least, value, index, barred, limit, index_bits = given
+
+        def chosen(relation: str, first: Any, second: Any) -> Any:
+            return builder.select(builder.icmp_signed(relation, first, second), first, second)
+
+        key = builder.and_(_ordered(builder, value), builder.not_(index_bits))
+        free = builder.icmp_signed("<", key, limit)
+        key = builder.select(free, key, chosen(">", key, barred))
+        return chosen("<", builder.or_(key, index), least)
+
+    word = numba.int32
+    return word(word, numba.float32, word, word, word, word), generate
 
 
 @_jit(nogil=True, error_model="numpy")
-def search(linear, signs, twice, kicks, least):  # type: ignore[no-untyped-def]
-    """Improve `signs` (n, k) in place; `linear` holds h of each row, `twice` twice the Gram matrix.
+def search(changes, signs, twice, n_flips, tenure, index_bits, least_gain):  # type: ignore[no-untyped-def]
+    """Improve `signs` (n, k) in place; `changes` holds a of each row, `twice` twice the Gram matrix.
 
-    `twice` is padded to whole groups of bits, whose entries stay at +1 and are never wrong.
+    `twice` is padded with bits that are never flipped.
     """
-    n, k = linear.shape
+    n, k = signs.shape
     padded = twice.shape[0]
-    h, s = np.ones(padded, np.float32), np.ones(padded, np.float32)
-    tried_h, tried_s = np.ones(padded, np.float32), np.ones(padded, np.float32)
-    h_words, s_words = h.view(np.uint64), s.view(np.uint64)
-    tried_h_words, tried_s_words = tried_h.view(np.uint64), tried_s.view(np.uint64)
+    s, a = np.ones(padded, np.float32), np.ones(padded, np.float32)
+    barred = np.empty(padded, np.int32)
+    index = np.arange(padded).astype(np.int32)
+    recent = np.zeros(max(tenure, 1), np.int64)
+    since_best = np.zeros(n_flips + 1, np.int64)
     for row in range(n):
+        for j in range(padded):
+            barred[j] = _FREE if j < k else _BARRED
         for j in range(k):
-            h[j], s[j] = linear[row, j], signs[row, j]
-        _descend(h, s, h_words, s_words, twice, np.float32(0))
-        for kick in range(kicks.shape[0]):
-            gain = np.float32(0)
+            s[j], a[j] = signs[row, j], changes[row, j]
+        gain, best = np.float32(0), np.float32(0)
+        bit, flipped, step, since = 0, np.float32(0), 0, 0
+        while True:
+            limit = _order(best - least_gain - gain, index_bits)
+            found = _BARRED
+            # The last flip comes into every change as the least of them is looked for.
             for j in range(padded):
-                tried_h[j], tried_s[j] = h[j], s[j]
-            for number in range(kicks.shape[1]):
-                i = kicks[kick, number]
-                gain += tried_s[i] * tried_h[i]
-                _flip(tried_h, tried_s, twice, i)
-            gain = _descend(tried_h, tried_s, tried_h_words, tried_s_words, twice, gain)
-            if gain < least:
-                for j in range(padded):
-                    h[j], s[j] = tried_h[j], tried_s[j]
+                changed = a[j] - flipped * (s[j] * twice[bit, j])
+                a[j] = changed
+                found = _least(found, changed, index[j], barred[j], limit, index_bits)
+            if step >= n_flips and since > 0:
+                break
+            bit = np.int64(found & index_bits)
+            gain += a[bit]
+            flipped = -s[bit]
+            s[bit] = flipped
+            a[bit] = -a[bit]
+            since_best[since] = bit
+            since += 1
+            if gain < best - least_gain:
+                best = gain
+                since = 0
+            if tenure > 0:
+                place = step % tenure
+                if step >= tenure:
+                    barred[recent[place]] = _FREE
+                recent[place] = bit
+                barred[bit] = _BARRED
+            step += 1
+        for number in range(since):
+            s[since_best[number]] *= -1
         for j in range(k):
             signs[row, j] = s[j]

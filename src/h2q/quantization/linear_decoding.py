@@ -181,7 +181,7 @@ class LinearDecoder(LinearMap, DecoderFile, BaseEstimator):  # type: ignore[misc
                 found = np.argpartition(-scores, k - 1, axis=1)[:, :k]
                 hits[number] += (found[:, :, None] == true[:, None, :]).sum()
         self.typical_score_ = max(abs(found_by_true) / (len(held_out) * k), 1e-6)
-        self.exponent_ = EXPONENTS[int(hits.argmax())]
+        self.exponent_ = _smooth_peak(EXPONENTS, hits)
         return self
 
     # ------------------------------------------------------------------ files
@@ -206,6 +206,23 @@ class LinearDecoder(LinearMap, DecoderFile, BaseEstimator):  # type: ignore[misc
             raise ValueError(f"weights of shape {weights.shape}")
         score = np.array([float(header["exponent"]), float(header["typical_score"])])
         return cls.from_tensors(tensors | {"score": score}, *weights.shape[::-1])
+
+
+def _smooth_peak(exponents: tuple[float, ...], hits: NDArray[np.float64]) -> float:
+    """Return where a parabola through the most hits and those beside them is highest.
+
+    The hits of a thousand pairs are flat and noisy near their maximum: the best of the powers tried
+    is often the one beside.
+    """
+    order = np.argsort(exponents)
+    powers, counts = np.array(exponents)[order], hits[order]
+    best = int(np.flatnonzero(order == hits.argmax())[0])
+    near = slice(max(best - 2, 0), best + 3)
+    curve, slope, _ = np.polyfit(powers[near] - powers[best], counts[near], 2)
+    beside = powers[max(best - 1, 0)], powers[min(best + 1, len(powers) - 1)]
+    if curve > -1:  # no peak: less than a hit lost one power away
+        return float(powers[best])
+    return float(np.clip(powers[best] - slope / (2 * curve), *beside))
 
 
 def decoder_of(

@@ -19,7 +19,7 @@ from h2q.codes import check_codes, unpack_signs
 from h2q.quantization.arrays import check_array, like, to_numpy, working_dtype
 from h2q.quantization.sphere import row_blocks, to_sphere
 
-#: Powers of the length tried on pairs held out; the one in front is kept where none can be tried.
+#: Powers of the length tried on pairs held out; the one in front is kept where none is better.
 EXPONENTS: Final = (0.75, 0.0, 0.25, 0.5, 0.625, 0.875, 1.0, 1.25)
 
 

@@ -17,7 +17,7 @@ from h2q._typing import Array, RandomState
 from h2q.errors import InvalidInputError
 from h2q.quantization.arrays import joined, like, to_numpy, working_dtype
 from h2q.quantization.base import BaseQuantizer
-from h2q.quantization.bit_search import gain_of, off_diagonal, search_bits
+from h2q.quantization.bit_search import SearchTable, search_bits, search_table
 from h2q.quantization.householder import HouseholderQuantizer
 from h2q.quantization.linear_decoding import LinearDecoder, hold_out, least_squares
 from h2q.quantization.linear_map import unit_rows
@@ -37,8 +37,10 @@ Floats = NDArray[np.float32]
 
 #: Rows coded at a time: they, their products and the Gram matrix stay in a core's cache.
 _ROWS_AT_ONCE: Final = 256
-#: Bits flipped by a kick, and kicks a row while fitting.
-_KICK_SIZE, _KICKS_OF_FIT = 4, 2
+#: Flips a row while fitting: more of them made no better map.
+_FLIPS_OF_FIT: Final = 40
+#: More would gain nothing, and a damaged file would have a row searched for hours.
+_MOST_FLIPS: Final = 100_000
 #: Rows the rotation to start from is found on.
 _START_ROWS: Final = 20_000
 #: Ridge of the linear start, as a share of the mean variance of its inputs.
@@ -46,11 +48,10 @@ _START_RIDGE: Final = 1e-6
 
 
 class _SearchTerms(NamedTuple):
-    """W, its shrunk Gram matrix without the diagonal, the least gain of a kick, and W'μ."""
+    """W, what the search takes of its Gram matrix, and W'μ."""
 
     weights: Floats
-    off_gram: Floats
-    least_gain: float
+    table: SearchTable
     bias: Floats
 
 
@@ -64,13 +65,13 @@ class LocalSearchModel:
     start : ndarray of shape (k, k), float32
         The signs of ``(x - mean) @ weights @ start`` are where the search begins. More than those
         products of a row the best bits do not depend on.
-    kicks : ndarray of shape (n_kicks, r), int64
+    n_flips : int
     history : dict of str to sequence of float
     """
 
     decoder: LinearDecoder
     start: Floats
-    kicks: NDArray[np.int64]
+    n_flips: int
     history: dict[str, Sequence[float]] = field(default_factory=dict)
     #: What the search takes of `decoder`, by the shrinkage it was made for: for one query it would
     #: take ten times as long to make as the search itself.
@@ -86,7 +87,7 @@ class LocalSearchModel:
             gram = weights.T @ weights
             self._terms.clear()
             known = self._terms[id(weights), shrinkage] = _SearchTerms(
-                weights, off_diagonal(gram, shrinkage), gain_of(gram), mean @ weights
+                weights, search_table(gram, shrinkage), mean @ weights
             )
         return known
 
@@ -105,9 +106,8 @@ class LocalSearchQuantizer(BaseQuantizer):
         Length of a code. It may exceed the number of columns. None takes the number of columns.
     n_iter : int, default=8
         Alternations.
-    n_kicks : int, default=16
-        Kicks a row when coding: groups of four bits flipped together before the search goes on.
-        More are nearer the row and cost time in proportion.
+    n_flips : int, default=160
+        Flips of a bit a row when coding. More come nearer the row and cost time in proportion.
     gram_shrinkage : float, default=0.0
         In [0, 1]. Shrinks the off-diagonal of the Gram matrix of W while coding. 0 is best for the
         score above and bad for the Hamming distance of two codes; 0.3 keeps both usable, for
@@ -130,7 +130,7 @@ class LocalSearchQuantizer(BaseQuantizer):
     References
     ----------
     J. Martinez et al., "Revisiting additive quantization" (ECCV 2016) and "LSQ++" (ECCV 2018), for
-    the search; M. Á. Carreira-Perpiñán and R. Raziperchikolaei, "Hashing with binary autoencoders"
+    local search; F. Glover, "Tabu search" (1989), for the kind of it; M. Á. Carreira-Perpiñán and R. Raziperchikolaei, "Hashing with binary autoencoders"
     (CVPR 2015), for bits chosen for a linear decoder; A. Babenko and V. Lempitsky, "Additive
     quantization" (CVPR 2014); ASH (arXiv 2606.07870). Measured by ``bench/equal_bytes.py``.
 
@@ -155,14 +155,14 @@ class LocalSearchQuantizer(BaseQuantizer):
         n_bits: int | None = None,
         *,
         n_iter: int = 8,
-        n_kicks: int = 16,
+        n_flips: int = 160,
         gram_shrinkage: float = 0.0,
         max_samples: int = 50_000,
         random_state: RandomState = None,
     ):
         self.n_bits = n_bits
         self.n_iter = n_iter
-        self.n_kicks = n_kicks
+        self.n_flips = n_flips
         self.gram_shrinkage = gram_shrinkage
         self.max_samples = max_samples
         self.random_state = random_state
@@ -170,10 +170,12 @@ class LocalSearchQuantizer(BaseQuantizer):
     # ------------------------------------------------------------------ fitting
 
     def _check_parameters(self) -> None:
-        for name in ("n_iter", "n_kicks"):
+        for name in ("n_iter", "n_flips"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
                 raise InvalidInputError(f"{name} must be a whole number, got {value!r}")
+        if self.n_flips > _MOST_FLIPS:
+            raise InvalidInputError(f"n_flips must be at most {_MOST_FLIPS}, got {self.n_flips}")
         shrinkage = self.gram_shrinkage
         if not isinstance(shrinkage, int | float | np.number) or not 0 <= float(shrinkage) <= 1:
             raise InvalidInputError(f"gram_shrinkage must be from 0 to 1, got {shrinkage!r}")
@@ -215,18 +217,17 @@ class LocalSearchQuantizer(BaseQuantizer):
         history: list[float] = []
         mean, weights = least_squares(rows, signs)
         start = _linear_start(covariance, centred, signs, weights)
-        kicks = _draw_kicks(self.n_kicks, self.n_bits_, generator)
         for number in range(self.n_iter):
-            # Few kicks do until the last round, which fits the map to codes as they will be.
+            # Few flips do until the last round, which fits the map to codes as they will be.
             last = number == self.n_iter - 1
-            here = kicks if last else _draw_kicks(_KICKS_OF_FIT, self.n_bits_, generator)
-            model = LocalSearchModel(LinearDecoder().set(mean, weights), start, here)
+            n_flips = self.n_flips if last else min(_FLIPS_OF_FIT, self.n_flips)
+            model = LocalSearchModel(LinearDecoder().set(mean, weights), start, n_flips)
             signs = self._searched(model, rows)
             mean, weights = least_squares(rows, signs)
             start = _linear_start(covariance, centred, signs, weights)
             history.append(_distortion(rows, signs, mean, weights) / variance)
         decoder = LinearDecoder().set(mean, weights)
-        model = LocalSearchModel(decoder, start, kicks, {"distortion": history})
+        model = LocalSearchModel(decoder, start, self.n_flips, {"distortion": history})
         if len(held_out):
             compared = rows[: max(20 * len(held_out), 1)]
             decoder.choose_exponent(compared, self._searched(model, compared), held_out)
@@ -234,7 +235,7 @@ class LocalSearchQuantizer(BaseQuantizer):
 
     def _searched(self, model: LocalSearchModel, rows: Floats) -> Floats:
         """Return the signs (n, k) chosen for unit rows."""
-        weights, off, least, bias = model.terms(float(self.gram_shrinkage))
+        weights, table, bias = model.terms(float(self.gram_shrinkage))
         signs = np.empty((len(rows), weights.shape[1]), dtype=np.float32)
         one = np.float32(1)
         for first in range(0, len(rows), _ROWS_AT_ONCE):
@@ -242,7 +243,7 @@ class LocalSearchQuantizer(BaseQuantizer):
             linear -= bias
             chosen = signs[first : first + _ROWS_AT_ONCE]
             np.copysign(one, linear @ model.start, out=chosen)
-            search_bits(chosen, linear, off, model.kicks, least)
+            search_bits(chosen, linear, table, model.n_flips)
         return signs
 
     # ------------------------------------------------------------------ use
@@ -376,18 +377,18 @@ class LocalSearchQuantizer(BaseQuantizer):
         model = self._learned()
         return model.decoder.to_tensors() | {
             "start": model.start,
-            "kicks": model.kicks,
+            "flips": np.array([model.n_flips], dtype=np.int64),
             "history.distortion": np.asarray(model.history["distortion"], dtype=np.float64),
         }
 
     def _from_tensors(self, tensors: dict[str, NDArray[Any]], k: int, d: int) -> None:
         decoder = LinearDecoder.from_tensors(tensors, k, d)
         check_array(tensors, "start", (k, k))
-        kicks = tensors["kicks"]
-        if kicks.ndim != 2 or kicks.dtype != np.int64 or not ((kicks >= 0) & (kicks < k)).all():
-            raise ValueError(f"kicks should be bits of {k}")
+        flips = tensors["flips"]
+        if flips.shape != (1,) or flips.dtype != np.int64 or not 0 <= flips[0] <= _MOST_FLIPS:
+            raise ValueError(f"flips should be a number from 0 to {_MOST_FLIPS}")
         history = {"distortion": tensors["history.distortion"].tolist()}
-        self._model = LocalSearchModel(decoder, tensors["start"], kicks, history)
+        self._model = LocalSearchModel(decoder, tensors["start"], int(flips[0]), history)
 
 
 def _as_floats(unit: Array) -> Floats:
@@ -426,15 +427,6 @@ def _linear_start(
     cross = wide.T @ ((centred.T @ signs).astype(np.float64) / len(centred))
     solved = scipy.linalg.solve(given, cross, assume_a="pos")
     return np.ascontiguousarray(solved, dtype=np.float32)
-
-
-def _draw_kicks(n_kicks: int, n_bits: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Draw bits for each kick, all of them about equally often."""
-    size = min(_KICK_SIZE, n_bits)
-    rounds = -(-n_kicks * size // n_bits) + 1
-    order = np.concatenate([generator.permutation(n_bits) for _ in range(rounds)])
-    kicks: NDArray[np.int64] = order[: n_kicks * size].reshape(n_kicks, size).astype(np.int64)
-    return kicks
 
 
 def _distortion(rows: Floats, signs: Floats, mean: Floats, weights: Floats) -> float:
