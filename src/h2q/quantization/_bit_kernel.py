@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.extending import intrinsic
 
 #: `bit_search.FREE` and `bit_search.BARRED`; numba compiles them in.
 _FREE: Final = np.int32(-(2**31))
 _BARRED: Final = np.int32(2**31 - 1)
+_intrinsic: Any = intrinsic
 
 
 def _jit(**options: Any) -> Callable[[Any], Any]:
@@ -35,7 +36,7 @@ def _ordered(builder: Any, value: Any) -> Any:
     return builder.xor(bits, builder.and_(sign, ir.Constant(word, 2**31 - 1)))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def _order(context, value, index_bits):  # type: ignore[no-untyped-def]
     """`bit_search._order` of one number."""
 
@@ -46,9 +47,9 @@ def _order(context, value, index_bits):  # type: ignore[no-untyped-def]
     return numba.int32(numba.float32, numba.int32), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def _least(context, least, value, index, barred, limit, index_bits):  # type: ignore[no-untyped-def]
-    """The smaller of `least` and of a change with its bit's number in its last bits.
+    """Return the smaller of `least` and of a change with its bit's number in its last bits.
 
     numba would widen each step to 64 bits, and half as many would fit a register.
     """
@@ -70,9 +71,9 @@ def _least(context, least, value, index, barred, limit, index_bits):  # type: ig
 
 @_jit(nogil=True, error_model="numpy")
 def search(changes, signs, twice, n_flips, tenure, index_bits, least_gain):  # type: ignore[no-untyped-def]
-    """Improve `signs` (n, k) in place; `changes` holds a of each row, `twice` twice the Gram matrix.
+    """Improve `signs` (n, k) in place; `changes` holds a of each row.
 
-    `twice` is padded with bits that are never flipped.
+    `twice`, twice the Gram matrix, is padded with bits that are never flipped.
     """
     n, k = signs.shape
     padded = twice.shape[0]
@@ -87,7 +88,7 @@ def search(changes, signs, twice, n_flips, tenure, index_bits, least_gain):  # t
         for j in range(k):
             s[j], a[j] = signs[row, j], changes[row, j]
         gain, best = np.float32(0), np.float32(0)
-        bit, flipped, step, since = 0, np.float32(0), 0, 0
+        bit, flipped, step, since = np.int64(0), np.float32(0), 0, 0
         while True:
             limit = _order(best - least_gain - gain, index_bits)
             found = _BARRED

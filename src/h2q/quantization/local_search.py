@@ -130,9 +130,10 @@ class LocalSearchQuantizer(BaseQuantizer):
     References
     ----------
     J. Martinez et al., "Revisiting additive quantization" (ECCV 2016) and "LSQ++" (ECCV 2018), for
-    local search; F. Glover, "Tabu search" (1989), for the kind of it; M. Á. Carreira-Perpiñán and R. Raziperchikolaei, "Hashing with binary autoencoders"
-    (CVPR 2015), for bits chosen for a linear decoder; A. Babenko and V. Lempitsky, "Additive
-    quantization" (CVPR 2014); ASH (arXiv 2606.07870). Measured by ``bench/equal_bytes.py``.
+    local search; F. Glover, "Tabu search" (ORSA Journal on Computing, 1989), for the kind of it;
+    M. Á. Carreira-Perpiñán and R. Raziperchikolaei, "Hashing with binary autoencoders" (CVPR 2015),
+    for bits chosen for a linear decoder; A. Babenko and V. Lempitsky, "Additive quantization"
+    (CVPR 2014); ASH (arXiv 2606.07870). Measured by ``bench/equal_bytes.py``.
 
     Examples
     --------
