@@ -410,7 +410,7 @@ class Bench:
         labels = torch.randint(0, 100, (nq + nd,), device=DEVICE, generator=generator)
         z = centres[labels] + torch.randn(nq + nd, k, device=DEVICE, generator=generator)
         sides = (z[:nq], z[nq:], labels[:nq], labels[nq:])
-        options: dict[str, Any] = {"k": top, "rankings": ["hamming"], "radii": ()}
+        options: dict[str, Any] = {"k": top, "ranks": ["hamming"], "radii": ()}
         ours = seconds(lambda: evaluate(*sides, **options), 3, 1)
         bare = seconds(lambda: _histogram(*sides), 3, 1)
         whole = seconds(lambda: evaluate(*sides, k=top), 1, 1)
