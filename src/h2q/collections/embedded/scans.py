@@ -272,16 +272,14 @@ class _Search:
         pending, given, first = np.arange(len(asked)), asked, shortlist
         while len(pending) and shortlist <= max(len(scan) * _LONGEST_SHARE, _LEAST_SCANNED):
             positions, bounds = scan.search(given, min(shortlist, len(scan)))
-            # A scan may be newer than the table: what lies behind that is not in it.
-            here = (positions >= 0) & (positions < len(codes))
-            if not here.all():
+            here = self._here(positions, len(scan))
+            if here is not None:
                 positions = np.where(here, positions, 0)
             facts = self._covering.facts
             facts = None if facts is None else facts[positions]
             scores = self._scorer.of_each(given, codes[positions], facts)
-            if self._table.dead:
-                here &= self._table.alive[positions]
-            scores[~here] = -np.inf
+            if here is not None:
+                scores[~here] = -np.inf
             if self._covered < len(codes):
                 later, later_scores = self._scored_from(given, self._covered)
                 positions = np.concatenate([positions, later], axis=1)
@@ -307,6 +305,18 @@ class _Search:
             if query not in hits:  # many ties, or k near the size of the collection
                 hits[query] = self._among_all(asked.take(slice(query, query + 1)))
         return [hits[query] for query in range(len(asked))]
+
+    def _here(self, positions: NDArray[np.int64], scanned: int) -> NDArray[np.bool_] | None:
+        """Return which positions a scan found are of items in the table; None where all must be."""
+        table = self._table
+        inside = scanned <= len(table.codes) and not table.dead
+        if inside and np.minimum.reduce(positions, axis=None, initial=0) >= 0:
+            return None
+        # A scan may be newer than the table: what lies behind that is not in it.
+        here: NDArray[np.bool_] = (positions >= 0) & (positions < len(table.codes))
+        if table.dead:
+            here &= table.alive[np.where(here, positions, 0)]
+        return here
 
     def _among_all(self, asked: Prepared) -> Hits:
         """Return the `k` best items of one query, without a shortlist."""
