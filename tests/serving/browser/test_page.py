@@ -236,6 +236,27 @@ def test_axe_finds_nothing_serious(page_of, dark):
     assert serious(page) == [], "key"
 
 
+def test_a_group_of_duplicates_is_looked_at_and_searched_with(page_of):
+    page = page_of("?view=duplicates")
+    page.wait_for_selector(".group.now")
+    page.keyboard.press("Enter")
+    heading = page.locator("dialog h2")
+    first = heading.inner_text()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("t => document.querySelector('dialog h2').innerText !== t", arg=first)
+    assert page.get_by_role("button", name="Next item").is_disabled()  # of two
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("t => document.querySelector('dialog h2').innerText === t", arg=first)
+    page.keyboard.press("Escape")
+    page.locator(".group.now .frame").nth(1).click()
+    page.wait_for_function("t => document.querySelector('dialog h2')?.innerText !== t", arg=first)
+    page.get_by_role("button", name="Find similar").click()
+    title(page, "found")  # where that is shown
+    assert "view=" not in page.url
+    page.go_back()
+    page.wait_for_selector(".group.now")
+
+
 _COLUMNS = "document.querySelector('.cells').children.length"
 
 

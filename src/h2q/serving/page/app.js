@@ -16,6 +16,7 @@ import { useFacets, usePlaces, useStretches } from "./sources.js";
 
 const VIEWS = [["photos", "Items"], ["map", "Map"], ["duplicates", "Duplicates"], ["about", "About"]];
 const MOST_QUERIES = 16;
+const FOUND = "found"; // the view that shows what is found: the map where that is shown, else the items
 
 function useAddress() {
   const [state, setState] = useState(() => read(location.search));
@@ -27,6 +28,7 @@ function useAddress() {
   const go = useCallback((change) => {
     setState((old) => {
       const next = { ...old, ...change };
+      if (next.view === FOUND) next.view = old.view === "map" ? "map" : "photos";
       const target = write(next);
       if (target !== (location.search || "/")) history.pushState(null, "", target);
       return next;
@@ -77,7 +79,7 @@ function App() {
   const [all, setAll] = useState(null); // the facets of the whole collection
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");
-  const [large, setLarge] = useState(null); // {place, item}; no place where there is no next one
+  const [large, setLarge] = useState(null); // {place, item}, and the list where it is another than the one shown
   const [help, setHelp] = useState(false);
   const [chosen, setChosen] = useState(() => new Map());
   const [changes, setChanges] = useState(0);
@@ -102,14 +104,14 @@ function App() {
     setError("");
     try {
       const asked = await api.upload(blob);
-      go({ like: [["photo", asked.token]], unlike: [], view: state.view === "map" ? "map" : "photos" });
+      go({ like: [["photo", asked.token]], unlike: [], view: FOUND });
     } catch (e) { fail(e); }
     setBusy(false);
-  }, [state.view]);
+  }, []);
   const dropping = useDropped(info, askPhoto, setError);
 
-  const searchItem = useCallback((item) => { go({ like: [["key", item.key]], unlike: [] }); window.scrollTo({ top: 0 }); }, []);
-  const searchItems = (items) => { go({ like: items.map((item) => ["key", item.key]), unlike: [] }); setChosen(new Map()); window.scrollTo({ top: 0 }); };
+  const searchItem = useCallback((item) => { go({ like: [["key", item.key]], unlike: [], view: FOUND }); window.scrollTo({ top: 0 }); }, []);
+  const searchItems = (items) => { go({ like: items.map((item) => ["key", item.key]), unlike: [], view: FOUND }); setChosen(new Map()); window.scrollTo({ top: 0 }); };
   const askText = async (text) => {
     for (const name of [`s:${text}`, ...(/^-?\d+$/.test(text) ? [`i:${text}`] : [])]) {
       try { searchItem(await api.item(name)); return; } catch (e) { if (e.status !== 404) { fail(e); return; } }
@@ -117,11 +119,11 @@ function App() {
     try { // the encoder may have been loaded since
       const fresh = await api.info();
       setInfo(fresh);
-      if (fresh.texts) { go({ like: [["text", text]], unlike: [] }); return; }
+      if (fresh.texts) { go({ like: [["text", text]], unlike: [], view: FOUND }); return; }
     } catch (e) { fail(e); return; }
     const same = (value) => value.text.toLowerCase() === text.toLowerCase();
     const facet = all.find((f) => f.values.some(same));
-    if (facet) { go({ facets: { [facet.key]: [facet.values.find(same).text] }, like: [], unlike: [] }); return; }
+    if (facet) { go({ facets: { [facet.key]: [facet.values.find(same).text] }, like: [], unlike: [], view: FOUND }); return; }
     setError(`No item or label is called ${text}. ${info.photos ? "Drop a photo to search with it; words need" : "Words need"} a collection with an encoder of texts.`);
   };
   const remove = (items) => api.remove(items.map((item) => item.key)).then(() => {
@@ -153,9 +155,9 @@ function App() {
   }), [source.get]);
 
   const step = (by) => setLarge((old) => {
-    if (old?.place === undefined) return old;
-    const place = Math.min(total - 1, Math.max(0, old.place + by));
-    return { place, item: source.get(place) };
+    const { list } = old;
+    const place = Math.min((list?.length ?? total) - 1, Math.max(0, old.place + by));
+    return { place, list, item: list ? list[place] : source.get(place) };
   });
   const shown = large && (large.item ?? source.get(large.place));
   useEffect(() => { if (large && !shown) source.need?.(large.place, large.place + 1); }, [large]);
@@ -163,6 +165,7 @@ function App() {
     const names = Object.keys(SIZES), place = names.indexOf(state.size) + by;
     if (names[place] !== undefined) go({ size: names[place] });
   };
+  const openList = useCallback((list, place) => setLarge({ list, place, item: list[place] }), []);
   const openItem = useCallback((item, place) => setLarge({ item, place }), []);
 
   useEffect(() => {
@@ -208,7 +211,7 @@ function App() {
     <p class="visually-hidden" role="status">${["photos", "map"].includes(state.view) ? title : ""}</p>
     ${error && html`<p class="error bar" role="alert"><span>${error}</span><button aria-label="Close the message" onClick=${() => setError("")}>×</button></p>`}
     ${state.view === "about" ? html`<main><${About} info=${info} onError=${fail} /></main>`
-    : state.view === "duplicates" ? html`<main><${Duplicates} info=${info} onError=${fail} onOpen=${openItem} /></main>`
+    : state.view === "duplicates" ? html`<main><${Duplicates} info=${info} onError=${fail} onOpen=${openList} /></main>`
     : html`<div class="columns">
       <aside aria-label="Filters"><details open=${window.innerWidth > 800}><summary>Filters${filters ? ` (${filters})` : ""}</summary>
         ${asking && html`<${Radius} nBits=${info.n_bits} counts=${found?.histogram} radius=${state.radius} onChange=${(radius) => go({ radius })} /><${Order} state=${state} info=${info} go=${go} />`}
@@ -223,8 +226,8 @@ function App() {
       </main></div>`}
     ${chosen.size > 0 && html`<${ChosenBar} chosen=${chosen} writable=${info.writable} onSearch=${searchItems} onRemove=${remove} onClear=${() => setChosen(new Map())} />`}
     ${large && html`<${Large} item=${shown} query=${asking ? found?.code : null} nBits=${info.n_bits} writable=${info.writable} onClose=${() => setLarge(null)}
-      onStep=${large.place === undefined ? null : step} atStart=${large.place === 0} atEnd=${large.place === total - 1}
-      chosen=${shown && chosen.has(shown.key)} onChoose=${large.place === undefined ? null : () => shown && choose(shown, large.place, false)} onSearch=${searchItem} onRemove=${(item) => remove([item])}
+      onStep=${step} atStart=${large.place === 0} atEnd=${large.place === (large.list?.length ?? total) - 1}
+      chosen=${shown && chosen.has(shown.key)} onChoose=${large.list ? null : () => shown && choose(shown, large.place, false)} onSearch=${searchItem} onRemove=${(item) => remove([item])}
       onMore=${asking && state.like.length < MOST_QUERIES ? (item) => go({ like: [...state.like, ["key", item.key]] }) : null}
       onUnlike=${asking && state.unlike.length < MOST_QUERIES ? (item) => go({ unlike: [...state.unlike, ["key", item.key]] }) : null} />`}
     ${help && html`<${Help} onClose=${() => setHelp(false)} />`}

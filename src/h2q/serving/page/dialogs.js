@@ -99,7 +99,7 @@ const KEYS = [
   ["Items", [["← → ↑ ↓", "go to another item"], ["Home End", "the first, the last"], ["Enter", "find what is like it"], ["Space", "look at it"], ["x", "choose it; with Shift, all up to it"], ["+ −", "larger, smaller photos"], ["Esc", "choose none"]]],
   ["One item, large", [["← →", "the one before, the next"], ["z", "closer, or whole"], ["x", "choose it"], ["c", "copy its path"], ["Enter", "find what is like it"], ["Esc", "close"]]],
   ["Map", [["← → ↑ ↓", "move"], ["+ −", "zoom"], ["Shift drag", "draw a lasso"], ["Esc", "clear the lasso"]]],
-  ["Duplicates", [["j k", "the next group, the one before"], ["1 … 9", "keep that one"], ["x", "move none"], ["r", "as suggested"], ["Enter", "look"]]],
+  ["Duplicates", [["j k", "the next group, the one before"], ["1 … 9", "keep that one"], ["x", "move none"], ["r", "as suggested"], ["Enter", "look; the arrows show the others"]]],
 ];
 
 export function Help({ onClose }) {

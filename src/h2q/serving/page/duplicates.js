@@ -11,6 +11,7 @@ const LEVELS = {
   related: "Alike by their codes; nothing more is known. Nothing is suggested here.",
 };
 const STEP = 100;
+const MOST_LARGE = 60; // of a group are loaded to be looked at
 
 const size = (n) => (n === null ? "" : n < 1e6 ? `${Math.round(n / 1e3)} kB` : `${(n / 1e6).toFixed(1)} MB`);
 
@@ -35,7 +36,7 @@ function Group({ group, number, now, follow, choice, onChange, onNow, onOpen }) 
     <div class="members">${group.members.map((m, i) => {
       const kept = m.key === choice.keep && !fixed, moved = choice.move.includes(m.key);
       return html`<div key=${m.key} class=${`member ${kept ? "keep" : moved ? "move" : ""}`}>
-        <button class="frame" onClick=${() => onOpen(m)} aria-label=${`Show ${m.id} large`}>${m.photo ? html`<img src=${api.thumbnail(m.key)} alt="" loading="lazy" />` : html`<span class="nopicture">no photo at hand</span>`}</button>
+        <button class="frame" onClick=${() => onOpen(i)} aria-label=${`Show ${m.id} large`}>${m.photo ? html`<img src=${api.thumbnail(m.key)} alt="" loading="lazy" />` : html`<span class="nopicture">no photo at hand</span>`}</button>
         <p title=${String(m.id)}><b>${i + 1}. ${nameOf(m)}</b><br /><span class="quiet">${folderOf(m)}</span></p>
         <p class="quiet">${[m.width ? `${m.width} × ${m.height}` : "", size(m.size), m.format, m.date?.slice(0, 10)].filter(Boolean).join(" · ")}</p>
         <p>${i ? `${m.change}, ${m.distance} bit${m.distance === 1 ? "" : "s"}` : "first"}${m.protected ? " · protected" : ""}</p>
@@ -90,7 +91,7 @@ export function Duplicates({ info, onError, onOpen }) {
       change(place, { keep: key, move: [...new Set([...(group.level === "same" && old.keep !== key && !group.members.find((m) => m.key === old.keep).protected ? [old.keep] : []), ...old.move])].filter((k) => k !== key) });
     } else if (event.key === "x") change(place, { ...choiceOf(place), move: [] });
     else if (event.key === "r") change(place, suggested(group));
-    else if (event.key === "Enter" && event.target.tagName !== "BUTTON") onOpen(group.members[0]);
+    else if (event.key === "Enter" && event.target.tagName !== "BUTTON") open(group, 0);
     else return;
     event.preventDefault();
   };
@@ -105,7 +106,12 @@ export function Duplicates({ info, onError, onOpen }) {
       setPlan(`plan.json has ${answer.moves.length} photo${answer.moves.length === 1 ? "" : "s"}.`);
     } catch (error) { onError(error); }
   };
-  const open = (member) => api.item(member.key).then(onOpen, onError);
+  // One of a group, large; the arrows go through the others in the same place, so that the eye sees what differs.
+  const open = (group, at) => {
+    const start = Math.max(0, Math.min(at - MOST_LARGE / 2, group.members.length - MOST_LARGE));
+    const members = group.members.slice(start, start + MOST_LARGE);
+    Promise.all(members.map((member) => api.item(member.key))).then((items) => onOpen(items, at - start), onError);
+  };
 
   if (found?.failed) return html`<section class="dups"><h1 class="title">Duplicates could not be found</h1></section>`;
   if (!found?.ready) return html`<section class="dups"><h1 class="title">Looking for duplicates</h1>
@@ -122,7 +128,7 @@ export function Duplicates({ info, onError, onOpen }) {
     ${groups.length > 0 && html`<p class="quiet keys"><kbd>j</kbd> <kbd>k</kbd> next, previous group · <kbd>1</kbd> … <kbd>9</kbd> keep that one · <kbd>x</kbd> move none · <kbd>r</kbd> as suggested · <kbd>Enter</kbd> look</p>`}
     ${groups.length === 0 ? html`<div class="teach"><h2>None</h2><p>There is no group of level “${level}”.</p></div>`
     : groups.slice(0, shown).map(([group, place], i) => html`<${Group} key=${place} group=${group} number=${place} now=${i === now} follow=${follow} choice=${choiceOf(place)}
-        onChange=${(c) => change(place, c)} onNow=${() => setNow(i)} onOpen=${open} />`)}
+        onChange=${(c) => change(place, c)} onNow=${() => setNow(i)} onOpen=${(at) => open(group, at)} />`)}
     ${groups.length > shown && html`<p><button onClick=${() => setShown(shown + STEP)}>Show more of ${groups.length} groups</button></p>`}
   </section>`;
 }

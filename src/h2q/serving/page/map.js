@@ -142,7 +142,7 @@ function CollectionMap({ coordinates, numbers, lit, found, lasso, onLasso, onSea
     const { zoom, x, y } = view.current;
     const least = Math.min(width, height);
     const sx = (zoom * least) / width, sy = (zoom * least) / height;
-    const size = Math.max(2, Math.min(14, (count > 30000 ? 3 : count > 4000 ? 5 : 7) * Math.sqrt(zoom))) * ratio;
+    const size = Math.max(2, Math.min(14, (count > 30000 ? 3 : count > 4000 ? 5 : 7) * Math.sqrt(zoom))) * ratio * Math.max(1, Math.min(2, least / ratio / 700)); // as large as the map
     engine.current.draw(ranges(moving, now), { sx, sy, tx: -x * sx, ty: -y * sy }, size);
     drawLasso();
   };
