@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from h2q.errors import ImageError, InvalidInputError
-from h2q.images import is_video, not_read, read_image, scan_folder, suffix_of
+from h2q.images import _scan, find_photos, is_video, not_read, read_image, scan_folder, suffix_of
 
 
 def touch(path: Path) -> Path:
@@ -85,14 +85,14 @@ def test_not_a_folder(tmp_path: Path) -> None:
 def test_unreadable_subfolder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path / "a.jpg")
     (tmp_path / "locked").mkdir()
-    real = os.scandir
+    real = os.open
 
-    def scandir(path: Path) -> object:
+    def opened(path: str, *options: int) -> int:
         if Path(path).name == "locked":  # root may read everything, so chmod would not do
             raise PermissionError(13, "Permission denied", str(path))
-        return real(path)
+        return real(path, *options)
 
-    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(os, "open", opened)
     errors: list[OSError] = []
     assert [path.name for path in scan_folder(tmp_path, on_error=errors.append)] == ["a.jpg"]
     assert len(errors) == 1
@@ -111,3 +111,27 @@ def test_other_files_are_told_with_why(tmp_path: Path) -> None:
     assert "RAW" in str(not_read(suffix_of("b.CR2")))
     assert is_video(".mov")
     assert not_read(".jpg") is not_read(".txt") is None
+
+
+@pytest.mark.parametrize("by_handle", [True, False])
+def test_the_order_is_that_of_all_paths_whatever_lies_beside_what(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_handle: bool
+) -> None:
+    monkeypatch.setattr(_scan, "_BY_HANDLE", by_handle)
+    names = [
+        "a/b/1.jpg", "a/b.jpg", "a/b!/2.jpg", "a.jpg", "a!/0.jpg", "a b/c/d/3.jpg", "b/z.jpg",
+        "b/a/z.jpg", "é/ü.jpg", "z/é.jpg", "z/e.jpg",
+    ]  # fmt: skip
+    for name in names:
+        touch(tmp_path / "photos" / name)
+    (tmp_path / "photos" / "aa").symlink_to(tmp_path / "photos" / "b")  # comes by its own name
+    (tmp_path / "elsewhere").mkdir()
+    touch(tmp_path / "elsewhere" / "x.jpg")
+    (tmp_path / "photos" / "a0").symlink_to(tmp_path / "elsewhere")
+    found = [each.name for each in find_photos(tmp_path / "photos")]
+    assert found == sorted([*names, "a0/x.jpg"], key=lambda name: name.replace("/", "\0"))
+    sizes = {each.name: each.size for each in find_photos(tmp_path / "photos")}
+    assert sizes["a/b.jpg"] == (tmp_path / "photos" / "a/b.jpg").stat().st_size
+    handles = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").is_dir() else 0
+    find_photos(tmp_path / "photos")
+    assert not handles or len(list(Path("/proc/self/fd").iterdir())) == handles

@@ -74,6 +74,13 @@ class Batch(NamedTuple):
     payloads: list[dict[str, Any] | None]
 
 
+class Texts(NamedTuple):
+    """Payloads of consecutive items, as JSON (`compact_json`); None of an item without one."""
+
+    ids: Sequence[Id]
+    payloads: Sequence[str | None]
+
+
 @dataclass(frozen=True)
 class NewItems:
     """Items to be stored, checked: of equal ids the last alone is here.
@@ -533,27 +540,21 @@ class Collection(Closing):
         size = inputs.as_count(batch_size, "batch_size", least=1)
         return self._scan(size, None if where is None else parse_where(where))
 
-    def iterate_texts(
-        self, names: Sequence[str], where: Where | None = None
-    ) -> Iterator[dict[Id, str | None]]:
-        """Yield some values of payloads, as JSON by id, a batch at a time: little is read.
+    def iterate_texts(self, where: Where | None = None) -> Iterator[Texts]:
+        """Yield payloads as the JSON that is stored, a batch at a time: nothing is parsed.
 
         Parameters
         ----------
-        names : sequence of str
-            Keys of the payload.
         where : mapping, optional
             Only items whose payload meets this condition.
 
         Yields
         ------
-        dict of id to str or None
-            Of some items, an array of the values in the order of the names, null where there is
-            none, as `compact_json` writes it; None of an item without a payload. Equal texts mean
-            equal values. (Not the other way round: an engine may hand out what was written, and
-            1.0 can be written 1e0.)
+        Texts
+            Of some items, the oldest first. Equal texts mean equal payloads. (Not the other way
+            round: some engines put the keys in an order of their own.)
         """
-        return self._scan_texts(list(names), None if where is None else parse_where(where))
+        return self._scan_texts(None if where is None else parse_where(where))
 
     def revision(self) -> str:
         """Return a short text that stays the same as long as the items do.
@@ -678,15 +679,11 @@ class Collection(Closing):
     def _scan(self, batch_size: int, condition: Node | None) -> Iterator[Batch]:
         """Yield the items that meet a condition, the oldest first."""
 
-    def _scan_texts(
-        self, names: list[str], condition: Node | None
-    ) -> Iterator[dict[Id, str | None]]:
-        """Yield values as JSON by id; an engine that can read less than all does."""
+    def _scan_texts(self, condition: Node | None) -> Iterator[Texts]:
+        """Yield payloads as JSON; an engine that need not parse them for it does not."""
         for batch in self._scan(10_000, condition):
-            yield {
-                item_id: None if held is None else compact_json([held.get(name) for name in names])
-                for item_id, held in zip(batch.ids, batch.payloads, strict=True)
-            }
+            texts = [None if held is None else compact_json(held) for held in batch.payloads]
+            yield Texts(batch.ids, texts)
 
     def _revision(self) -> str:
         """Return a mark of all items; an engine that counts its changes need not read them."""

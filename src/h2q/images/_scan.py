@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final, NamedTuple
 
 from h2q._collector import collector_paused
@@ -38,6 +39,9 @@ class FoundPhoto(NamedTuple):
     error: str | None = None
 
 
+_name_of: Final = itemgetter(0)
+#: Whether a folder is listed by its handle: names in it need not be looked up from the root.
+_BY_HANDLE: Final = os.scandir in os.supports_fd
 #: Faster than the class itself, which has names and a default.
 _found: Final = partial(tuple.__new__, FoundPhoto)
 
@@ -97,53 +101,74 @@ def find_photos(
     found: list[FoundPhoto] = []
     seen: set[tuple[int, int]] = set()
     # Linked folders wait until all real ones are seen, so that a file keeps its own path. Strings
-    # and not paths, and no call that can be spared: of 100,000 files that takes longer than asking
-    # the disk.
-    pending, linked = deque([""]), deque[str]()
-    top = str(root)
+    # and not paths, no call that can be spared, and names asked for within the open folder: of
+    # 100,000 files all that takes longer than asking the disk.
+    pending, linked = [""], deque[str]()
+    top, in_order = str(root), True
     with collector_paused():
         while pending or linked:
-            inside = pending.popleft() if pending else linked.popleft()
-            here = os.path.join(top, inside) if inside else top  # noqa: PTH118
+            inside = pending.pop() if pending else linked.popleft()
             below = f"{inside}/" if inside else ""
+            handle = -1
+            here: list[FoundPhoto] = []
+            folders: list[str] = []
             try:
-                status = os.stat(here)  # noqa: PTH116
+                place = os.path.join(top, inside) if inside else top  # noqa: PTH118
+                if _BY_HANDLE:
+                    handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+                status = os.stat(place if handle < 0 else handle)  # noqa: PTH116
                 if (status.st_dev, status.st_ino) in seen:
                     continue
                 seen.add((status.st_dev, status.st_ino))
-                with os.scandir(here) as listing:
-                    entries = list(listing)
+                with os.scandir(place if handle < 0 else handle) as listing:
+                    for entry in listing:
+                        name = entry.name
+                        if name[0] == ".":
+                            continue
+                        try:
+                            is_folder = entry.is_dir()
+                        except OSError:  # a link to itself; whoever reads it will say so
+                            is_folder = False
+                        if is_folder:
+                            if entry.is_symlink():
+                                linked.append(below + name)
+                            else:
+                                folders.append(below + name)
+                            continue
+                        dot = name.rfind(".")
+                        if dot >= 0 and (name[dot:] in suffixes or name[dot:].lower() in suffixes):
+                            try:
+                                status = entry.stat()
+                            except OSError as error:
+                                why = error.strerror or str(error)
+                                here.append(FoundPhoto(below + name, -1, 0, why))
+                                continue
+                            if S_ISREG(status.st_mode):
+                                seen_as = (below + name, status.st_size, status.st_mtime_ns, None)
+                                here.append(_found(seen_as))
+                            else:
+                                here.append(
+                                    FoundPhoto(below + name, -1, 0, "is not a regular file")
+                                )
+                        elif on_other is not None and (entry.is_symlink() or entry.is_file()):
+                            on_other(root / (below + name))
             except OSError as error:
                 if on_error is None or not inside:
-                    raise InvalidInputError(f"the folder {here} cannot be read: {error}") from error
+                    raise InvalidInputError(
+                        f"the folder {place} cannot be read: {error}"
+                    ) from error
+                error.filename = place
                 on_error(error)
                 continue
-            for entry in entries:
-                name = entry.name
-                if name[0] == ".":
-                    continue
-                try:
-                    is_folder = entry.is_dir()
-                except OSError:  # a link to itself; whoever reads it will say so
-                    is_folder = False
-                if is_folder:
-                    (linked if entry.is_symlink() else pending).append(below + name)
-                    continue
-                dot = name.rfind(".")
-                if dot >= 0 and (name[dot:] in suffixes or name[dot:].lower() in suffixes):
-                    try:
-                        status = entry.stat()
-                    except OSError as error:
-                        found.append(FoundPhoto(below + name, -1, 0, error.strerror or str(error)))
-                        continue
-                    if stat.S_ISREG(status.st_mode):
-                        seen_as = (below + name, status.st_size, status.st_mtime_ns, None)
-                        found.append(_found(seen_as))
-                    else:
-                        found.append(FoundPhoto(below + name, -1, 0, "is not a regular file"))
-                elif on_other is not None and (entry.is_symlink() or entry.is_file()):
-                    on_other(root / (below + name))
-        found.sort(key=folder_order)
+            finally:
+                if handle >= 0:
+                    os.close(handle)
+            here.sort(key=_name_of)
+            found += here
+            pending += sorted(folders, reverse=True)
+            in_order = in_order and not (linked or (here and folders))
+        if not in_order:  # photos beside a folder come before or after all that is in it
+            found.sort(key=folder_order)
     return found
 
 

@@ -17,7 +17,7 @@ from h2q._progress import OnProgress
 from h2q._typing import CodeArray, StrPath
 from h2q.codes import code_width
 from h2q.collections.artifacts import ArtifactFacts, Source
-from h2q.collections.base import Batch, Collection, Item, NewItems
+from h2q.collections.base import Batch, Collection, Item, NewItems, Texts
 from h2q.collections.conditions import Node
 from h2q.collections.embedded import (
     artifacts,
@@ -254,21 +254,15 @@ class EmbeddedCollection(Collection):
             last, batch = found
             yield batch
 
-    def _scan_texts(
-        self, names: list[str], condition: Node | None
-    ) -> Iterator[dict[Id, str | None]]:
-        # Of fewer than two SQLite gives the value itself, and its paths know plain names alone.
-        if len(names) < 2 or not all(each.isascii() and each.isidentifier() for each in names):
-            yield from super()._scan_texts(names, condition)
-            return
+    def _scan_texts(self, condition: Node | None) -> Iterator[Texts]:
         last, compiled = 0, compile_node(condition)
         while True:
             with self._snapshot() as connection:
-                rows = items.read_texts(connection, last, names, compiled)
-            if not rows:
+                found = items.read_texts(connection, last, compiled)
+            if found is None:
                 return
-            last = rows[-1][2]
-            yield {item_id: text for item_id, text, _ in rows}
+            last, texts = found
+            yield texts
 
     def _chunks(self, name: str) -> Iterable[bytes]:
         with self._snapshot() as connection:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import CodeArray
-from h2q.collections.base import Batch, Item, payload_of
+from h2q.collections.base import Batch, Item, Texts, payload_of
 from h2q.collections.filters import Condition
 from h2q.collections.inputs import Id
 from h2q.errors import FormatError
@@ -21,6 +21,7 @@ from h2q.errors import FormatError
 _FETCH: Final = 4096
 #: Rows of small values read at a time.
 _AT_ONCE: Final = 10_000
+_TEXTS: Final = 1000  # payloads read at a time that are only compared: a cache holds them
 #: The removal log is cut once it is longer than this and than the items held.
 _LEAST_LOG: Final = 100_000
 #: Row numbers end where SQLite's do; so many left cannot be used up.
@@ -213,14 +214,16 @@ def read_batch(
 
 
 def read_texts(
-    connection: sqlite3.Connection, after: int, names: Sequence[str], condition: Condition
-) -> list[tuple[Id, str | None, int]]:
-    """Ids, two or more values of payloads as JSON, and rows, of some items after row `after`."""
+    connection: sqlite3.Connection, after: int, condition: Condition
+) -> tuple[int, Texts] | None:
+    """Return the last row, and payloads as JSON, of some items after row `after`, if any."""
     condition.prepare(connection)
     found = connection.execute(
-        f"SELECT id, json_extract(payload{', ?' * len(names)}), row "  # noqa: S608 (no user text)
-        f"FROM items WHERE row > ? AND {condition.sql} ORDER BY row LIMIT ?",
-        (*(f"$.{name}" for name in names), after, *condition.parameters, _AT_ONCE),
+        "SELECT row, id, payload FROM items "  # noqa: S608 (no user text)
+        f"WHERE row > ? AND {condition.sql} ORDER BY row LIMIT ?",
+        (after, *condition.parameters, _TEXTS),
     ).fetchall()
-    _checked_ids([each[0] for each in found])
-    return found
+    if not found:
+        return None
+    rows, ids, texts = zip(*found, strict=True)
+    return int(rows[-1]), Texts(_checked_ids(ids), texts)
