@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from h2q import open_collection
+from h2q import _progress, open_collection
 from h2q.cli import _console
 from h2q.cli._where import parse_where
 from tests.cli.conftest import Run
@@ -104,8 +104,8 @@ def test_empty_is_said(h2q: Run, tmp_path: Path) -> None:
 def test_progress_of_one_long_item(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(_console, "_FIRST_LINE", 0.1)
-    monkeypatch.setattr(_console, "_LOOK", 0.02)
+    monkeypatch.setattr(_progress, "_FIRST_LINE", 0.1)
+    monkeypatch.setattr(_progress, "_LOOK", 0.02)
     err = ""
     with _console.progress("jobs") as advance:
         advance(0, 1)
@@ -123,7 +123,7 @@ def test_progress_without_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(_console.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(_progress.time, "monotonic", lambda: now[0])
     with _console.progress("indexing") as advance:
         for done in range(0, 10_001, 10):
             now[0] = done / 10

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,13 +15,8 @@ from rich.table import Table
 
 from h2q._addresses import without_secrets
 from h2q._printable import printable
-from h2q._progress import OnProgress, no_progress
+from h2q._progress import OnProgress, in_lines, no_progress
 
-#: Seconds until the first line of progress in a log, and between lines at most.
-_FIRST_LINE = 10.0
-_LONGEST_PAUSE = 60.0
-#: Seconds between looks whether a line is due though nothing was told.
-_LOOK = 2.0
 _WIDE = 160  # columns where the output is a pipe or a file, so that no row is broken
 _PLACES = ("collection", "uri", "source", "out", "copy", "manifest", "skipped", "folder")
 #: What JSON leaves as it is, and some terminals obey: control codes, directions of writing.
@@ -148,8 +141,7 @@ def progress(description: str) -> Iterator[OnProgress]:
         yield no_progress
         return
     if not console.is_terminal:
-        lines = _Lines(description)
-        with _told_again(lines):
+        with in_lines(description, note) as lines:
             yield lines
         return
     from rich.progress import (
@@ -173,67 +165,6 @@ def progress(description: str) -> Iterator[OnProgress]:
     with bar:
         task = bar.add_task(description, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-class _Lines:
-    """Progress for a log: a line after ten seconds, and then ever more rarely, up to a minute."""
-
-    def __init__(self, description: str) -> None:
-        self._description, self._began = description, time.monotonic()
-        self._pause, self._next = _FIRST_LINE, self._began + _FIRST_LINE
-        self._done = self._total = 0
-        self._lock = threading.Lock()
-
-    def __call__(self, done: int, total: int) -> None:
-        with self._lock:
-            now = time.monotonic()
-            if done < self._done:  # another stage has begun
-                self._began, self._pause, self._next = now, _FIRST_LINE, now + _FIRST_LINE
-            self._done, self._total = done, total
-            if total:
-                self._say(now)
-
-    def again(self) -> None:
-        """Say where it stands if a line is due: also where a single item takes long."""
-        with self._lock:
-            self._say(time.monotonic())
-
-    def _say(self, now: float) -> None:
-        if now < self._next:
-            return
-        done, total, passed = self._done, self._total, now - self._began
-        left = ""
-        if 0 < done < total:
-            left = f", about {_span(passed / done * (total - done))} to go"
-        how_far = f"{done:,} of {total:,}" if total else "at work"
-        note(f"{self._description}: {how_far} after {_span(passed)}{left}")
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-        self._next = now + self._pause
-
-
-@contextmanager
-def _told_again(lines: _Lines) -> Iterator[None]:
-    ended = threading.Event()
-
-    def tell() -> None:
-        while not ended.wait(_LOOK):
-            lines.again()
-
-    teller = threading.Thread(target=tell, name="progress", daemon=True)
-    teller.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        teller.join()
-
-
-def _span(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def _cell(value: Any) -> str:

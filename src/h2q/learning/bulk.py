@@ -15,6 +15,7 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from h2q._progress import in_lines
 from h2q._signals import leave_signals_to_the_parent
 from h2q.errors import InvalidInputError
 from h2q.learning.backbones import Preprocessing
@@ -296,7 +297,19 @@ def _progress(description: str | None, total: int) -> Iterator[Callable[[int], N
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as bar:
+    if not console.is_terminal:
+        done = 0
+
+        def advance(n: int) -> None:
+            nonlocal done
+            done += n
+            lines(done, total)
+
+        with in_lines(description) as lines:
+            lines(done, total)
+            yield advance
+        return
+    with Progress(console=console) as bar:
         task = bar.add_task(description, total=total)
         yield lambda n: bar.advance(task, n)
 

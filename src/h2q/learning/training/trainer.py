@@ -20,6 +20,7 @@ from lightning.fabric.loggers.tensorboard import TensorBoardLogger
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
+from h2q._progress import in_lines
 from h2q.errors import InvalidInputError
 from h2q.evaluation import mean_average_precision
 from h2q.learning.config import TrainConfig
@@ -203,7 +204,8 @@ class _Run:
                 fabric.clip_gradients(self.runner, self.optimizer, max_norm=config.gradient_clip)
             self.optimizer.step()
             losses.append(loss.detach())
-            show(number + 1, n_steps, f"epoch {epoch + 1}/{config.epochs}")
+            done, total = epoch * n_steps + number + 1, config.epochs * n_steps
+            show(done, total, f"epoch {epoch + 1}/{config.epochs}")
         return torch.stack(losses).float()
 
     def _validate(self, feed: Feed, epoch: int) -> float:
@@ -351,7 +353,16 @@ def _bar(shown: bool) -> Iterator[Callable[[int, int, str], None]]:
         yield lambda done, total, title: None
         return
     if not sys.stderr.isatty():
-        yield _Lines()
+        with in_lines("training") as lines:
+            before: int | None = None  # steps of a run that is gone on with, which took no time
+
+            def tell(done: int, total: int, title: str) -> None:
+                nonlocal before
+                before = done - 1 if before is None else before
+                lines.description = f"training, {title}"
+                lines(done - before, total - before)
+
+            yield tell
         return
     from rich.console import Console
     from rich.progress import Progress as Bar
@@ -361,20 +372,3 @@ def _bar(shown: bool) -> Iterator[Callable[[int, int, str], None]]:
         yield lambda done, total, title: bar.update(
             task, completed=done, total=total, description=title
         )
-
-
-class _Lines:
-    """Progress for a log: a line after ten seconds, and then ever more rarely, up to a minute."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._pause, self._next = 10.0, self._began + 10.0
-
-    def __call__(self, done: int, total: int, title: str) -> None:
-        now = time.monotonic()
-        if now < self._next:
-            return
-        text = f"training, {title}: {done:,} of {total:,} after {now - self._began:.0f} s"
-        print(text, file=sys.stderr, flush=True)
-        self._pause = min(2 * self._pause, 60.0)
-        self._next = now + self._pause
