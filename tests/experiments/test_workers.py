@@ -42,6 +42,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_the_old_word_for_progress_works_and_warns(finished, tmp_path):
+    told = []
+    with pytest.warns(DeprecationWarning, match="'progress' is called 'on_progress' now"):
+        run_grid(TINY, finished, progress=lambda job, outcome: told.append(outcome))
+    assert len(told) == 1
+
+
 def test_a_run_leaves_one_file_with_every_setting(finished: Path) -> None:
     results = read_results(finished / "results.parquet")
     assert {r.quantization for r in results} == {"none", "itq"}
@@ -168,7 +175,7 @@ from h2q.experiments import make_grid, run_grid
 if __name__ == "__main__":
     grid = make_grid("digits", losses=("cel",), bits=(8,), seeds=(0, 1, 2, 3), epochs=1,
                      quantizations=("none", "itq"))
-    run_grid(grid, sys.argv[1], progress=lambda job, outcome: print(outcome, flush=True))
+    run_grid(grid, sys.argv[1], on_progress=lambda job, outcome: print(outcome, flush=True))
 """
 FOUR: Grid = dataclasses.replace(TINY, seeds=(0, 1, 2, 3))
 

@@ -148,6 +148,11 @@ def unpack(codes: Array, n_bits: int) -> NDArray[np.uint8]:
     -------
     ndarray of shape (n, n_bits), uint8, of 0 and 1
 
+    Raises
+    ------
+    InvalidInputError
+        As `check_codes`.
+
     Examples
     --------
     >>> import numpy as np
@@ -163,6 +168,11 @@ def unpack_signs(codes: Array, n_bits: int) -> NDArray[np.float32]:
     Returns
     -------
     ndarray of shape (n, n_bits), float32
+
+    Raises
+    ------
+    InvalidInputError
+        As `check_codes`.
     """
     signs = unpack(codes, n_bits).astype(np.float32)
     signs *= 2

@@ -10,7 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from h2q.duplicates.distinct import DistinctCodes
-from h2q.duplicates.find import DuplicateGroup, Duplicates, Member, find_duplicates
+from h2q.duplicates.find import find_duplicates
+from h2q.duplicates.found import DuplicateGroup, Duplicates, Member
 from h2q.duplicates.groups import Group, Groups, find_groups
 from h2q.duplicates.pairs import NearPairs, near_pairs
 from h2q.duplicates.scan import duplicates_in

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from h2q.codes import hamming_distances
 from h2q.collections import open_collection
 from h2q.collections.base import Collection, Id, Where
 from h2q.duplicates.candidates import Candidate, by_code, by_hash, by_turned_hash
+from h2q.duplicates.found import DuplicateGroup, Duplicates, Member
 from h2q.duplicates.groups import find_groups
 from h2q.duplicates.keeping import choose, is_protected
 from h2q.duplicates.limits import (
@@ -33,7 +34,7 @@ from h2q.duplicates.look_cache import LookCache, Measures
 from h2q.duplicates.looks import Look, look_of
 from h2q.duplicates.pairs import check_radius
 from h2q.duplicates.photos import AtHand, Photo, photos_at_hand
-from h2q.duplicates.verifying import Level, Verdict, Verifier, read_reduced
+from h2q.duplicates.verifying import Verdict, Verifier, read_reduced
 from h2q.errors import H2QError, ImageError, InvalidInputError
 from h2q.images import read_photo
 from h2q.ingest.batches import in_batches
@@ -51,107 +52,6 @@ _COMPARED: Final = 512  # so are pairs
 _NEIGHBOURS: Final = 10  # by code, of each photo, in which a crop is looked for
 _SPLIT: Final = 20_000  # codes; a larger chain of related items is left whole
 _RADIUS: Final = 2  # of codes of which nothing is known, in bits
-
-
-@dataclass(frozen=True, eq=False)
-class Member:
-    """An item of a group.
-
-    Attributes
-    ----------
-    row : int
-        Its place in the collection, 0 the oldest.
-    id : str or int
-    change : str
-        What it is beside the group's first item: "byte for byte", "re-encoded", "resized",
-        "mirrored", "cropped", "nearly the same", ..., "" for the first itself, "alike" where only
-        the codes say so.
-    distance : int
-        Hamming distance of its code from that of the first, in bits.
-    photo : Photo or None
-        Where and what it is; None where it cannot be verified.
-    width, height : int or None
-        In pixels, upright.
-    protected : bool
-        Lies in a protected folder.
-    """
-
-    row: int
-    id: Id
-    change: str
-    distance: int
-    photo: Photo | None = None
-    width: int | None = None
-    height: int | None = None
-    protected: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class DuplicateGroup:
-    """Items that hang together.
-
-    Attributes
-    ----------
-    level : "same", "close" or "related"
-    members : list of Member
-        Of the level "same": the one to keep first, then by what is worth keeping; every other was
-        compared with the first. Else: the others by their distance from the first.
-    why : str
-        Why the first is the one to keep; "" where nothing is said.
-    """
-
-    level: Level
-    members: list[Member]
-    why: str = ""
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    @property
-    def spare(self) -> list[Member]:
-        """Photos that could be moved away: of one picture, not the kept one, not protected."""
-        if self.level != "same":
-            return []
-        return [member for member in self.members[1:] if not member.protected]
-
-
-@dataclass(frozen=True, eq=False)
-class Duplicates:
-    """What was found.
-
-    Attributes
-    ----------
-    uri : str
-        Of the collection.
-    n_bits : int
-    n_items : int
-        Items looked at.
-    n_verifiable : int
-        Photos that lie at hand, unchanged.
-    trouble : str
-        What could not be verified and what would help; "" where all could.
-    limits : Limits
-        Radii and limits in force.
-    groups : list of DuplicateGroup
-        Those of level "same" first, then "close", then "related"; larger ones first.
-    """
-
-    uri: str
-    n_bits: int
-    n_items: int
-    n_verifiable: int
-    trouble: str
-    limits: Limits
-    groups: list[DuplicateGroup] = field(default_factory=list)
-
-    def of(self, level: Level) -> list[DuplicateGroup]:
-        """Return the groups of a level."""
-        return [group for group in self.groups if group.level == level]
-
-    @property
-    def spare(self) -> list[Member]:
-        """Photos that could be moved away (`DuplicateGroup.spare`), of all groups."""
-        return [member for group in self.groups for member in group.spare]
 
 
 def find_duplicates(
@@ -215,8 +115,13 @@ def find_duplicates(
                 opened, radius=radius, where=where, protect=folders, encoder=encoder,
                 random_state=random_state, on_stage=on_stage,
             )  # fmt: skip
-    ids, codes, payloads = _one_of_each_file(*_read(collection, where, on_stage))
-    at_hand = photos_at_hand(ids, payloads)
+    ids, codes, payloads = _read(collection, where, on_stage)
+    paths = [photo_path(payload) for payload in payloads]
+    kept = _one_of_each_file(paths)  # places of one item a file
+    if len(kept) < len(ids):
+        ids, codes = [ids[i] for i in kept], codes[kept]
+        payloads, paths = [payloads[i] for i in kept], [paths[i] for i in kept]
+    at_hand = photos_at_hand(ids, payloads, paths)
     with LookCache(collection.uri) as cache:
         looks = _looks(at_hand, cache, on_stage)
         if where is None:
@@ -277,21 +182,16 @@ def _read(
     return ids, np.concatenate(blocks), payloads
 
 
-def _one_of_each_file(
-    ids: list[Id], codes: CodeArray, payloads: list[dict[str, Any] | None]
-) -> tuple[list[Id], CodeArray, list[dict[str, Any] | None]]:
+def _one_of_each_file(paths: Sequence[Path | None]) -> list[int]:
     """Leave out what is a file once more, under another id: a photo is no copy of itself."""
     seen: set[Path] = set()
     kept: list[int] = []
-    for place, payload in enumerate(payloads):
-        path = photo_path(payload)
+    for place, path in enumerate(paths):
         if path is None or path not in seen:
             kept.append(place)
         if path is not None:
             seen.add(path)
-    if len(kept) == len(ids):
-        return ids, codes, payloads
-    return [ids[i] for i in kept], codes[kept], [payloads[i] for i in kept]
+    return kept
 
 
 def _looks(at_hand: AtHand, cache: LookCache, on_stage: OnStage) -> dict[str, Look]:

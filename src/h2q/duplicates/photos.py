@@ -11,7 +11,6 @@ from typing import Any
 from PIL import Image
 
 from h2q.collections.base import Id
-from h2q.ingest.photo_files import photo_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,17 +97,20 @@ class AtHand:
         return f"cannot verify all: {', '.join(parts)}{remedy}"
 
 
-def photos_at_hand(ids: Sequence[Id], payloads: Sequence[Mapping[str, Any] | None]) -> AtHand:
+def photos_at_hand(
+    ids: Sequence[Id],
+    payloads: Sequence[Mapping[str, Any] | None],
+    paths: Sequence[Path | None],
+) -> AtHand:
     """Find the photos of items that lie where they were indexed, by size and time of change.
 
     Parameters
     ----------
-    ids, payloads : sequences
-        Of every item of a collection, the oldest first.
+    ids, payloads, paths : sequences
+        Of every item of a collection, the oldest first; a path is that of `photo_path`.
     """
     found = AtHand()
-    for row, (item_id, payload) in enumerate(zip(ids, payloads, strict=True)):
-        path = photo_path(payload)
+    for row, (item_id, payload, path) in enumerate(zip(ids, payloads, paths, strict=True)):
         if payload is None or path is None or not isinstance(payload.get("sha256"), str):
             found.not_photos += 1
             continue

@@ -155,6 +155,11 @@ def mean_average_precision(
     float
         Between 0 and 1; NaN if every query is left out.
 
+    Raises
+    ------
+    InvalidInputError
+        As `average_precision`, and for another word for `without_relevant`.
+
     Examples
     --------
     Both items at distance 0 tie, so a relevant one comes first or second, evenly:

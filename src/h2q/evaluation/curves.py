@@ -105,6 +105,11 @@ def precision_at_k(
     """Mean share of relevant items among the best k (of all items, where there are fewer).
 
     Parameters are those of `average_precision`.
+
+    Raises
+    ------
+    InvalidInputError
+        As `average_precision`: also for a `k` below 1.
     """
     curve = precision_recall_curve(
         query, database, query_labels, database_labels, rank=rank, n_bits=n_bits,
@@ -129,6 +134,11 @@ def recall_at_k(
     """Mean share of the relevant items that are among the best k; 0 for a query without any.
 
     Parameters are those of `average_precision`.
+
+    Raises
+    ------
+    InvalidInputError
+        As `average_precision`: also for a `k` below 1.
     """
     curve = precision_recall_curve(
         query, database, query_labels, database_labels, rank=rank, n_bits=n_bits,

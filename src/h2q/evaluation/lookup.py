@@ -32,6 +32,11 @@ def precision_recall_by_radius(
     -------
     Curve
         `cutoffs` are the radii.
+
+    Raises
+    ------
+    InvalidInputError
+        As `average_precision`: rows or labels that cannot be used or do not fit together.
     """
     backend = backend_for(query, database)
     relevance = SharedLabel(query_labels, database_labels, backend)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from h2q._renamed import renamed
 from h2q._typing import StrPath
 from h2q.errors import H2QError, InvalidInputError
 from h2q.experiments.data import open_for
@@ -55,6 +56,7 @@ class Summary:
         return Summary(**counts)
 
 
+@renamed(progress="on_progress")
 def run_grid(
     grid: Grid,
     out: StrPath,
@@ -63,7 +65,7 @@ def run_grid(
     ray: str | None = None,
     machine: str | None = None,
     refresh: bool = False,
-    progress: Progress | None = None,
+    on_progress: Progress | None = None,
 ) -> Summary:
     """Do every job of a grid that the folder has no results of; gather all results in one file.
 
@@ -86,7 +88,7 @@ def run_grid(
     refresh : bool
         Judge again what another version of this source judged, from the kept embeddings; what was
         trained with a penalty stays as it is.
-    progress : callable, optional
+    on_progress : callable, optional
         Called with each job and its outcome.
 
     Returns
@@ -102,8 +104,8 @@ def run_grid(
     digest = source_digest() if refresh else None
     for job, outcome in _outcomes(jobs, folder, workers, ray, machine or machine_class(), digest):
         summary = summary.plus(outcome)
-        if progress is not None:
-            progress(job, outcome)
+        if on_progress is not None:
+            on_progress(job, outcome)
     if summary.done or summary.kept:
         write_results(folder.path / "results.parquet", read_results(folder.path))
     return summary

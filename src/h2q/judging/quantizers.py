@@ -15,8 +15,8 @@ from h2q._typing import FloatArray
 from h2q.errors import InvalidInputError
 from h2q.judging.labels import check_relevant
 from h2q.quantization import get_quantizer, make_quantizer
-from h2q.quantization.decoders import decoder_for, fit_decoder
-from h2q.ranks import JUDGED, RANKS, RankSpec, has_artifact, rank_named
+from h2q.quantization.decoders import decoder_of_class, fit_decoder, suits
+from h2q.ranks import JUDGED, RANKS, RankSpec, class_of_artifact, has_artifact, rank_named
 from h2q.ranks.table import refuse_text
 
 DEFAULT_QUANTIZERS: Final = ("none", "random", "itq", "h2q")
@@ -226,9 +226,10 @@ def _by_decoder(
         lacking = [need for need in rank.needs if not has_artifact(None, need, quantizer)]
         if not lacking:
             without.append(rank.name)
-        elif lacking[0] != "decoder" or getattr(quantizer, "codes_are_signs", True):
-            kind = decoder_for(lacking[0])
-            yield fit_decoder(kind, rows, quantizer, random_state=seed), [rank.name]
+            continue
+        name = decoder_of_class(class_of_artifact(lacking[0]))
+        if suits(name, quantizer):
+            yield fit_decoder(name, rows, quantizer, random_state=seed), [rank.name]
     if without:
         yield None, without
 

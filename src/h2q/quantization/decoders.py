@@ -27,9 +27,17 @@ def decoder_name(decoder: Any) -> str | None:
     return next((name for name, each in DECODERS.items() if isinstance(decoder, each)), None)
 
 
-def decoder_for(need: str) -> str:
-    """Return the name of the decoder that answers a need of a rank (`h2q.ranks.RankSpec.needs`)."""
-    return {"decoder": "code", "linear decoder": "linear"}[need]
+def decoder_of_class(name: str) -> str:
+    """Return the name of the decoder of a class, such as "h2q.LinearDecoder"."""
+    return next(key for key, each in DECODERS.items() if f"h2q.{each.__name__}" == name)
+
+
+def suits(name: str, quantizer: Any) -> bool:
+    """Whether the codes of a quantizer can have the decoder of this name.
+
+    A `CodeDecoder` is for codes that are the signs of rotated rows.
+    """
+    return DECODERS[name] is not CodeDecoder or bool(getattr(quantizer, "codes_are_signs", True))
 
 
 def rows_for_decoder(name: str) -> int:
@@ -71,7 +79,7 @@ def fit_decoder(
     8
     """
     check_decoder_name(name)
-    if name == "code" and not getattr(quantizer, "codes_are_signs", True):
+    if not suits(name, quantizer):
         raise InvalidInputError(
             f"the codes of a {type(quantizer).__name__} are no signs of rotated rows, so the "
             "decoder 'code' does not suit it; search by its own rank, or take 'linear'"

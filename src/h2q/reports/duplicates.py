@@ -13,7 +13,7 @@ from PIL import Image
 from h2q._files import written_whole
 from h2q._progress import OnProgress, no_progress
 from h2q._typing import StrPath
-from h2q.duplicates.find import DuplicateGroup, Duplicates, Member
+from h2q.duplicates.found import DuplicateGroup, Duplicates, Member
 from h2q.duplicates.verifying import Level
 from h2q.errors import ImageError
 from h2q.images import read_image

@@ -122,7 +122,7 @@ def run(
             ray=ray,
             machine=machine,
             refresh=refresh,
-            progress=ended,
+            on_progress=ended,
         )
     if json:
         _console.print_json({"out": str(out), **summary.__dict__})

@@ -15,7 +15,7 @@ from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q._version import __version__
 from h2q.collections.base import Id
-from h2q.duplicates.find import Duplicates, Member
+from h2q.duplicates.found import Duplicates, Member
 from h2q.errors import FormatError
 
 _FORMAT: Final = "h2q duplicates plan"
