@@ -11,7 +11,8 @@ prints, of rounds measured in turns in one run:
 - the same with everything that the page asks for (the histogram of distances, places);
 - of photos nobody has asked about, as ratios to reading, preparing and embedding them here;
 - all of it with a writer of 1,000 items a second beside it, over that without;
-- the searches that two connections do in the time in which one does so many.
+- the searches that two connections do in the time in which one does so many; with `--servers`,
+  also those of two servers over the one file, a connection each.
 
 A photo is searched with in two requests: it is given once (`photo`), its token then (`token`).
 """
@@ -33,6 +34,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -196,6 +198,7 @@ def main() -> None:
     parser.add_argument("--only", default="code,id,page,photo,token", help="of these")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--servers", action="store_true", help="a second one over the same file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -211,13 +214,20 @@ def main() -> None:
                     part = codes[start : start + 100_000]
                     made.add(range(start, start + len(part)), part)
                 made.optimize()
-        with h2q.open_collection(str(uri), mode="r") as collection, served(uri) as (url, _):
-            _measure(collection, url, folder, options)
+        with contextlib.ExitStack() as stack:
+            collection = stack.enter_context(h2q.open_collection(str(uri), mode="r"))
+            servers = 1 + options.servers
+            urls = [stack.enter_context(served(uri))[0] for _ in range(servers)]
+            _measure(collection, urls, folder, options)
 
 
 def _measure(
-    collection: h2q.collections.Collection, url: str, folder: Path, options: argparse.Namespace
+    collection: h2q.collections.Collection,
+    urls: list[str],
+    folder: Path,
+    options: argparse.Namespace,
 ) -> None:
+    url = urls[0]
     script = folder / "load.lua"
     script.write_text(_LUA)
     rng = np.random.default_rng(1)
@@ -265,20 +275,34 @@ def _measure(
     )
     loads = {name: load for name, load in loads.items() if name in options.only.split(",")}
     for load in loads.values():
-        wrk(url, load, 2, 1, script)
+        for each in urls:
+            wrk(each, load, 2, 1, script)
     for name, load in loads.items():
-        alone, busy, two, writes = [], [], [], []
+        alone, busy, two, writes, several = [], [], [], [], []
         for _ in range(options.rounds):
             peer = bare(peers[name], options.seconds)
             one = wrk(url, load, 1, options.seconds, script)
             alone.append((one, peer))
             two.append((wrk(url, load, 2, options.seconds, script), one))
+            if len(urls) > 1:
+                with ThreadPoolExecutor(len(urls)) as threads:
+                    given = [
+                        threads.submit(wrk, each, load, 1, options.seconds, script) for each in urls
+                    ]
+                    found = [each.result() for each in given]
+                middle = [
+                    statistics.mean(values)
+                    for values in ((f.p50 for f in found), (f.p99 for f in found))
+                ]
+                several.append((Measured(*middle, sum(f.rate for f in found)), one))
             with writing(url, (collection.n_bits + 7) // 8) as added:
                 begun = time.perf_counter()
                 busy.append((wrk(url, load, 1, options.seconds, script), one))
                 writes.append(added[0] / (time.perf_counter() - begun))
         show(f"{name}: over the bare call", alone)
         show(f"{name}: two connections over one", two, absolute=False)
+        if several:
+            show(f"{name}: two servers over one", several, absolute=False)
         show(f"{name}: with {statistics.median(writes):,.0f} writes/s over without", busy)
 
 

@@ -5,7 +5,9 @@ import * as api from "./api.js";
 
 const GAP = 12;
 const MARGIN = 2; // rows drawn beyond the view
-const RUSH = 0.25; // of a screen in one frame is too fast to see a photo
+const RUSH = 0.25; // of a screen in one frame is too fast to see a photo,
+const LABOUR = 0.08; // and so much where frames take long: what is drawn then holds up what follows
+const LONG = 50; // ms
 const FOOT = 3.6; // rem below a photo: its code, name and distance
 
 export function bitsOf(code, nBits) {
@@ -138,18 +140,21 @@ export function Grid({ total, get, need, query, nBits, chosen, onChoose, onSearc
     window.scrollTo({ top: start + Math.floor(top.current / columns) * row });
   }, [columns, row]);
   useEffect(() => {
-    let asked = 0, calm = 0, before = window.scrollY;
+    let asked = 0, calm = 0, before = window.scrollY, last = 0, fast = false;
     const moved = () => {
       if (asked) return;
-      asked = requestAnimationFrame(() => {
+      asked = requestAnimationFrame((now) => {
         asked = 0;
         if (!box.current) return;
-        if (Math.abs(window.scrollY - before) > RUSH * window.innerHeight) {
+        const long = fast || (now - last > LONG && now - last < 10 * LONG);
+        if (Math.abs(window.scrollY - before) > (long ? LABOUR : RUSH) * window.innerHeight) {
+          fast = true;
           setRushing(true);
           clearTimeout(calm);
-          calm = setTimeout(() => setRushing(false), 120);
+          calm = setTimeout(() => { fast = false; setRushing(false); }, 120);
         }
         before = window.scrollY;
+        last = now;
         const over = Math.floor(Math.max(0, -box.current.getBoundingClientRect().top) / row);
         setAbove(over);
         top.current = over * columns;
