@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import socket
@@ -54,6 +55,26 @@ def test_it_is_ready_soon_and_loads_what_it_needs_alone(server: Server) -> None:
             time.sleep(0.005)
         times = psutil.Process(fresh.process.pid).cpu_times()
     assert times.user + times.system < 2.5
+
+
+def test_several_servers_over_one_file_know_what_each_stores(server: Server) -> None:
+    with (
+        served(Path(server.collection)) as other,
+        httpx.Client(base_url=server.url) as one,
+        httpx.Client(base_url=other.url) as two,
+    ):
+        before = two.get("/api/v1/items").json()["total"]
+        code = base64.b64encode(bytes(range(4))).decode()
+        one.post("/api/v1/items", json={"ids": ["theirs"], "codes": code}).raise_for_status()
+        body = {"queries": [{"code": code}], "k": 1}
+        (found,) = two.post("/api/v1/search", json=body).json()["items"]
+        assert (found["id"], found["distance"]) == ("theirs", 0)
+        deadline = time.monotonic() + 20
+        while two.get("/api/v1/items").json()["total"] == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert two.post("/api/v1/items/delete", json={"ids": ["theirs"]}).json() == {"deleted": 1}
+        assert one.get("/api/v1/items/s:theirs").status_code == 404
 
 
 @pytest.mark.parametrize(
