@@ -91,7 +91,7 @@ def test_pack_refuses(z, words):
         (np.zeros((2, 8), np.uint8), 48, "6 bytes wide"),
         (np.ones((2, 2), np.uint8), 12, "filling bits"),
         (np.zeros((2, 2, 2), np.uint8), 16, "shape"),
-        (np.zeros((2, 2), np.uint8), 0, "at least 1"),
+        (np.zeros((2, 2), np.uint8), 0, "from 1 to"),
     ],
 )
 def test_check_codes_refuses(codes, n_bits, words):

@@ -116,5 +116,7 @@ def test_the_first_rows_fit_codes_longer_than_they_are_wide(path: Path):
 
 
 def test_a_code_length_that_is_no_number_is_refused(path: Path):
-    with pytest.raises(InvalidInputError, match="n_bits must be a whole number, got '32'"):
+    with pytest.raises(
+        InvalidInputError, match=r"n_bits must be a whole number from 1 .*, got .32."
+    ):
         open_collection(path, n_bits="32")

@@ -50,7 +50,7 @@ def test_everything_in_the_shortlist_is_recall_one(sides):
 
 def test_bad_input(sides):
     q, d = sides
-    with pytest.raises(InvalidInputError, match="k must be 1 to 300"):
+    with pytest.raises(InvalidInputError, match="k must be a whole number from 1 to 300"):
         neighbour_recall(q, d, k=301)
     with pytest.raises(InvalidInputError, match="shortlist"):
         neighbour_recall(q, d, shortlist=0)

@@ -119,11 +119,13 @@ def test_curve_over_k_has_sane_ends():
 
 def test_bad_radii_and_cutoffs():
     data = small()
-    with pytest.raises(InvalidInputError, match="radius must be 0 to 6"):
+    with pytest.raises(InvalidInputError, match="radius must be a whole number from 0 to 6"):
         precision_within_radius(*data, radius=7)
-    with pytest.raises(InvalidInputError, match="max_radius must be 0 to 6"):
+    with pytest.raises(InvalidInputError, match="max_radius must be a whole number from 0 to 6"):
         radius_aware_map(*data, max_radius=-1)
-    with pytest.raises(InvalidInputError, match="radius must be 0 or more"):
+    with pytest.raises(InvalidInputError, match="radius must be a whole number of at least 0"):
         mean_average_precision(*data, radius=-1)
-    with pytest.raises(InvalidInputError, match="cut-offs"):
+    with pytest.raises(
+        InvalidInputError, match="a cut-off k must be a whole number of at least 1, got 0"
+    ):
         precision_recall_curve(*data, at=[0, 3])

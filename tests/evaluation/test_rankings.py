@@ -199,7 +199,7 @@ def test_zero_rows_and_one_item_are_harmless():
         (lambda a: a | {"query_labels": a["query_labels"] - 5}, "must be 0 or more"),
         (lambda a: a | {"query_labels": a["query_labels"] / 3}, "expected integer classes"),
         (lambda a: a | {"query_labels": np.eye(3)[a["query_labels"]]}, "do not match"),
-        (lambda a: a | {"k": 0}, "k must be 1 or more"),
+        (lambda a: a | {"k": 0}, "k must be a whole number of at least 1, got 0"),
         (lambda a: a | {"k": 3, "radius": 2}, "not both"),
         (lambda a: a | {"rank": "euclid"}, "rank must be one of"),
         (lambda a: a | {"normalisation": "none"}, "unknown normalisation"),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import operator
 import sys
-from collections.abc import Sequence
 from typing import Final
 
 import array_api_compat
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import Array, CodeArray
+from h2q._whole import whole_number
 from h2q.errors import InvalidInputError
 
 #: Times eight bytes of 0 or 1 as one little-endian word: its top byte then holds them, MSB first
@@ -37,15 +36,7 @@ def code_width(n_bits: int) -> int:
     >>> code_width(64), code_width(12)
     (8, 2)
     """
-    try:
-        operator.index(n_bits)
-    except TypeError:
-        raise InvalidInputError(f"n_bits must be a whole number, got {n_bits!r}") from None
-    if n_bits < 1:
-        raise InvalidInputError(f"n_bits must be at least 1, got {n_bits}")
-    if n_bits > MOST_BITS:
-        raise InvalidInputError(f"n_bits must be at most {MOST_BITS:,}, got {n_bits:,}")
-    return -(-int(n_bits) // 8)
+    return -(-whole_number(n_bits, "n_bits", most=MOST_BITS) // 8)
 
 
 def pack(z: Array) -> Array:
@@ -74,8 +65,10 @@ def pack(z: Array) -> Array:
     array([[160],
            [ 32]], dtype=uint8)
     """
-    if isinstance(z, Sequence):
+    if not array_api_compat.is_array_api_obj(z):  # lists, data frames
         z = np.asarray(z)
+    if isinstance(z, np.ndarray) and z.dtype.kind not in "biufc":
+        raise InvalidInputError(f"pack needs real rows, bits or booleans, got {z.dtype}")
     if np.ma.is_masked(z):
         raise InvalidInputError("pack: the rows are masked, and a mask has no bit; fill it first")
     if type(z) is np.ndarray and z.dtype == np.float32 and len(z) == 1 == z.ndim - 1 and z.size:

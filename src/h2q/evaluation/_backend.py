@@ -29,6 +29,15 @@ OUTSIDE: Final = 1 << 61
 BLOCK_PAIRS: Final = 1 << 21
 
 
+def unmasked(values: Any) -> NDArray[Any]:
+    """Return an array of numpy; refuse one that is masked, for the mask would be lost."""
+    if np.ma.is_masked(values):
+        raise InvalidInputError(
+            "rows or labels are masked, and a mask would be lost; leave the masked ones out"
+        )
+    return np.asarray(values)
+
+
 class Backend(Protocol):
     """What the metrics need of an array library beyond the array-API standard."""
 
@@ -127,7 +136,7 @@ class NumpyBackend:
             values = values.detach().cpu()
             if values.is_floating_point() and values.itemsize < 4:  # numpy has no bfloat16
                 values = values.float()
-        return np.asarray(values)
+        return unmasked(values)
 
     def to_numpy(self, x: Array) -> NDArray[Any]:
         return np.asarray(x)

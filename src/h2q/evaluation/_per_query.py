@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import Array
+from h2q._whole import whole_number
 from h2q.errors import InvalidInputError
 from h2q.evaluation._expectation import expected_average_precision
 from h2q.evaluation._ties import TieGroups
@@ -73,7 +74,16 @@ def check_lengths(retrieval: Retrieval, query_labels: Array, database_labels: Ar
             raise InvalidInputError(f"{name} has {len(side)} rows but {len(labels)} labels")
 
 
-def check_k(k: int | None) -> None:
-    """Raise `InvalidInputError` unless `k` is None or at least 1."""
-    if k is not None and k < 1:
-        raise InvalidInputError(f"k must be 1 or more, got {k}")
+#: No database has so many rows; numpy counts them in 64 bits.
+_MOST: Final = 1 << 62
+
+
+def check_k(k: int | None, name: str = "k", least: int = 1) -> int | None:
+    """Return a cut-off, or None for all.
+
+    Raises
+    ------
+    InvalidInputError
+        Unless it is None or a whole number of at least `least`.
+    """
+    return None if k is None else min(whole_number(k, name, least=least), _MOST)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h2q._typing import Array, CodeArray
+from h2q._whole import whole_number
 from h2q.errors import InvalidInputError
 from h2q.evaluation._backend import NUMPY, Backend
 from h2q.ranks.records import whole_rows
@@ -182,6 +183,8 @@ def prepare(
         For empty sides, NaN or infinite rows, or sides of different lengths.
     """
     xp = backend.xp
+    if n_bits is not None:
+        n_bits = whole_number(n_bits, "n_bits", most=_MAX_BITS)
     arrays = {"query": backend.asarray(query), "database": backend.asarray(database)}
     for name, array in arrays.items():
         shape = tuple(array.shape)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from h2q._typing import Array
 from h2q.codes import code_width, pack
 from h2q.errors import InvalidInputError
-from h2q.evaluation._backend import BLOCK_PAIRS, GRID
+from h2q.evaluation._backend import BLOCK_PAIRS, GRID, unmasked
 
 #: Most pairs worked on at a time: more does not make a GPU faster.
 _MOST_PAIRS: Final = 1 << 26
@@ -43,7 +43,7 @@ class TorchBackend:
     def asarray(self, values: Any) -> Array:
         if isinstance(values, torch.Tensor):
             return values.detach().to(self.device)
-        return torch.as_tensor(np.asarray(values), device=self.device)
+        return torch.as_tensor(unmasked(values), device=self.device)
 
     def to_numpy(self, x: Array) -> NDArray[Any]:
         return np.asarray(x.cpu())

@@ -100,11 +100,9 @@ def _scores(
     quantizer: Any,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return AP, and the number of relevant items, of each query."""
-    check_k(k)
+    k, radius = check_k(k), check_k(radius, "radius", least=0)
     if k is not None and radius is not None:
         raise InvalidInputError("give k or radius, not both")
-    if radius is not None and radius < 0:
-        raise InvalidInputError(f"radius must be 0 or more, got {radius}")
     backend = backend_for(query, database)
     relevance = SharedLabel(query_labels, database_labels, backend)
     retrieval = Retrieval(query, database, relevance, n_bits, decoder, quantizer)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from h2q._renamed import renamed
 from h2q._typing import Array
+from h2q._whole import whole_number
 from h2q.errors import InvalidInputError
 from h2q.evaluation._backend import backend_for
 from h2q.evaluation._expectation import ratio
@@ -75,10 +76,12 @@ def precision_recall_curve(
     retrieval = Retrieval(query, database, relevance, n_bits, decoder, quantizer)
     check_lengths(retrieval, query_labels, database_labels)
     n = len(retrieval.database)
-    cutoffs = default_cutoffs(n) if at is None else np.asarray(at, dtype=np.int64)
-    if cutoffs.ndim != 1 or cutoffs.size == 0 or cutoffs.min() < 1:
-        raise InvalidInputError(f"cut-offs k must be 1 or more, got {at}")
-    cutoffs = np.minimum(cutoffs, n)
+    if at is None:
+        cutoffs = default_cutoffs(n)
+    elif not np.iterable(at) or not len(at):
+        raise InvalidInputError(f"at is a list of cut-offs k, of at least one, got {at!r:.80}")
+    else:
+        cutoffs = np.array([min(whole_number(k, "a cut-off k"), n) for k in at], dtype=np.int64)
     xp, cuts = backend.xp, backend.asarray(cutoffs)
     precision, recall = backend.zeros(cutoffs.shape), backend.zeros(cutoffs.shape)
     for block in retrieval.blocks([rank], int(cutoffs.max())):

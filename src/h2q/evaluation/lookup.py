@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import comb
 
 from h2q._typing import Array
-from h2q.errors import InvalidInputError
+from h2q._whole import whole_number
 from h2q.evaluation._backend import backend_for
 from h2q.evaluation._expectation import ratio
 from h2q.evaluation._labels import SharedLabel
@@ -71,12 +71,12 @@ def precision_within_radius(
     InvalidInputError
         If the inputs do not match, or `radius` is not from 0 to n_bits.
     """
+    radius = whole_number(radius, "radius", least=0)
     curve = precision_recall_by_radius(
         query, database, query_labels, database_labels, n_bits=n_bits
     )
-    if not 0 <= radius < len(curve.cutoffs):
-        raise InvalidInputError(f"radius must be 0 to {len(curve.cutoffs) - 1}, got {radius}")
-    return float(curve.precision[radius])
+    last = whole_number(radius, "radius", least=0, most=len(curve.cutoffs) - 1)
+    return float(curve.precision[last])
 
 
 def radius_aware_map(
@@ -126,8 +126,6 @@ def radius_aware_map(
         query, database, query_labels, database_labels, n_bits=n_bits
     )
     n = len(curve.cutoffs) - 1
-    last = n if max_radius is None else max_radius
-    if not 0 <= last <= n:
-        raise InvalidInputError(f"max_radius must be 0 to {n}, got {max_radius}")
+    last = n if max_radius is None else whole_number(max_radius, "max_radius", least=0, most=n)
     cost = np.cumsum(comb(n, curve.cutoffs)) if lookup_cost else np.ones(n + 1)
     return float((curve.precision / cost)[: last + 1].mean())

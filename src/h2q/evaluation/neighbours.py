@@ -6,6 +6,7 @@ from typing import Any
 
 from h2q._renamed import renamed
 from h2q._typing import Array
+from h2q._whole import whole_number
 from h2q.errors import InvalidInputError
 from h2q.evaluation._backend import NUMPY, Backend, backend_for
 from h2q.evaluation._sides import Decoder, UnitRows
@@ -41,8 +42,7 @@ class TrueNeighbours:
             raise InvalidInputError(
                 f"embeddings of {arrays[0].shape[1]} and {arrays[1].shape[1]} columns"
             )
-        if not 1 <= k <= len(arrays[1]):
-            raise InvalidInputError(f"k must be 1 to {len(arrays[1])}, got {k}")
+        k = whole_number(k, "k", most=len(arrays[1]))
         self.k, self._backend = k, backend
         self._query, self._database = (UnitRows(array, backend=backend) for array in arrays)
 
@@ -109,6 +109,7 @@ def neighbour_recall(
     """
     if shortlist < 1:
         raise InvalidInputError(f"shortlist must be 1 or more, got {shortlist}")
+    shortlist = whole_number(shortlist, "shortlist")
     backend = backend_for(query, database)
     truth = TrueNeighbours(
         query if query_embeddings is None else query_embeddings,
@@ -119,7 +120,7 @@ def neighbour_recall(
     retrieval = Retrieval(query, database, truth, n_bits, decoder, quantizer)
     if len(truth) != len(retrieval) or truth.n_database != len(retrieval.database):
         raise InvalidInputError("embeddings and codes differ in number of rows")
-    shortlist = min(shortlist, len(retrieval.database))
+    k, shortlist = truth.k, min(shortlist, len(retrieval.database))
     cut = backend.arange(1) + shortlist
     found: Array = 0.0
     for block in retrieval.blocks([rank], shortlist):

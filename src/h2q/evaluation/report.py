@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from h2q._progress import OnProgress
 from h2q._renamed import renamed
 from h2q._typing import Array
+from h2q._whole import whole_number
 from h2q.errors import InvalidInputError
 from h2q.evaluation._backend import backend_for
 from h2q.evaluation._expectation import ratio
@@ -148,14 +149,14 @@ def evaluate(
     relevance = SharedLabel(query_labels, database_labels, backend)
     retrieval = Retrieval(query, database, relevance, n_bits, decoder, quantizer)
     check_lengths(retrieval, query_labels, database_labels)
-    cutoffs = [k] if k is None or isinstance(k, int | np.integer) else list(k)
-    for cutoff in cutoffs:
-        check_k(cutoff)
+    several: Any = k
+    cutoffs = [check_k(each) for each in (several if np.iterable(several) else [several])]
     if not cutoffs:
         raise InvalidInputError("k is an empty list; give at least one cut-off, or None for all")
     refuse_text("ranks", ranks, "hamming")
     names = retrieval.supported() if ranks is None else tuple(ranks)
-    radii = [r for r in radii if 0 <= r <= retrieval.n_bits]
+    radii = [whole_number(radius, "a radius", least=0) for radius in radii]
+    radii = [radius for radius in radii if radius <= retrieval.n_bits]
     n, nq = len(retrieval.database), len(retrieval)
     top = n if None in cutoffs else min(n, max(c for c in cutoffs if c is not None))
 
