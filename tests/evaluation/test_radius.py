@@ -125,7 +125,5 @@ def test_bad_radii_and_cutoffs():
         radius_aware_map(*data, max_radius=-1)
     with pytest.raises(InvalidInputError, match="radius must be a whole number of at least 0"):
         mean_average_precision(*data, radius=-1)
-    with pytest.raises(
-        InvalidInputError, match="a cut-off k must be a whole number of at least 1, got 0"
-    ):
+    with pytest.raises(InvalidInputError, match="a cut-off k must be a whole number"):
         precision_recall_curve(*data, at=[0, 3])
