@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from h2q._lazy import require
-from h2q.errors import H2QError
+from h2q._numbers import whole_number
+from h2q.errors import H2QError, InvalidInputError
 
 
 class ClusterError(H2QError):
@@ -64,3 +65,20 @@ def _no_cluster(address: str, reason: Exception) -> ClusterError:
     return ClusterError(
         f"no Ray cluster at {address!r}: {reason}; start one with 'ray start --head'"
     )
+
+
+def check_workers(workers: int | None, ray: str | None) -> None:
+    """Refuse a number of workers that is none, or that no cluster would be told.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if workers is None:
+        return
+    whole_number(workers, "workers")
+    if ray is None:
+        raise InvalidInputError(
+            "workers are those of a Ray cluster: give its address (ray='auto', --ray auto), or "
+            "leave workers out (--workers)"
+        )

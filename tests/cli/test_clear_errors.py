@@ -90,6 +90,40 @@ def test_each_names_the_input_and_the_remedy(h2q: Run, here: Path, command: str,
     assert sorted(here.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("fit rows.npy --decoder linear --out q.safetensors", "--decoder-out"),
+        ("index rows.npy -c new.h2q --bits 8 --workers 2", "--ray auto"),
+        ("encode rows.npy --quantizer eight.safetensors --out c.npz -j 2", "--ray auto"),
+        ("index rows.npy -c new.h2q --bits 8 --batch-size 4", "takes no batch_size"),
+        ("index rows.npy -c new.h2q --bits 8 --max-pixels 4", "takes no max_pixels"),
+        ("index rows.npy -c new.h2q --bits 8 --device cuda", "takes no device"),
+        ("index rows.npy -c new.h2q --bits 8 --gps", "takes no gps"),
+        ("index photos -c new.h2q --split train", "takes no split"),
+        ("index photos -c new.h2q --key X", "takes no key"),
+        ("search c.h2q --id 5 --key X", "is for a file of embeddings"),
+        ("import rows.npy --collection new.h2q --bits 8", "uint8"),
+        ("export c.h2q codes.npz --quantizer eight.safetensors", "is for faiss-lsh"),
+        ("eval c.h2q --bits 8", "is for embeddings or a model"),
+        ("info eight.safetensors --check", "eight.safetensors"),
+    ],
+)
+def test_no_option_is_ignored(h2q: Run, here: Path, command: str, words: str):
+    before = sorted(here.iterdir())
+    outcome = h2q(*command.split())
+    assert outcome.code in (1, 2), outcome
+    assert words in " ".join(outcome.err.replace("│", " ").split())
+    assert sorted(here.iterdir()) == before
+
+
+def test_a_text_that_is_no_number_is_an_id(h2q: Run, here: Path):
+    for odd in ("--5", "²", "9" * 30, "-", "9" * 5000):
+        outcome = h2q("get", "c.h2q", "--", odd)
+        assert outcome.code == 1, outcome
+        assert "holds no item" in outcome.err
+
+
 def test_a_length_that_agrees_with_the_quantizer_is_fine(h2q: Run, here: Path):
     outcome = h2q("index", "rows.npy", "-c", "n.h2q", "--quantizer", "eight.safetensors", "-b", 8)
     assert outcome.code == 0, outcome

@@ -40,6 +40,7 @@ def embed(
     with a manifest.json, and the same command continues after an interruption.
     """
     from h2q._files import check_place
+    from h2q._ray import check_workers
     from h2q.cli._parts import print_parts
     from h2q.cli._skipped import end, list_skipped
     from h2q.ingest.embedding import embed_dataset, embed_folder
@@ -48,6 +49,7 @@ def embed(
     from h2q.rowfiles.embeddings import save_embeddings
     from h2q.rowfiles.storage import is_url
 
+    check_workers(workers, ray)
     if ray is not None or is_url(source):
         from h2q.ingest import bulk_embed
         from h2q.ingest.encoder import model_file

@@ -48,11 +48,13 @@ def encode(
     units, OUT becomes a folder of part files with a manifest.json, and the same command continues
     after an interruption.
     """
+    from h2q._ray import check_workers
     from h2q.cli._parts import print_parts
     from h2q.ingest import bulk_encode, encode_file
     from h2q.ingest.quantizers import load_quantizer
     from h2q.rowfiles.storage import is_one_file
 
+    check_workers(workers, ray)
     coder = load_quantizer(quantizer)
     options: dict[str, Any] = {"form": form, "key": key, "split": split}
     with _console.progress("encoding") as advance:

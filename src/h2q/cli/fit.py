@@ -29,12 +29,13 @@ def fit(
         str, typer.Option("--quantizer", help="h2q, itq, local-search, none or random.")
     ] = "h2q",
     decoder: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--decoder",
-            help="With --decoder-out: code (for the rank decoded) or linear (for the rank linear).",
+            help="With --decoder-out: code (for the rank decoded; the default) or linear (for the "
+            "rank linear).",
         ),
-    ] = "code",
+    ] = None,
     decoder_out: Annotated[
         Path | None,
         typer.Option(
@@ -78,7 +79,9 @@ def fit(
     from h2q.quantization import make_quantizer
     from h2q.quantization.decoders import check_decoder_name
 
-    check_decoder_name(decoder)
+    asked, decoder = decoder, check_decoder_name(decoder or "code")
+    if asked is not None and decoder_out is None:
+        raise typer.BadParameter("say where it goes: --decoder-out", param_hint="--decoder")
     for place in (out, decoder_out):
         if place is not None:
             check_place(place)

@@ -148,6 +148,8 @@ def _queries(
         if ids or text or unlike:
             raise typer.BadParameter("a file of embeddings is searched for alone")
         return searcher.file(given[0], key=key)
+    if key is not None:
+        raise typer.BadParameter("is for a file of embeddings", param_hint="--key")
     like = [searcher.any_of(each) for each in given]
     like += [query for each in ids for query in searcher.stored_item(each)]
     like += [] if text is None else [searcher.text(text)]

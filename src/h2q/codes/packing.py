@@ -9,8 +9,8 @@ import array_api_compat
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._numbers import whole_number
 from h2q._typing import Array, CodeArray
-from h2q._whole import whole_number
 from h2q.errors import InvalidInputError
 
 #: Times eight bytes of 0 or 1 as one little-endian word: its top byte then holds them, MSB first

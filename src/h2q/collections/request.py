@@ -126,6 +126,10 @@ class OpenRequest:
         """
         if mode not in ("a", "r"):
             raise InvalidInputError(f"mode is 'a' (read and write) or 'r' (read), got {mode!r}")
+        if index_options is not None and not isinstance(index_options, Mapping):
+            raise InvalidInputError(
+                f"index_options is a mapping such as {{'m': 16}}, got {index_options!r:.80}"
+            )
         if index is not None:
             IndexSpec(index, index_options or {})  # refuses what is unknown, before anything else
         lengths: dict[str, int] = {}
@@ -143,7 +147,7 @@ class OpenRequest:
             elif learner.n_bits is not None:
                 lengths["quantizer"] = int(learner.n_bits)
         if decoder is not None:
-            if isinstance(decoder, type) or not hasattr(decoder, "to_bytes"):
+            if isinstance(decoder, type | int) or not hasattr(decoder, "to_bytes"):
                 raise InvalidInputError(
                     f"decoder is a fitted CodeDecoder or LinearDecoder of h2q, got {decoder!r}; by "
                     "its name it is fitted while rows come in: h2q.ingest.ingest(..., "
@@ -292,7 +296,8 @@ def _learner(quantizer: Any, n_bits: int | None) -> Any:
         from h2q.quantization import make_quantizer
 
         return make_quantizer(quantizer, n_bits=n_bits, random_state=0)
-    if isinstance(quantizer, bytes | type) or not hasattr(quantizer, "to_bytes"):
+    # An int, too, has a method of that name.
+    if isinstance(quantizer, bytes | type | int) or not hasattr(quantizer, "to_bytes"):
         raise InvalidInputError(
             f"quantizer is a quantizer of h2q or the name of one, got {quantizer!r:.100}; "
             "read one from a file by h2q.load"

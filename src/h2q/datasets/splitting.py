@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._numbers import whole_number
 from h2q._typing import RandomState
 from h2q.datasets.items import SPLITS
 from h2q.errors import InvalidInputError
@@ -215,4 +216,6 @@ def _apportion(n: int, shares: list[float]) -> list[int]:
 def _generator(random_state: RandomState) -> np.random.Generator:
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(2**31))
+    if random_state is not None and not isinstance(random_state, np.random.Generator):
+        random_state = whole_number(random_state, "random_state", least=0)
     return np.random.default_rng(random_state)

@@ -7,8 +7,8 @@ from typing import Final, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._numbers import whole_number
 from h2q._typing import Array
-from h2q._whole import whole_number
 from h2q.errors import InvalidInputError
 from h2q.evaluation._expectation import expected_average_precision
 from h2q.evaluation._ties import TieGroups

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._numbers import whole_number
 from h2q._typing import Array, CodeArray
-from h2q._whole import whole_number
 from h2q.errors import InvalidInputError
 from h2q.evaluation._backend import NUMPY, Backend
 from h2q.ranks.records import whole_rows

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import comb
 
+from h2q._numbers import whole_number
 from h2q._typing import Array
-from h2q._whole import whole_number
 from h2q.evaluation._backend import backend_for
 from h2q.evaluation._expectation import ratio
 from h2q.evaluation._labels import SharedLabel

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from h2q._numbers import whole_number
 from h2q._renamed import renamed
 from h2q._typing import Array
-from h2q._whole import whole_number
 from h2q.errors import InvalidInputError
 from h2q.evaluation._backend import NUMPY, Backend, backend_for
 from h2q.evaluation._sides import Decoder, UnitRows

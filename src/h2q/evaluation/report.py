@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from h2q._numbers import whole_number
 from h2q._progress import OnProgress
 from h2q._renamed import renamed
 from h2q._typing import Array
-from h2q._whole import whole_number
 from h2q.errors import InvalidInputError
 from h2q.evaluation._backend import backend_for
 from h2q.evaluation._expectation import ratio

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from h2q._addresses import without_secrets
 from h2q._files import check_place
 from h2q._paths import path_text
+from h2q._ray import check_workers
 from h2q._typing import StrPath
 from h2q.codes import CodeFile
 from h2q.collections import open_collection
@@ -147,12 +148,20 @@ def ingest(
     """
     if not isinstance(collection, Collection):
         collection = path_text(collection, "the collection")
-    of_photos = {"model": model, "encoder": encoder, "prune": prune, "gps": gps}
+    check_workers(workers, ray)
+    of_photos = {
+        "model": model, "encoder": encoder, "prune": prune, "gps": gps, "batch_size": batch_size,
+        "max_pixels": None if max_pixels == MAX_PIXELS else max_pixels,
+        "device": None if device == "auto" else device,
+    }  # fmt: skip
     of_files = {"key": key, "split": split, "journal": journal, "bit_order": bit_order,
                 "format": format, "kind": kind}  # fmt: skip
-    loaded = quantizer if quantizer is None or hasattr(quantizer, "to_bytes") else None
-    named = None
-    if quantizer is not None and loaded is None:
+    if not isinstance(prefix, str):
+        raise InvalidInputError(f"prefix is a text that goes before ids, got {prefix!r:.80}")
+    loaded, named = None, None
+    if quantizer is not None and not isinstance(quantizer, str | os.PathLike):
+        loaded = _fitted_one(quantizer)
+    elif quantizer is not None:
         if str(quantizer) in QUANTIZERS and not Path(quantizer).exists():
             named = str(quantizer)
         else:
@@ -295,6 +304,21 @@ def _refuse(what: str, options: dict[str, Any]) -> None:
     for name, value in options.items():
         if value not in (None, False, ""):
             raise InvalidInputError(f"{what} takes no {name} (--{name.replace('_', '-')})")
+
+
+def _fitted_one(quantizer: Any) -> Any:
+    """Return a quantizer that is fitted; say what to do with anything else."""
+    if isinstance(quantizer, type | int | bytes) or not hasattr(quantizer, "to_bytes"):
+        raise InvalidInputError(
+            f"quantizer is a fitted quantizer of h2q, its file, or the name of one, got "
+            f"{quantizer!r:.80}"
+        )
+    if not hasattr(quantizer, "n_bits_"):
+        raise InvalidInputError(
+            f"{quantizer!r:.80} is not fitted; fit it first, or give the name of one and n_bits to "
+            "fit it on these rows"
+        )
+    return quantizer
 
 
 def _check_length(loaded: Any, n_bits: int | None, given: Any) -> None:

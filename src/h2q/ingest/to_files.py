@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from h2q._ray import check_workers
 from h2q._typing import StrPath
 from h2q.collections.base import Batch
 from h2q.errors import InvalidInputError
@@ -104,6 +105,7 @@ def bulk_embed(
     ClusterError
         If the cluster cannot be reached or cannot do the work.
     """
+    check_workers(workers, ray)
     listing = list_photos(source)
     units = photo_units(listing.files(), unit_size)
     task = Task(
@@ -152,6 +154,7 @@ def bulk_encode(
     FormatError
         If a shard is damaged.
     """
+    check_workers(workers, ray)
     shards = _embeddings(source, key, split, quantizer)
     data = quantizer.to_bytes()
     units = row_units(shards, unit_size)

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from h2q._numbers import whole_number
 from h2q._typing import RandomState
 from h2q.collections.base import Collection
 from h2q.datasets.labels import encode_name_sets
 from h2q.errors import InvalidInputError
 from h2q.judging.labels import check_relevant
+from h2q.quantization.randomness import as_generator
 
 if TYPE_CHECKING:
     from h2q.evaluation import Evaluation
@@ -52,6 +54,8 @@ def evaluate_collection(
     """
     from h2q.evaluation import evaluate
 
+    n_queries = whole_number(n_queries, "n_queries")
+    generator = as_generator(random_state)
     names: list[list[str]] = []
     blocks = []
     for batch in collection.iterate():
@@ -66,11 +70,6 @@ def evaluate_collection(
         )
     codes = np.concatenate(blocks)
     hot, _ = encode_name_sets(names)
-    generator = np.random.default_rng(
-        random_state.randint(2**31)
-        if isinstance(random_state, np.random.RandomState)
-        else random_state
-    )
     order = generator.permutation(len(codes))
     count = max(1, min(n_queries, len(codes) // 2))
     query, database = np.sort(order[:count]), np.sort(order[count:])

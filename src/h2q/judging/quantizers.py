@@ -176,6 +176,7 @@ def compare_quantizers(
 
     refuse_text("quantizers", quantizers, "itq")
     refuse_text("ranks", ranks, "hamming")
+    refuse_text("seeds", seeds, 0)
     for what, given in (("quantizers", quantizers), ("seeds", seeds)):
         if not len(given):
             raise InvalidInputError(f"{what} is empty; give at least one")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+from array_api_compat import is_array_api_obj
+
 from h2q._typing import Array, RandomState
 from h2q.codes import pack
 from h2q.errors import InvalidInputError
@@ -84,7 +87,11 @@ def fit_decoder(
             f"the codes of a {type(quantizer).__name__} are no signs of rotated rows, so the "
             "decoder 'code' does not suit it; search by its own rank, or take 'linear'"
         )
-    given = to_numpy(rows)
+    given = np.asarray(rows) if not is_array_api_obj(rows) else to_numpy(rows)
+    if given.ndim != 2 or given.dtype.kind not in "biuf":
+        raise InvalidInputError(
+            f"a decoder is fitted on real rows (n, d), got {given.dtype} of shape {given.shape}"
+        )
     given = given[given.any(axis=1)]
     if not len(given):
         raise InvalidInputError("a decoder is fitted on rows, and there are none but zeros")

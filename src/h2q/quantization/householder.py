@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from h2q._numbers import whole_number
 from h2q._typing import Array, RandomState
+from h2q.errors import InvalidInputError
 from h2q.quantization.base import BaseQuantizer
 from h2q.quantization.objectives import get_objective
 from h2q.quantization.solvers import SolverResult, check_options, get_solver, takes_validation
@@ -80,7 +82,14 @@ class HouseholderQuantizer(BaseQuantizer):
 
     def _check_parameters(self) -> None:
         get_objective(self.objective)
+        if not isinstance(self.solver_options, Mapping | None):
+            raise InvalidInputError(
+                f"solver_options is a dict such as {{'n_epochs': 100}}, got "
+                f"{self.solver_options!r:.80}"
+            )
         check_options(self.solver, dict(self.solver_options or {}))
+        if self.n_init is not None:
+            whole_number(self.n_init, "n_init")
 
     def _find_rotation(
         self, z: Array, generator: np.random.Generator, validation: Array | None

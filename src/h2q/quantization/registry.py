@@ -91,6 +91,10 @@ def get_quantizer(name: str) -> QuantizerEntry:
     InvalidInputError
         For another name, with the nearest; for a class that cannot be imported or lacks a method.
     """
+    if not isinstance(name, str):
+        raise InvalidInputError(
+            f"the name of a quantizer is a text such as 'itq', got {name!r:.80}"
+        )
     if ":" in name:
         return _own(name)
     known = _ALIASES.get(name, name)

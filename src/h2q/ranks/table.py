@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Collection
 from functools import cache
 from typing import Any, Final
 
@@ -136,18 +137,20 @@ def rank_named(name: str) -> RankSpec:
     return found
 
 
-def refuse_text(what: str, names: object, example: str) -> None:
+def refuse_text(what: str, names: object, example: object) -> None:
     """Refuse one text where a sequence of names is due: its letters would be taken for names.
 
     Raises
     ------
     InvalidInputError
-        If `names` is a str.
+        If `names` is a str, or no sequence at all; None is nothing said.
     """
-    if isinstance(names, str):
-        raise InvalidInputError(
-            f"{what} is the text {names!r}; give a sequence of names, such as ({example!r},)"
-        )
+    if names is None or (isinstance(names, Collection) and not isinstance(names, str | bytes)):
+        return
+    kind = "text" if isinstance(names, str) else type(names).__name__
+    raise InvalidInputError(
+        f"{what} is the {kind} {names!r:.80}; give a sequence of names, such as ({example!r},)"
+    )
 
 
 def is_shipped(rank: RankSpec) -> bool:

@@ -51,6 +51,14 @@ class Embeddings:
     classes: list[str] | None = None
     split: NDArray[np.str_] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse ids that are not one a row."""
+        count = len(self.ids) if self.ids is not None else 0
+        if count != len(self.rows):
+            raise InvalidInputError(
+                f"{len(self.rows)} rows but {count} ids; give an id a row, such as range(len(rows))"
+            )
+
     def part(self, name: str | None) -> Embeddings:
         """Return the rows of one split; all of them for None, "all" or where no split is known.
 

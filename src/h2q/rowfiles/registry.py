@@ -126,6 +126,8 @@ def get_format(name: str) -> Format:
     InvalidInputError
         For another name, with the nearest one.
     """
+    if not isinstance(name, str):
+        raise InvalidInputError(f"a format is named by a text such as 'npz', got {name!r:.80}")
     if name in FORMATS:
         return FORMATS[name]
     near = difflib.get_close_matches(name, FORMATS, n=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,17 +17,20 @@ from h2q._paths import as_path, path_text
 from h2q._typing import Array, CodeArray, StrPath
 from h2q.codes import hamming_distances, unpack_signs
 from h2q.collections import open_collection
+from h2q.collections.artifacts import fingerprint
 from h2q.collections.base import Collection, Id, Rank, Where
 from h2q.encoders import TextEncoder
-from h2q.errors import ImageError, InvalidInputError
+from h2q.errors import CompatibilityError, ImageError, InvalidInputError
 from h2q.images import read_photo
-from h2q.ingest.encoder import CodedEncoder, Encoder, PhotoEncoder, load_hasher
+from h2q.ingest.encoder import CodedEncoder, Encoder, PhotoEncoder, load_hasher, model_file
 from h2q.ingest.models import kept_encoder
 from h2q.ingest.photo_files import photo_path, readable
 from h2q.ingest.storing import check_width
 from h2q.rowfiles import open_rows
 from h2q.rowfiles.registry import SUFFIXES
 
+#: A text that may mean a number.
+_NUMBER: Final = re.compile(r"-?[0-9]{1,19}")
 #: Neighbours where nothing else is said.
 DEFAULT_K: Final = 10
 #: How strongly "not like this" counts beside "like this".
@@ -143,6 +147,7 @@ class Searcher(Closing):
         """What turns photos into codes."""
         if self._encoder is None:
             if self._model:
+                _check_model(self.collection, self._model)
                 self._encoder = PhotoEncoder(load_hasher(self._model), self._device)
             else:
                 self._encoder = kept_encoder(
@@ -430,6 +435,17 @@ class Searcher(Closing):
         return unrotated
 
 
+def _check_model(collection: Collection, model: StrPath) -> None:
+    """Refuse a model that is not the one the collection was made with, where it keeps one."""
+    kept = collection.fingerprints.get("model")
+    given = fingerprint(model_file(model))
+    if kept not in (None, given):
+        raise CompatibilityError(
+            f"{collection.uri}: the collection was made with the model {str(kept)[:12]}, {model} "
+            f"is {given[:12]} (SHA-256): its codes cannot be compared; leave the model out"
+        )
+
+
 def _shown(item_id: Id) -> str:
     return f"'{readable(item_id)}'" if isinstance(item_id, str) else repr(item_id)
 
@@ -438,6 +454,6 @@ def readings_of(item_id: Id) -> list[Id]:
     """Ids that a text may mean: a command line cannot tell 7 from "7"."""
     if not isinstance(item_id, str):
         return [item_id]
-    if item_id.lstrip("-").isdecimal():
+    if _NUMBER.fullmatch(item_id) and -(2**63) <= int(item_id) < 2**63:
         return [item_id, int(item_id)]
     return [readable(item_id)]  # as indexing names a file whose name is no UTF-8

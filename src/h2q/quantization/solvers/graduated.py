@@ -9,6 +9,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
+from h2q._numbers import real_number, whole_number
 from h2q._typing import Array, RandomState
 from h2q.errors import InvalidInputError
 from h2q.quantization.arrays import like
@@ -137,8 +138,8 @@ def _starts(k: int, count: int, generator: np.random.Generator) -> list[NDArray[
 
 def _check(counts: dict[str, int], betas: Sequence[float], emphasis: float) -> None:
     for name, value in counts.items():
-        if value < 1:
-            raise InvalidInputError(f"{name} must be at least 1, got {value}")
+        whole_number(value, name)
+    real_number(emphasis, "emphasis")
     if len(betas) == 0 or not all(beta > 0 for beta in betas):
         raise InvalidInputError(f"betas must be one or more numbers above 0, got {betas!r}")
     if not (emphasis >= 0 and math.isfinite(emphasis)):

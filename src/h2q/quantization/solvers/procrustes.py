@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array_api_compat import array_namespace
 
+from h2q._numbers import whole_number
 from h2q._typing import Array, RandomState
 from h2q.errors import InvalidInputError
 from h2q.quantization.arrays import like
@@ -64,8 +65,7 @@ def solve(
         )
     starts = 1 if n_init is None else n_init
     for name, value in (("n_init", starts), ("max_iter", max_iter)):
-        if value < 1:
-            raise InvalidInputError(f"{name} must be at least 1, got {value}")
+        whole_number(value, name)
     generator = as_generator(random_state)
     results = []
     for _ in range(starts):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import array_namespace, device
 
+from h2q._numbers import real_number, whole_number
 from h2q._typing import Array, RandomState
 from h2q.errors import InvalidInputError
 from h2q.quantization.arrays import like
@@ -75,13 +76,10 @@ def solve(
     """
     loss = get_objective(objective)
     starts = 1 if n_init is None else n_init
-    for name, value, least in (
-        ("n_init", starts, 1),
-        ("batch_size", batch_size, 1),
-        ("n_epochs", n_epochs, 1),
-    ):
-        if value < least:
-            raise InvalidInputError(f"{name} must be at least {least}, got {value}")
+    for name, value in (("n_init", starts), ("batch_size", batch_size), ("n_epochs", n_epochs)):
+        whole_number(value, name)
+    learning_rate = real_number(learning_rate, "learning_rate")
+    validation_fraction = real_number(validation_fraction, "validation_fraction")
     if not learning_rate > 0:
         raise InvalidInputError(f"learning_rate must be above 0, got {learning_rate}")
     if not 0 <= validation_fraction < 1:

@@ -1,7 +1,8 @@
-"""Whole numbers that callers give: of Python, numpy or torch, and no truth values or floats."""
+"""Numbers that callers give, of Python, numpy or torch: no texts, no truth values."""
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -43,4 +44,23 @@ def whole_number(value: Any, name: str, *, least: int = 1, most: int | None = No
         raise InvalidInputError(f"{name} must be a whole number {span}, got {value!r}") from None
     if number < least or (most is not None and number > most):
         raise InvalidInputError(f"{name} must be a whole number {span}, got {number:,}")
+    return number
+
+
+def real_number(value: Any, name: str) -> float:
+    """Return a finite number as a float of Python.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is none, or not finite.
+    """
+    try:
+        if isinstance(value, str | bytes) or type(value).__name__ in ("bool", "bool_"):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidInputError(f"{name} must be a number, got {value!r:.80}") from None
+    if not math.isfinite(number):
+        raise InvalidInputError(f"{name} must be a finite number, got {value!r:.80}")
     return number
