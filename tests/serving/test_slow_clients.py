@@ -137,6 +137,29 @@ def test_a_client_that_goes_is_no_bug(port: int, caplog: pytest.LogCaptureFixtur
     assert (record.levelno, vars(record)["facts"]["status"]) == (logging.INFO, 499)
 
 
+def test_nor_has_the_next_request_less_time_for_a_long_answer(
+    port: int, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 1.5)
+    count = collection.count
+
+    def slowly(*given: object) -> int:
+        time.sleep(0.5)  # the next request is there in part meanwhile
+        return count(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(collection, "count", slowly)
+    head = _HEAD.replace(b"queries", b"items/count").replace(b"100000", b"2")
+    head = head[:-2] + b"content-type: application/json\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as link:
+        began = time.monotonic()
+        link.sendall(head + b"{}" + _GET[:20])
+        answer = link.recv(65_536)
+        time.sleep(max(0.0, began + 1.8 - time.monotonic()))
+        link.sendall(_GET[20:])
+        answer += link.recv(65_536)
+    assert answer.count(b"HTTP/1.1 200 ") == 2
+
+
 def test_requests_in_a_row_are_answered_one_by_one(port: int) -> None:
     last = _GET.replace(b"host", b"connection: close\r\nhost")
     with socket.create_connection(("127.0.0.1", port), timeout=10) as link:

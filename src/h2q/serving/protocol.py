@@ -98,6 +98,11 @@ class Protocol(HttpToolsProtocol):
         self._part, self._fed = "", 0
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """Count the time of the next request from here: until now it could not be read."""
+        self._began = self.loop.time()
+        super().on_response_complete()
+
     # Of patience
 
     def _watch(self) -> None:
