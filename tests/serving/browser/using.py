@@ -40,10 +40,11 @@ def names_in(page: Any) -> list[str]:
     return [str(name) for name in page.locator(".cell .name").all_inner_texts()]
 
 
-def serious(page: Any) -> list[tuple[str, str]]:
+def serious(page: Any, *, colours_alone: bool = False) -> list[tuple[str, str]]:
     """What axe-core finds that is serious or critical."""
-    page.wait_for_timeout(250)  # what fades in has done so
-    found = Axe().run(page).response["violations"]
+    rules = ["color-contrast"] if colours_alone else []
+    options = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
+    found = Axe().run(page, options=options).response["violations"]
     return [
         (v["id"], v["nodes"][0]["html"][:200])
         for v in found
