@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import h2q
-from h2q.errors import CollectionError, FormatError, InvalidInputError
+from h2q.errors import CollectionError, CompatibilityError, FormatError, InvalidInputError
 from h2q.photos import Photos
 
 pytest.importorskip("onnxruntime")
@@ -96,3 +96,38 @@ def test_what_is_no_collection_says_so(tmp_path: Path) -> None:
     with pytest.raises(CollectionError, match="no such collection"):
         h2q.open_photos(tmp_path / "none.h2q", mode="r")
     assert not (tmp_path / "none.h2q").exists()
+
+
+def test_another_length_is_refused_when_it_is_opened(photos: Photos) -> None:
+    with pytest.raises(CompatibilityError, match="holds 16-bit codes, 32 bits were asked for"):
+        h2q.open_photos(photos.uri, n_bits=32)
+    with pytest.raises(CompatibilityError, match="keep='codes', keep='int8' was asked for"):
+        h2q.open_photos(photos.uri, keep="int8")
+    assert len(h2q.open_photos(photos.uri, n_bits=16)) == 31
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"k": "a"}, {"k": True}, {"k": 0}, {"radius": 1.5}, {"distinct": "a"}, {"distinct": -1}],
+    ids=repr,
+)
+def test_numbers_of_a_search_are_numbers(photos: Photos, options: dict[str, object]) -> None:
+    with pytest.raises(InvalidInputError, match="must be a whole number"):
+        photos.search("red/1.png", **options)  # type: ignore[arg-type]
+
+
+def test_one_id_alone_deletes_nothing(photos: Photos) -> None:
+    for one in ("red/1.png", 5):
+        with pytest.raises(InvalidInputError, match="must be a list of ids"):
+            photos.delete(one)  # type: ignore[arg-type]
+    assert photos.delete(each for each in ["none"]) == 0
+    assert "red/1.png" in photos
+
+
+def test_the_name_of_a_collection_that_cannot_be_opened_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "junk.h2q").write_bytes(b"junk" * 100)
+    opened = Photos(
+        str(tmp_path / "junk.h2q"), encoder=None, model=None, n_bits=None, keep=None,
+        device="auto", mode="a",
+    )  # fmt: skip
+    assert repr(opened).endswith("junk.h2q: cannot be opened (FormatError)>")

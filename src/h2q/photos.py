@@ -122,7 +122,13 @@ class Photos(Closing):
         if self._collection is None:
             if "://" not in self.uri and not exists(self.uri) and self._mode == "a":
                 raise InvalidInputError(f"{self.uri}: nothing is indexed yet; call index(folder)")
-            self._collection = open_collection(self.uri, mode=self._mode)
+            local = "://" not in self.uri
+            self._collection = open_collection(
+                self.uri,
+                mode=self._mode,
+                n_bits=self._n_bits if local else None,
+                keep=self._keep if local else None,
+            )
         return self._collection
 
     def index(
@@ -259,7 +265,8 @@ class Photos(Closing):
             raise InvalidInputError(
                 f"{self.uri} was opened for reading only; open it with mode='a'"
             )
-        return self.collection.delete(list(ids))
+        given: Any = ids
+        return self.collection.delete(given)  # one id alone is refused there, be it a text
 
     def __len__(self) -> int:
         return len(self.collection) if self._is_there() else 0

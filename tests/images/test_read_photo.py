@@ -201,3 +201,19 @@ def test_a_text_bomb_in_a_png_costs_nothing(photo: Image.Image) -> None:
     png = encoded(photo, "PNG")
     bomb = chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"0" * 200_000_000, 9))
     assert read_image(png[:33] + bomb + png[33:]).size == (40, 30)
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.full((4, 4), np.nan), "NaN"),
+        (np.full((4, 4, 3), np.inf, np.float32), "infinity"),
+        (np.full((4, 4), -0.5), "below 0"),
+        (np.full((4, 4, 3), -1, np.int16), "below 0"),
+        (np.ma.masked_equal(np.eye(4, dtype=np.uint8), 1), "masked"),
+    ],
+    ids=["nan", "infinity", "normalised", "negative", "masked"],
+)
+def test_an_array_that_is_no_picture_is_never_made_one(array: np.ndarray, words: str) -> None:
+    with pytest.raises(ImageError, match=words):
+        read_photo(array)

@@ -229,6 +229,15 @@ def _from_array(array: np.ndarray[Any, Any], label: str) -> Image.Image:
         )
     if array.dtype.kind not in "biuf":
         raise ImageError(f"{label}: an array of {array.dtype} is no image")
+    if np.ma.is_masked(array):
+        raise ImageError(f"{label}: the array is masked, and a mask would be lost; fill it first")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ImageError(f"{label}: the array holds NaN or infinity; fill these pixels first")
+    if array.dtype.kind in "if" and array.size and array.min() < 0:
+        raise ImageError(
+            f"{label}: the array holds shades below 0 (is it normalised for a network?); give "
+            "shades from 0 to 1, or from 0 to 255"
+        )
     return Image.fromarray(np.ascontiguousarray(_to_8_bits(array)))
 
 

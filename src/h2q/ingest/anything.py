@@ -23,6 +23,7 @@ from h2q.ingest.decoders import check_kept, is_name, load_decoder
 from h2q.ingest.fitting import decoder_of_rows, decoder_of_shards
 from h2q.ingest.folder import index_folder
 from h2q.ingest.models import collection_and_encoder, exists, is_there, kept_encoder
+from h2q.ingest.photo_files import check_prefix
 from h2q.ingest.photos import index_photos
 from h2q.ingest.quantizers import load_quantizer
 from h2q.ingest.report import IndexReport, OnProgress, no_progress
@@ -156,8 +157,7 @@ def ingest(
     }  # fmt: skip
     of_files = {"key": key, "split": split, "journal": journal, "bit_order": bit_order,
                 "format": format, "kind": kind}  # fmt: skip
-    if not isinstance(prefix, str):
-        raise InvalidInputError(f"prefix is a text that goes before ids, got {prefix!r:.80}")
+    check_prefix(prefix)
     loaded, named = None, None
     if quantizer is not None and not isinstance(quantizer, str | os.PathLike):
         loaded = _fitted_one(quantizer)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from h2q._addresses import without_secrets
-from h2q.errors import ImageError
+from h2q.errors import ImageError, InvalidInputError
 from h2q.rowfiles.storage import is_url, join
 
 
@@ -134,6 +134,12 @@ def photo_path(payload: Mapping[str, Any] | None) -> Path | None:
         except ValueError:  # anyone's payload
             return None
     return Path(str(payload["folder"])) / str(payload["path"])
+
+
+def check_prefix(prefix: object) -> None:
+    """Raise `InvalidInputError` unless what goes before ids is a text."""
+    if not isinstance(prefix, str):
+        raise InvalidInputError(f"prefix is a text that goes before ids, got {prefix!r:.80}")
 
 
 def photo_id(prefix: str, relative: str) -> str:

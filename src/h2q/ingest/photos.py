@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from h2q import encoders
 from h2q._files import check_place
+from h2q._numbers import whole_number
 from h2q._paths import path_text
 from h2q._typing import StrPath
 from h2q.collections import open_collection
@@ -135,7 +136,9 @@ def index_photos(
     if "://" not in uri:  # before the long work
         check_place(uri)
     network = encoders.load_encoder(encoder or encoders.DEFAULT, device=device)
-    bits = min(DEFAULT_BITS, network.dimension) if n_bits is None else n_bits
+    bits = min(DEFAULT_BITS, network.dimension)
+    if n_bits is not None:
+        bits = whole_number(n_bits, "n_bits")
     if not 1 <= bits <= network.dimension:
         raise InvalidInputError(
             f"{bits} bits were asked for; the encoder {network.name} gives rows of "

@@ -15,6 +15,7 @@ from h2q.collections.artifacts import fingerprint
 from h2q.collections.base import Collection, Id
 from h2q.errors import CompatibilityError, InvalidInputError
 from h2q.ingest.journal import Journal
+from h2q.ingest.photo_files import check_prefix
 from h2q.ingest.report import IndexReport, OnProgress, no_progress
 from h2q.ingest.storing import Repeats, check_bits, check_width, store, store_units
 from h2q.ingest.units import Result, RowUnit, Unit, row_units
@@ -81,6 +82,7 @@ def index_rows(
     FormatError
         If a shard is damaged.
     """
+    check_prefix(prefix)
     shards = find_shards(source, key=key) if isinstance(source, str) else source
     check_split(shards, split)
     first = shards[0]

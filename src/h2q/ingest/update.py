@@ -13,7 +13,7 @@ from h2q.collections.base import Collection, Id
 from h2q.errors import ImageError
 from h2q.ingest.batches import in_batches
 from h2q.ingest.listing import PhotoListing
-from h2q.ingest.photo_files import PhotoFile, content_hash, seen_in
+from h2q.ingest.photo_files import PhotoFile, check_prefix, content_hash, seen_in
 from h2q.ingest.plan import Known, known_by_content, make_plan
 from h2q.ingest.report import IndexReport
 
@@ -60,6 +60,7 @@ class Update:
         self.report = IndexReport(
             skipped=list(listing.skipped), passed_over=dict(listing.passed_over)
         )
+        check_prefix(prefix)
         plan = make_plan(collection, listing, prefix.strip("/"))
         self.report.unchanged = plan.unchanged
         self.report.skipped.extend(plan.unreadable)

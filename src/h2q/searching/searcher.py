@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from h2q._closing import Closing
+from h2q._numbers import whole_number
 from h2q._paths import as_path, path_text
 from h2q._typing import Array, CodeArray, StrPath
 from h2q.codes import hamming_distances, unpack_signs
@@ -313,6 +314,9 @@ class Searcher(Closing):
             Leave out what is nearly the same as a better result: of the same content, or with a
             code within so many bits; True: within a sixteenth of them.
         """
+        k = None if k is None else whole_number(k, "k")
+        if not isinstance(distinct, bool):
+            distinct = whole_number(distinct, "distinct", least=0)
         return [
             self._search_one(query, k, radius, where, rank, oversample, distinct)
             for query in queries
