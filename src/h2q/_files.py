@@ -72,7 +72,9 @@ def written_together(*paths: StrPath) -> Iterator[tuple[BinaryIO, ...]]:
             for folder in {target.parent for target in targets}:
                 synchronise(folder)
     except OSError as error:
-        if error.filename is None and error.errno is not None:  # what could not be written
+        hidden = Path(str(error.filename)).name if error.filename is not None else ""
+        ours = any(hidden.startswith(f".{target.name}.") for target in targets)
+        if error.errno is not None and (ours or error.filename is None):  # by the name they know
             error.filename = str(targets[0])
         raise
 

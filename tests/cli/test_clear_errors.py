@@ -69,7 +69,14 @@ def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         # photos
         ("index photos -c new.h2q --quantizer eight.safetensors", "photos holds photos, and"),
         ("index photos -c new.h2q --quantizer itq --bits 8", "photos get a rotation"),
+        ("import photos --collection new.h2q", "photos holds photos and no files of codes"),
+        ("encode rows.npy --quantizer c.h2q --out c.npz", "c.h2q is a collection (or another SQ"),
+        ("compact nothing", "no such collection to read; there is c.h2q"),
+        ("delete nothing --where n=1", "no such collection to read; there is c.h2q"),
+        ("paper run --data digits --bits 1000000000 --out p", "bits must be at most 16,384"),
         # places, before the work
+        ("export c.h2q no/x.npz", "no/x.npz cannot be written"),
+        ("encode rows.npy --quantizer eight.safetensors --out no/c.npz", "'no/c.npz'"),
         ("fit rows.npy --out no/q.safetensors", "no/q.safetensors cannot be written"),
         ("fit rows.npy --out q.safetensors --decoder-out photos", "photos is a folder; give"),
         ("index rows.npy -c no/new.h2q --bits 8", "there is no folder"),
@@ -115,6 +122,15 @@ def test_no_option_is_ignored(h2q: Run, here: Path, command: str, words: str):
     assert outcome.code in (1, 2), outcome
     assert words in " ".join(outcome.err.replace("│", " ").split())
     assert sorted(here.iterdir()) == before
+
+
+def test_a_condition_that_says_nothing_deletes_nothing(h2q: Run, here: Path):
+    for nothing in ("{}", '{"$and": []}'):
+        outcome = h2q("delete", "c.h2q", "--where", nothing)
+        assert outcome.code == 2, outcome
+        assert "is met by every item" in outcome.err
+    with open_collection("c.h2q") as collection:
+        assert len(collection) == 120
 
 
 def test_a_text_that_is_no_number_is_an_id(h2q: Run, here: Path):

@@ -28,6 +28,7 @@ def compact(
     file = Path(collection)
     before = file.stat().st_size if file.exists() else 0
     asked = index_asked_for(collection, index, index_options)
+    open_collection(collection, mode="r").close()  # says best that there is none
     with open_collection(collection, mode="a", **asked) as opened:
         opened.compact()
         opened.optimize()

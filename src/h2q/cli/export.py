@@ -53,12 +53,14 @@ def export(
         return
     if collection is None or out is None:
         raise typer.BadParameter("give the collection and the file to write")
+    from h2q._files import check_place
     from h2q.collections import open_collection
     from h2q.rowfiles import format_of, stream_of_collection, write_codes
 
     chosen = format_of(out, format)
     options = _options(settings or [])
     condition = parse_where(where or [])
+    check_place(out)
     with open_collection(collection, mode="r") as opened:
         if chosen.name == "faiss-lsh":
             options["quantizer"] = opened.quantizer

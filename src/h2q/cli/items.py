@@ -92,6 +92,12 @@ def delete(
     condition = parse_where(where or [])
     if (ids is None) == (condition is None):
         raise typer.BadParameter("give either ids or --where")
+    if ids is None and condition in ({}, {"$and": []}):
+        raise typer.BadParameter(
+            "is met by every item; to be rid of all of them remove the collection",
+            param_hint="--where",
+        )
+    open_collection(collection, mode="r").close()  # says best that there is none
     with open_collection(collection) as opened:
         doomed: list[Id]
         if ids is not None:

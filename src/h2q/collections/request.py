@@ -190,7 +190,7 @@ class OpenRequest:
         if not self.n_bits:
             raise CollectionError(
                 f"{where}: there is no such collection; give n_bits, a quantizer or a model to "
-                "make one"
+                f"make one{_nearby(where)}"
             )
         return next(iter(self.n_bits.values()))
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from h2q.errors import InvalidInputError
 from h2q.experiments.quantizers import POST_HOC, TRAINED, check_quantizations
+from h2q.quantization.registry import MOST_LEARNED_BITS
 
 #: The cut-off of the paper's mAP.
 TOP: Final = 5000
@@ -169,6 +170,10 @@ class Grid:
                 raise InvalidInputError(f"two {name} have the same name: {', '.join(names)}")
         if min(self.bits) < 1:
             raise InvalidInputError(f"bits must be at least 1, got {min(self.bits)}")
+        if max(self.bits) > MOST_LEARNED_BITS:
+            raise InvalidInputError(
+                f"bits must be at most {MOST_LEARNED_BITS:,}, got {max(self.bits):,}"
+            )
         if any(weight <= 0 for weight in self.weights):
             raise InvalidInputError(f"weights must be above 0, got {self.weights}")
         if self.top < 1:

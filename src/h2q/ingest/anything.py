@@ -230,6 +230,10 @@ def ingest(
         if note:
             on_note(note)
         return report
+    if said:
+        raise InvalidInputError(
+            f"{text} holds photos and no files of {kind or 'rows'}; index it as it is (h2q index)"
+        )
     _refuse(f"{text} holds photos: a folder of photos", of_files)
     if quantizer is not None:
         raise InvalidInputError(

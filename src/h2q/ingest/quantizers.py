@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from h2q._describe import is_sqlite
 from h2q._paths import as_path
 from h2q._typing import StrPath
-from h2q.errors import InvalidInputError
+from h2q.errors import FormatError, InvalidInputError
 from h2q.ingest.encoder import load_hasher
 from h2q.quantization import load
 from h2q.quantization.registry import QUANTIZERS, hint_at_name
@@ -37,6 +38,11 @@ def load_quantizer(path: StrPath, *, or_name: bool = False) -> Any:
                 f"{hint_at_name(str(path)) or '; fit one with `h2q fit`'}"
             )
         raise InvalidInputError(f"there is no quantizer {path}; fit one with `h2q fit`")
+    if is_sqlite(path):
+        raise FormatError(
+            f"{path} is a collection (or another SQLite file) and no quantizer; give the file that "
+            "`h2q fit` wrote, or index into the collection, which codes by its own"
+        )
     if not path.is_dir() and read_header(path).get("kind") != "hasher":
         return load(path)
     quantizer = load_hasher(path).quantizer
