@@ -97,7 +97,10 @@ def test_what_is_no_photo_is_said(page_of):
 def test_everything_goes_by_keyboard(page_of):
     page = page_of()
     title(page, "73 items")
-    page.locator(".cell .frame").first.focus()
+    page.locator(".cell img.loaded").first.wait_for()
+    page.keyboard.press("Tab")  # past all that stands before them
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.activeElement.dataset.place === '0'")
     before = page.evaluate("document.activeElement.dataset.place")
     page.keyboard.press("ArrowRight")
     page.wait_for_function("b => document.activeElement.dataset.place !== b", arg=before)

@@ -203,6 +203,7 @@ function App() {
         chosen=${chosen} onChoose=${choose} onSearch=${searchItem} onOpen=${openItem} onSize=${resize} scale=${SIZES[state.size]} label=${title} />`;
 
   return html`<div class=${chosen.size ? "page choosing" : "page"}>
+    <a class="skip" href="#main" onClick=${(e) => { e.preventDefault(); (document.querySelector(".frame[tabindex='0']") ?? document.querySelector("main")).focus(); }}>Skip to content</a>
     <header><a class="brand" href="/" onClick=${(e) => { e.preventDefault(); go({ ...START }); }}><img src="/page/icon.svg" alt="" width="28" height="28" /><span>${info.name}</span></a>
       <${Ask} info=${info} busy=${busy} onPhoto=${askPhoto} onText=${askText} />
       <nav aria-label="Views">${VIEWS.map(([name, text]) => html`<a key=${name} href=${write({ ...state, view: name })} aria-current=${state.view === name ? "page" : undefined}
@@ -210,14 +211,14 @@ function App() {
         <button class="quiet keyhelp" aria-label="Keys" title="Keys (?)" onClick=${() => setHelp(true)}>?</button></nav></header>
     <p class="visually-hidden" role="status">${["photos", "map"].includes(state.view) ? title : ""}</p>
     ${error && html`<p class="error bar" role="alert"><span>${error}</span><button aria-label="Close the message" onClick=${() => setError("")}>×</button></p>`}
-    ${state.view === "about" ? html`<main><${About} info=${info} onError=${fail} /></main>`
-    : state.view === "duplicates" ? html`<main><${Duplicates} info=${info} onError=${fail} onOpen=${openList} /></main>`
+    ${state.view === "about" ? html`<main tabindex="-1"><${About} info=${info} onError=${fail} /></main>`
+    : state.view === "duplicates" ? html`<main tabindex="-1"><${Duplicates} info=${info} onError=${fail} onOpen=${openList} /></main>`
     : html`<div class="columns">
       <aside aria-label="Filters"><details open=${window.innerWidth > 800}><summary>Filters${filters ? ` (${filters})` : ""}</summary>
         ${asking && html`<${Radius} nBits=${info.n_bits} counts=${found?.histogram} radius=${state.radius} onChange=${(radius) => go({ radius })} /><${Order} state=${state} info=${info} go=${go} />`}
         ${filters > 0 && html`<button class="quiet" onClick=${clear}>Clear ${filters} filter${filters === 1 ? "" : "s"}</button>`}
         <${Facets} facets=${facets} filters=${state} onChange=${go} /></details></aside>
-      <main>
+      <main tabindex="-1">
         ${asking && html`<${Chips} like=${state.like} unlike=${state.unlike} onChange=${go} />`}
         ${state.view === "map" && html`<${MapView} map=${map} state=${state} go=${go} facets=${all} maps=${info.maps} total=${info.count} onSearch=${searchItem} />`}
         ${state.lasso && state.view !== "map" && html`<p class="row"><span>Only what is inside the lasso of the map.</span><button class="quiet" onClick=${() => go({ lasso: null })}>Clear lasso</button></p>`}
