@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from h2q._files import is_held
 from h2q._foreign import parse_json, reading
 from h2q._paths import path_text
 from h2q._typing import StrPath
@@ -19,6 +20,8 @@ def is_sqlite(path: StrPath) -> bool:
     path = Path(path)
     if not path.is_file():
         return False
+    if is_held(path):
+        return True
     with path.open("rb") as file:
         return file.read(len(_SQLITE)) == _SQLITE
 

@@ -111,6 +111,43 @@ def check_place(path: StrPath) -> None:
         ) from error
 
 
+#: Files of open collections, by device and number: closing any handle of one ends SQLite's locks.
+_held: set[tuple[int, int]] = set()
+
+
+def note_held(key: tuple[int, int]) -> None:
+    """Take note of a file, (device, number), that nothing in this process may open and close."""
+    _held.add(key)
+
+
+def forget_held(key: tuple[int, int]) -> None:
+    """Forget a file noted by `note_held`."""
+    _held.discard(key)
+
+
+def is_held(path: StrPath) -> bool:
+    """Whether a file is that of a collection which this process has open."""
+    if not _held:
+        return False
+    try:
+        about = as_path(path).stat()
+    except (OSError, ValueError, InvalidInputError):
+        return False
+    return (about.st_dev, about.st_ino) in _held
+
+
+def check_not_held(path: StrPath) -> None:
+    """Refuse to read the file of an open collection: its locks would end with the reading.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is one.
+    """
+    if is_held(path):
+        raise InvalidInputError(f"{path} is a collection that this process has open; use that one")
+
+
 def synchronise(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk."""
     handle = os.open(path, os.O_RDONLY)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from h2q._files import check_not_held
 from h2q.errors import FormatError, H2QError, InvalidInputError
 
 #: Faults of the machine, not of the file: they say what they are, and pass.
@@ -110,7 +111,10 @@ def size_of(path: Path) -> int:
     ------
     FormatError
         If it is a pipe, a device or a socket, which may never end.
+    InvalidInputError
+        If it is the file of a collection that is open (`check_not_held`).
     """
+    check_not_held(path)
     status = path.stat()
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         raise FormatError(f"{path}: not a regular file; give the path of a file")

@@ -498,7 +498,7 @@ def test_the_chain_is_where_it_is_looked_for(path):
             chain = lineage.of_log(Path(f"{path}-wal")).chain
             assert len(chain) == number + 1
             assert all(b.before == a.token for a, b in pairwise(chain))
-        handle = collection._guard._held.handle
+        handle = collection._guard.held.handle
         first = lineage.of_file(handle)
         assert first is not None
         assert first.token == chain[0].before

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
 import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import h2q
 from h2q import open_collection
 from h2q.codes import pack
-from h2q.collections.embedded import indexes, scans
+from h2q.collections.embedded import collection, indexes, scans
+from h2q.errors import CollectionError, H2QError
+from h2q.images import read_photo
+from h2q.ingest import ingest
+from h2q.quantization.serialization import load as load_quantizer
 
 GROUP = 40
 
@@ -196,32 +204,207 @@ def test_a_forked_process_opens_the_file_anew(tmp_path: Path):
         items.check()
 
 
-def _search_after_the_parent_closed(items: Any, path: Path, told: Any, answer: Any) -> None:
-    told.wait(30)
-    code = np.zeros((1, 4), np.uint8)
-    with open_collection(path) as others:
-        for number in range(3):
-            others.add([number], code)
-            answer.put(items.search(code, 9).ids[0] == list(range(number + 1)))
+_CLOSED_WHILE_READ = """
+import sys, threading, time
+import numpy as np
+from h2q import open_collection
+from h2q.errors import CollectionError
+
+path, what = sys.argv[1:]
+code = np.zeros((1, 8), np.uint8)
+for number in range(15):
+    items = open_collection(path)
+    told = []
+
+    def read():
+        try:
+            while True:
+                if what == "get":
+                    items.get(list(range(50)))
+                elif what == "iterate":
+                    list(items.iterate(1000))
+                else:
+                    items.search(code, where={"a": {"$lt": int(time.monotonic_ns() % 999)}})
+        except CollectionError as error:
+            told.append("closed" in str(error))
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.03)
+    items.close()
+    for thread in threads:
+        thread.join()
+    assert told == [True] * 3, told
+"""
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
-def test_a_forked_process_follows_a_log_that_was_made_anew(tmp_path: Path):
-    """The index of the log that it inherits is removed when the parent closes the file."""
-    warnings.simplefilter("ignore", DeprecationWarning)
+@pytest.mark.parametrize("what", ["get", "iterate", "search"])
+def test_closing_waits_for_who_reads(tmp_path: Path, what: str):
+    path = tmp_path / "c.h2q"
+    with open_collection(path, n_bits=64) as items:
+        codes = np.random.default_rng(0).integers(0, 256, (3000, 8), dtype=np.uint8)
+        items.add(range(3000), codes, [{"a": i % 3} for i in range(3000)])
+    ended = subprocess.run(
+        [sys.executable, "-c", _CLOSED_WHILE_READ, str(path), what], capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    with open_collection(path) as items:
+        items.check()
+    assert [file.name for file in tmp_path.iterdir()] == ["c.h2q"]  # the last to read closed it
+
+
+# A process that is forked off
+
+_CODE = np.zeros((1, 4), np.uint8)
+_ADDS = """
+import sys
+import numpy as np
+from h2q import open_collection
+with open_collection(sys.argv[1]) as items:
+    for name in sys.argv[2:]:
+        items.add([name], np.zeros((1, 4), np.uint8))
+"""
+
+
+def _in_a_child(work: Callable[[], object], before: Callable[[], object] = lambda: None) -> Any:
+    """Fork; return what `work` returns in the child, or its error, after `before` in the parent."""
+    warnings.simplefilter("ignore", DeprecationWarning)  # Python's own, of forking with threads
     context = multiprocessing.get_context("fork")
     told, answer = context.Event(), context.Queue()
-    path = tmp_path / "c.h2q"
-    with open_collection(path, n_bits=32) as items:
-        assert items.search(np.zeros((1, 4), np.uint8), 9).ids == [[]]
-        child = context.Process(
-            target=_search_after_the_parent_closed, args=(items, path, told, answer)
-        )
-        child.start()
+
+    def run() -> None:
+        told.wait(30)
+        try:
+            answer.put(work())
+        except CollectionError as error:
+            answer.put(str(error))
+
+    child = context.Process(target=run)
+    child.start()
+    before()
     told.set()
-    assert [answer.get(timeout=30) for _ in range(3)] == [True] * 3
+    found = answer.get(timeout=30)
     child.join(30)
     assert child.exitcode == 0
+    return found
+
+
+def _added_by_another_process(path: Path, *names: str) -> None:
+    subprocess.run([sys.executable, "-c", _ADDS, str(path), *names], check=True)
+
+
+needs_fork = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+
+
+@needs_fork
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_forked_process_refuses_a_file_that_its_parent_closed(tmp_path: Path, fresh: bool):
+    """SQLite would go on there with the index of a log that nobody else has."""
+    path = tmp_path / "c.h2q"
+    items = open_collection(path, n_bits=32)
+    items.add(["first"], _CODE)
+
+    def elsewhere() -> None:
+        items.close()
+        _added_by_another_process(path, "a", "b")
+
+    def add() -> None:
+        used = open_collection(path) if fresh else items
+        used.add(["by the child"], _CODE)
+
+    assert "has been closed since by the process that forked" in _in_a_child(add, elsewhere)
+    with open_collection(path) as again:
+        assert list(again) == ["first", "a", "b"]
+        again.check()
+
+
+@needs_fork
+def test_a_forked_process_sees_others_and_is_seen(tmp_path: Path):
+    path = tmp_path / "c.h2q"
+    with open_collection(path, n_bits=32) as items:
+        assert len(items.search(_CODE).ids[0]) == 0
+
+        def work() -> list[Any]:
+            items.add(["by the child"], _CODE)
+            _added_by_another_process(path, "by another")
+            return items.search(_CODE).ids[0]
+
+        assert _in_a_child(work) == ["by the child", "by another"]
+        assert items.search(_CODE).ids[0] == ["by the child", "by another"]
+
+
+_FORKS_AND_ENDS = """
+import os, sys, time
+import numpy as np
+from h2q import open_collection
+
+path, done = sys.argv[1:]
+code = np.zeros((1, 4), np.uint8)
+items = open_collection(path, n_bits=32)
+items.add(["parent"], code)
+if os.fork():
+    os._exit(0)
+for number in range(40):
+    items.add([number], code)
+    time.sleep(0.02)
+with open(done, "x"):
+    os._exit(0)
+"""
+
+
+@needs_fork
+def test_a_child_that_outlives_its_parent_has_locks_of_its_own(tmp_path: Path):
+    path, done = tmp_path / "c.h2q", tmp_path / "done"
+    subprocess.run([sys.executable, "-c", _FORKS_AND_ENDS, str(path), str(done)], check=True)
+    names = [f"other {number}" for number in range(3)]
+    for name in names:
+        _added_by_another_process(path, name)  # it opens and closes the file
+    give_up = time.monotonic() + 30
+    while not done.exists() and time.monotonic() < give_up:
+        time.sleep(0.05)
+    with open_collection(path) as items:
+        assert set(items) == {"parent", *range(40), *names}
+        items.check()
+
+
+@needs_fork
+def test_a_process_that_forks_waits_for_who_reads(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(collection, "_PATIENCE_S", 0.2)
+    with open_collection(tmp_path / "c.h2q", n_bits=32) as items:
+        with items._readers.lent():  # a thread that stays inside of SQLite
+            assert "in use by another thread" in _in_a_child(lambda: len(items))
+        assert _in_a_child(lambda: len(items)) == 0
+        assert len(items) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="the system does not list locks")
+def test_nothing_that_reads_files_ends_the_locks_of_a_collection(tmp_path: Path):
+    path = tmp_path / "photo.png"
+    with open_collection(path, n_bits=32) as items:
+        items.add(["a"], _CODE)
+        inode = path.stat().st_ino
+
+        def locks() -> list[str]:
+            lines = Path("/proc/locks").read_text().splitlines()
+            return [line.split(maxsplit=1)[1] for line in lines if f":{inode} " in line]
+
+        before = locks()
+        assert before
+        for reads in (
+            h2q.load,
+            lambda name: h2q.open_collection(tmp_path / "other.h2q", quantizer=str(name)),
+            read_photo,
+            load_quantizer,
+            lambda name: ingest(str(name), items),
+            lambda name: items.backup(tmp_path / "copy.h2q"),
+        ):
+            with suppress(H2QError):
+                reads(path)
+            assert locks() == before, reads
+        _added_by_another_process(path, "b")
+        items.add(["c"], _CODE)
+        assert list(items) == ["a", "b", "c"]
 
 
 def test_objects_that_nobody_closed_leak_no_handle(tmp_path: Path):

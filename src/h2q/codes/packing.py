@@ -71,7 +71,7 @@ def pack(z: Array) -> Array:
         raise InvalidInputError(f"pack needs real rows, bits or booleans, got {z.dtype}")
     if np.ma.is_masked(z):
         raise InvalidInputError("pack: the rows are masked, and a mask has no bit; fill it first")
-    if type(z) is np.ndarray and z.dtype == np.float32 and len(z) == 1 == z.ndim - 1 and z.size:
+    if type(z) is np.ndarray and z.dtype == np.float32 and z.ndim == 2 and len(z) == 1 and z.size:
         # A single query: the same without asking what kind of array it is.
         if np.isnan(z).any():
             raise InvalidInputError(_HOLDS_NAN)

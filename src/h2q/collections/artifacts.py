@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
+from h2q._files import check_not_held
 from h2q._foreign import reading, size_of
 from h2q._seal import without_seal
 from h2q.errors import FormatError, InvalidInputError
@@ -70,7 +71,10 @@ class ArtifactFacts:
 
 def opened(source: Source) -> io.BytesIO | io.BufferedReader:
     """Open a source for reading."""
-    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    check_not_held(source)
+    return source.open("rb")
 
 
 def fingerprint(source: Source) -> str:

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from h2q._files import check_not_held
 from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.errors import ImageError, InvalidInputError
@@ -129,6 +130,7 @@ def read_photo(
         path = as_path(source, "a photo that is no picture, file or bytes")
         if path.exists() and not path.is_file():  # a folder, or a pipe that would never end
             raise ImageError(f"{label}: is not a regular file")
+        check_not_held(path)
         with path.open("rb") as stream:
             return decode(stream)
     except (ImageError, InvalidInputError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from h2q._files import check_not_held
 from h2q._paths import as_path
 from h2q.collections.base import Collection
 from h2q.errors import CompatibilityError, InvalidInputError
@@ -30,6 +31,7 @@ def load_decoder(decoder: Any) -> Any:
             f"there is no decoder {path}; write one with `h2q fit --decoder-out`, or name one to "
             f"be fitted: {', '.join(NAMES)}"
         )
+    check_not_held(path)
     from h2q.quantization import decoder_from_bytes
 
     return decoder_from_bytes(path.read_bytes(), str(path))

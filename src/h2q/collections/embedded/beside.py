@@ -194,6 +194,32 @@ def user_of(handle: int) -> int:
     return _user(handle, _SHARED)
 
 
+def lock_as_reader(handle: int, index: int) -> bool:
+    """Take the locks that SQLite holds for an open connection; return whether they could be had.
+
+    Parameters
+    ----------
+    handle, index : int
+        The file and the index of its log, open.
+    """
+    if sys.platform == "win32":
+        return False
+    for of, (start, length) in ((handle, _SHARED), (index, _DEAD_MAN_SWITCH)):
+        try:
+            fcntl.lockf(of, fcntl.LOCK_SH | fcntl.LOCK_NB, length, start)
+        except OSError:  # another process is about to open or to close it
+            unlock(handle)
+            return False
+    return True
+
+
+def unlock(handle: int) -> None:
+    """Give back what `lock_as_reader` took of the file."""
+    if sys.platform != "win32":
+        start, length = _SHARED
+        fcntl.lockf(handle, fcntl.LOCK_UN, length, start)
+
+
 def _set_aside(log: Path) -> None:
     """Rename a log that may hold items of another file."""
     aside = name_aside(log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sqlite3
 import threading
@@ -24,16 +25,16 @@ from h2q.collections.embedded import (
     backup,
     beside,
     checking,
-    held_file,
     items,
     schema,
 )
 from h2q.collections.embedded.cells import CellIndex
-from h2q.collections.embedded.connection import Connection, connect, reading, writing
+from h2q.collections.embedded.connection import Connection, reading, writing
 from h2q.collections.embedded.faults import reported
 from h2q.collections.embedded.held_file import Guard
 from h2q.collections.embedded.indexes import RowIndex
 from h2q.collections.embedded.mirror import Mirror, Version
+from h2q.collections.embedded.readers import Readers
 from h2q.collections.embedded.searching import View
 from h2q.collections.filters import Condition, compile_node
 from h2q.collections.index_spec import IndexSpec
@@ -49,9 +50,6 @@ from h2q.ranks.records import record_width
 #: closed, once more than this share is not in them.
 _LAG_SEARCHING: Final = 1 / 4
 _LAG_CLOSING: Final = 1 / 16
-#: Connections that read, kept for the next call; and the memory each may use.
-_MOST_IDLE: Final = 4
-_READING_CACHE_KIB: Final = 8 << 10
 
 #: Opens the file of a collection again: a connection and what guards it.
 Reopen = Callable[[], tuple[Connection, Guard]]
@@ -66,7 +64,7 @@ class EmbeddedCollection(Collection):
 
     Any number of threads may use one object. Their searches run side by side: each has a view of
     one moment that never changes, and what is written meanwhile makes the next one. A process that
-    is forked off opens the file anew at its first call.
+    is forked off opens the file anew at its first call, as long as its parent has it open.
 
     Ranks that scan all codes ("hamming", "asymmetric") and "embedding" are exact; the others order
     the shortlist of the highest asymmetric scores. With index="ivf" or "hnsw", "hamming" finds most
@@ -137,20 +135,16 @@ class EmbeddedCollection(Collection):
             index = RowIndex(spec, may_build=self._mode == "a")
         self._mirror = Mirror(self._file, self._width, self._record_width, index)
         self._renew_locks()
-        #: All connections that only read, and those of them that nobody uses now.
-        self._readers: list[Connection] = []
-        self._idle: list[Connection] = []
-        self._watching: Connection | None = None
+        self._readers = Readers(self._file, guard)
         self._forked = False
         # An object that nobody closed gives its file back all the same.
-        self._end = weakref.finalize(self, _give_back, self._readers, guard)
+        self._end = weakref.finalize(self, self._readers.close)
 
     def _renew_locks(self) -> None:
         #: Of the connection that writes.
         self._lock = threading.RLock()
         #: Of the mirror, and of the connection that watches the file for it.
         self._watch_lock = threading.RLock() if self._mode == "a" else self._lock
-        self._idle_lock = threading.Lock()
 
     # Writing
 
@@ -326,6 +320,8 @@ class EmbeddedCollection(Collection):
         due = self._mirror.due(_LAG_SEARCHING)
         if due and self._lock.acquire(blocking=False):
             try:
+                if self._closed:
+                    return
                 self._mirror.save(self._connection, due, self._watch_lock)
             finally:
                 self._lock.release()
@@ -355,7 +351,7 @@ class EmbeddedCollection(Collection):
             return
 
     def _release(self) -> None:
-        with self._lock, self._watch_lock, self._idle_lock:
+        with self._lock, self._watch_lock:
             self._closed = True
             self._end()
 
@@ -377,15 +373,19 @@ class EmbeddedCollection(Collection):
         """Raise where the collection is closed, or its file is not the one that was opened."""
         if self._forked:
             self._open_again()
+        self._check_open()
         self._guard.check()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise CollectionError(f"{self._path}: the collection is closed; open it again")
 
     def _open_again(self) -> None:
         """In a process that was forked off: SQLite's connections are of no use there."""
         with self._lock:
             if not self._forked:
                 return
-            if self._closed:
-                raise CollectionError(f"{self._path}: the collection is closed; open it again")
+            self._check_open()
             self._begin(*self._reopen())
 
     # Connections
@@ -402,43 +402,18 @@ class EmbeddedCollection(Collection):
         """Return the connection that watches the file; under the lock of the mirror."""
         if self._mode == "r":
             return self._connection
-        if self._watching is None:
-            self._watching = self._connected()
-        return self._watching
-
-    def _connected(self) -> Connection:
-        connection = connect(self._file, "r")
-        connection.execute(f"PRAGMA cache_size = -{_READING_CACHE_KIB}")
-        connection.watch = self._guard
-        with self._idle_lock:
-            if self._closed:
-                connection.close()
-                raise CollectionError(f"{self._path}: the collection is closed; open it again")
-            self._readers.append(connection)
-        self._guard.check()  # it is the file of the others
-        return connection
+        return self._readers.watching()
 
     @contextmanager
     def _borrowed(self) -> Iterator[Connection]:
         """Give a connection that only reads, to this thread alone."""
         if self._mode == "r":  # a file that is not written, or that nobody else may open
             with self._lock:
+                self._check_open()
                 yield self._connection
             return
-        with self._idle_lock:
-            connection = self._idle.pop() if self._idle else None
-        if connection is None:
-            connection = self._connected()
-        try:
+        with self._readers.lent() as connection:
             yield connection
-        finally:
-            with self._idle_lock:
-                if self._closed or len(self._idle) >= _MOST_IDLE:
-                    connection.close()
-                    if connection in self._readers:
-                        self._readers.remove(connection)
-                else:
-                    self._idle.append(connection)
 
     @contextmanager
     def _snapshot(self) -> Iterator[sqlite3.Connection]:
@@ -452,8 +427,10 @@ class EmbeddedCollection(Collection):
         with reported(self._path):
             if self._forked:
                 self._open_again()
-            with self._lock, writing(self._connection):  # it checks the file
-                yield self._connection
+            with self._lock:
+                self._check_open()
+                with writing(self._connection):  # it checks the file
+                    yield self._connection
 
 
 def _scorer_of(collection: weakref.ref[EmbeddedCollection]) -> Callable[[], Scorer | None]:
@@ -469,44 +446,51 @@ def _scorer_of(collection: weakref.ref[EmbeddedCollection]) -> Callable[[], Scor
     return scorer
 
 
-def _give_back(readers: list[Connection], guard: Guard) -> None:
-    """Close the connections that read, and then the one that writes: it holds the file's handle."""
-    for connection in readers:
-        connection.close()
-    readers.clear()
-    guard.release()
-
-
 # Forking. A forked process must use no connection of SQLite that it inherits, nor close it; locks
 # that other threads held are held for ever there. While a process forks, no thread of ours is
-# inside of SQLite, as far as waiting a moment helps.
+# inside of SQLite; where one stays there for too long, the child may not use the file
+# (`HeldFile.busy`).
 
 _OPEN: weakref.WeakSet[EmbeddedCollection] = weakref.WeakSet()
-_INHERITED: list[object] = []
 _PATIENCE_S: Final = 1.0
+_paused: list[EmbeddedCollection] = []
 _taken: list[threading.RLock] = []
 
 
 def _before_fork() -> None:
     for collection in list(_OPEN):
+        if collection._forked:  # not used yet in this process
+            continue
+        _paused.append(collection)
+        still = collection._readers.pause(_PATIENCE_S)
         for lock in {
             id(each): each for each in (collection._lock, collection._watch_lock)
         }.values():
             if lock.acquire(timeout=_PATIENCE_S):
                 _taken.append(lock)
+            else:
+                still = False
+        collection._guard.held.busy |= not still
 
 
 def _after_fork() -> None:
     while _taken:
         _taken.pop().release()
+    while _paused:
+        collection = _paused.pop()
+        collection._guard.held.busy = False
+        collection._readers.resume()
 
 
 def _in_child() -> None:
     _taken.clear()
-    held_file.forget_locks()
+    _paused.clear()
     for collection in list(_OPEN):
         collection._end.detach()
-        _INHERITED.append((collection._connection, collection._readers, collection._guard))
+        for connection in (collection._connection, *collection._readers.connections()):
+            # Never closed, not even when this process ends: that would end locks of the parent's
+            # making, and could write an old log into the file.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
         collection._forked = True
         collection._renew_locks()
 

@@ -3,8 +3,10 @@
 Every search asks whether the file is still the same one and whether anybody committed anything.
 Calls of the system let go of Python's lock (the GIL), and to get it back a thread waits for the
 other one's turn to end: a handful of them in each search, and two threads find hardly more than
-one. So both questions are asked with the lock held, which takes some microseconds; only where
-something did happen are the long answers sought.
+one. So both questions are asked with the lock held, which takes some microseconds: a file that is
+written lies on a local file system, for SQLite shares memory with those who write. Only where
+something did happen are the long answers sought. (A file that is taken for one that does not change
+may lie anywhere, and is looked at in the ordinary way.)
 """
 
 from __future__ import annotations
@@ -69,13 +71,18 @@ class LogIndex:
     """
 
     def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_RDONLY)
-        about = os.fstat(self._handle)
+        self.handle = os.open(path, os.O_RDONLY)
+        about = os.fstat(self.handle)
         #: Which file it is: device and number.
         self.key = about.st_dev, about.st_ino
         self._map: mmap.mmap | None = None
         with suppress(OSError, ValueError):  # shorter than a page: nobody has written it yet
-            self._map = mmap.mmap(self._handle, mmap.PAGESIZE, access=mmap.ACCESS_READ)
+            self._map = mmap.mmap(self.handle, mmap.PAGESIZE, access=mmap.ACCESS_READ)
+
+    @property
+    def mapped(self) -> bool:
+        """Whether there is anything to read."""
+        return self._map is not None
 
     def header(self) -> bytes | None:
         """Return the header; None while somebody writes it, or where it is not known.
@@ -95,4 +102,4 @@ class LogIndex:
         """Give the file back; only where no connection of this process is open."""
         if self._map is not None:
             self._map.close()
-        os.close(self._handle)
+        os.close(self.handle)

@@ -17,7 +17,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
-from h2q._files import locked_folder
+from h2q._files import forget_held, locked_folder, note_held
 from h2q.collections.embedded import beside, glance, lineage, schema
 from h2q.collections.embedded.connection import Connection
 from h2q.errors import CollectionError, FormatError
@@ -56,8 +56,12 @@ class HeldFile:
         self.key = _key(os.fstat(handle))
         self._place = _place(path)
         self._uses = 1
-        #: Of the log; more than one where SQLite made it anew, which after a fork it may.
-        self._indexes: list[glance.LogIndex] = []
+        self._index: glance.LogIndex | None = None
+        self._process = os.getpid()
+        #: Whether a connection takes locks on it.
+        self.locked = False
+        #: Whether a thread was inside of SQLite with it while this process was forked off.
+        self.busy = False
 
     @staticmethod
     def take(path: Path, mode: str) -> HeldFile:
@@ -79,6 +83,7 @@ class HeldFile:
                     raise CollectionError(
                         f"{path}: already open in this process as {known.path}; use one name"
                     )
+                known._adopt()
                 known._uses += 1
                 return known
             if _of_place(place) is not None:
@@ -97,32 +102,79 @@ class HeldFile:
                 os.close(handle)
                 raise
             _held[held.key] = held
+            note_held(held.key)
             return held
 
-    def leave(self) -> None:
-        """End a use; the last closes the handle. The connection must be closed before."""
+    def leave(self, close: bool = True) -> None:
+        """End a use; the last closes the handle. The connection must be closed before.
+
+        Parameters
+        ----------
+        close : bool
+            Not where a connection stays open for ever: its locks would end.
+        """
         with _lock:
             self._uses -= 1
             if not self._uses:
                 _held.pop(self.key, None)
-                for index in self._indexes:
-                    index.close()
-                os.close(self.handle)
+                forget_held(self.key)
+                if close:
+                    if self._index is not None:
+                        self._index.close()
+                    os.close(self.handle)
 
     def index_of_log(self) -> glance.LogIndex | None:
-        """Return the index of the log as it is now; a connection must have read from the file."""
+        """Return the index of the log; a connection must have read from the file."""
         path = beside.index_of(self.path)
-        with _lock, suppress(OSError, ValueError):
-            if not self._indexes or self._indexes[-1].key != _key(path.stat()):
-                self._indexes.append(glance.LogIndex(path))
-            return self._indexes[-1]
+        with _lock, suppress(OSError):
+            if self._index is None:
+                self._index = glance.LogIndex(path)
+            if self._index.key == _key(path.stat()):  # else the log is lost, which `Guard` tells
+                return self._index
         return None
 
+    def _adopt(self) -> None:
+        """Make the file this process's own, where it was open when the process was forked off.
 
-def forget_locks() -> None:
-    """Make the locks of this module anew: in a forked process, where nobody releases them."""
-    global _lock
-    _lock = threading.Lock()
+        SQLite believes in the child that it holds its parent's locks, and it goes on with the index
+        of the log that the parent had. So the locks are taken here, and the index must still be the
+        one in use: with another one, writes of this process and of others would destroy each other.
+
+        Raises
+        ------
+        CollectionError
+            If that cannot be.
+        """
+        if self._process == os.getpid():
+            return
+        if self.locked and (self.busy or not self._locks_taken()):
+            raise CollectionError(
+                f"{self.path}: was open when this process was forked off, "
+                + (
+                    "and in use by another thread"
+                    if self.busy
+                    else "and has been closed since by the process that forked"
+                )
+                + "; SQLite cannot open it here any more. Use a process that is started anew "
+                "(multiprocessing's 'spawn'), or open the collection only after the fork"
+            )
+        self._process = os.getpid()
+
+    def _locks_taken(self) -> bool:
+        """Take the locks of a reader in this process; return whether the log is still the same."""
+        if self._index is None:
+            return False
+        for _ in range(_TRIES):
+            if beside.lock_as_reader(self.handle, self._index.handle):
+                try:
+                    same = _key(os.stat(beside.index_of(self.path))) == self._index.key  # noqa: PTH116
+                except FileNotFoundError:
+                    same = False
+                if not same:
+                    beside.unlock(self.handle)
+                return same
+            time.sleep(_PAUSE_S)
+        return False
 
 
 def check_free(path: Path) -> None:
@@ -154,9 +206,10 @@ class Guard:
     """
 
     def __init__(self, held: HeldFile, connection: Connection) -> None:
-        self._held = held
+        self.held = held
         self._connection = connection
         self._fixed = connection.fixed
+        held.locked |= not connection.fixed
         # As text: they are looked at in every call.
         self._file = str(held.path)
         self._log = str(beside.log_of(held.path))
@@ -179,12 +232,12 @@ class Guard:
     @property
     def path(self) -> Path:
         """Where the file was opened, links resolved."""
-        return self._held.path
+        return self.held.path
 
     @property
     def has_index(self) -> bool:
         """Whether `commits` knows."""
-        return self._index is not None
+        return self._index is not None and self._index.mapped
 
     def commits(self) -> bytes | None:
         """Return a mark that changes with every commit, of whatever process; None: none is known.
@@ -202,9 +255,13 @@ class Guard:
             Then, and at every call that follows; and after `release`.
         """
         if self._released:
-            raise CollectionError(f"{self._held.path}: the collection is closed; open it again")
+            raise CollectionError(f"{self.held.path}: the collection is closed; open it again")
         if self._lost is not None:
             raise CollectionError(self._lost)
+        if self._fixed:  # it may lie on a slow medium, and has no log
+            with self._lock:
+                self._look()
+            return
         seen = glance.facts(self._names[0]), glance.facts(self._names[1])
         if seen == self._seen and None not in seen:
             return
@@ -221,7 +278,7 @@ class Guard:
             self._end("was moved or deleted while it was open")
         stamp = _stamp(here)
         if stamp != self._stamp:
-            if _key(here) != self._held.key:
+            if _key(here) != self.held.key:
                 self._end("was replaced by another file while it was open")
             if self._fixed:
                 self._end("was changed while it was open in a folder where that is not followed")
@@ -234,7 +291,7 @@ class Guard:
 
     def wrote(self, token: str) -> None:
         """Take note of a transaction of the connection."""
-        tokens = self._held.tokens
+        tokens = self.held.tokens
         tokens[token] = None
         if len(tokens) > _TOKENS_KEPT:
             del tokens[next(iter(tokens))]
@@ -246,12 +303,13 @@ class Guard:
         with suppress(CollectionError, OSError, sqlite3.Error):
             self.check()
         self._released = True
-        if self._spoilt and not self._log_set_aside():
+        kept = self._spoilt and not self._log_set_aside()
+        if kept:
             # Closing would write the log into the file: the connection is never closed.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
         else:
             self._connection.close()
-        self._held.leave()
+        self.held.leave(close=not kept)
         if self._lost is not None and not self._spoilt:
             self._remove_log()
 
@@ -265,15 +323,15 @@ class Guard:
     def _examine(self) -> None:
         """Tell a checkpoint, which changes the file, from anything else that does."""
         for _ in range(_TRIES):
-            found = lineage.of_file(self._held.handle)
-            if found is None and self._held.identity is None:  # by the first h2q
+            found = lineage.of_file(self.held.handle)
+            if found is None and self.held.identity is None:  # by the first h2q
                 return
-            if found is not None and self._held.identity in (None, found.identity):
-                if found.token in self._held.tokens:
+            if found is not None and self.held.identity in (None, found.identity):
+                if found.token in self.held.tokens:
                     return
                 log = lineage.of_log(Path(self._log))
                 if log.frames and log.continues(found):
-                    self._held.identity = found.identity
+                    self.held.identity = found.identity
                     return
                 if not log.frames and self._data_version() != self._version:
                     self._version = self._data_version()
@@ -296,7 +354,7 @@ class Guard:
         alone : bool
             Whether that can only be done where nobody else has the file open.
         """
-        message = f"{self._held.path}: {what}; close the collection and open it anew"
+        message = f"{self.held.path}: {what}; close the collection and open it anew"
         if not self._connection.in_transaction:
             self._lost = message
             if not self._fixed and not self._spoilt:
@@ -307,10 +365,10 @@ class Guard:
         try:
             with ExitStack() as stack:
                 if alone:
-                    stack.enter_context(locked_folder(self._held.path.parent, alone=True))
-                    found = lineage.of_file(self._held.handle)
-                    known = found is None or found.token in self._held.tokens
-                    if not known or beside.user_of(self._held.handle):
+                    stack.enter_context(locked_folder(self.held.path.parent, alone=True))
+                    found = lineage.of_file(self.held.handle)
+                    known = found is None or found.token in self.held.tokens
+                    if not known or beside.user_of(self.held.handle):
                         return False
                 # By handle, not by name: it reaches the file that is open.
                 busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
@@ -342,10 +400,10 @@ class Guard:
 
     def _remove_log(self) -> None:
         """Remove the log, which is empty, from a name that the file no longer has."""
-        with suppress(OSError), locked_folder(self._held.path.parent, alone=True):
+        with suppress(OSError), locked_folder(self.held.path.parent, alone=True):
             ours = self._log_key is not None and self._key_of_log() == self._log_key
             if ours and not Path(self._log).stat().st_size:
-                beside.remove_log(self._held.path)
+                beside.remove_log(self.held.path)
 
 
 def _key(about: os.stat_result) -> tuple[int, int]:

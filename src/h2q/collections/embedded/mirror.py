@@ -100,7 +100,7 @@ class Mirror:
     ) -> View | None:
         """Return the view wanted, where it is in memory and `version` is still that of the file.
 
-        Needs neither a snapshot nor a lock: any number of threads may ask at once.
+        Needs no snapshot: any number of threads may ask at once.
         """
         known = self._known
         if known is None or version is None or known.version != version:
@@ -108,9 +108,11 @@ class Mirror:
         whole = known.with_records if with_records else known.whole
         if whole is None or condition is None:
             return whole
-        found = self._matching.get(condition.key)
-        if found is None or found.whole is not whole.table:
-            return None
+        with self._matching_lock:
+            found = self._matching.get(condition.key)
+            if found is None or found.whole is not whole.table:
+                return None
+            self._matching.move_to_end(condition.key)
         return View(found.view.table, found.view.ways, whole.records)
 
     def whole(

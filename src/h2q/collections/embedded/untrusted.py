@@ -77,7 +77,8 @@ class Limits:
         ----------
         connection : sqlite3.Connection
         mark : bytes, optional
-            Changes with every commit to the file: as long as it is the same, so is the file's size.
+            Changes with every commit to the file: as long as it is the same, the file has not grown
+            but by a checkpoint, which brings nothing new.
         """
         if mark is None or mark != self._mark or not self._handled:
             size = sum(map(_size, self._names))
