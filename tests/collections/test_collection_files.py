@@ -99,7 +99,9 @@ def test_a_file_put_by_hand_over_the_log_of_a_killed_writer(path, copy, tmp_path
         copy.replace(path)
     else:
         shutil.copyfile(copy, path)
-    with pytest.raises(CollectionError, match=r"photos\.h2q-wal.*another file.*for writing.*mode='r'"):
+    with pytest.raises(
+        CollectionError, match=r"photos\.h2q-wal.*another file.*for writing.*mode='r'"
+    ):
         open_collection(path, mode="r")
     with pytest.warns(
         UserWarning, match=r"photos\.h2q-wal.*set aside as photos\.h2q-wal\.0\.aside"
