@@ -31,12 +31,13 @@ def printable(text: str, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(
-        character if character in keep or not _steers(character) else _escaped(character)
+        character if character in keep or not steers(character) else _escaped(character)
         for character in text
     )
 
 
-def _steers(character: str) -> bool:
+def steers(character: str) -> bool:
+    """Whether a character controls a terminal, or the direction of writing, instead of showing."""
     return unicodedata.category(character) in _STEERING and character not in _JOINING
 
 

@@ -17,7 +17,7 @@ from h2q._paths import path_text
 from h2q._typing import StrPath
 from h2q.collections import open_collection
 from h2q.collections.base import Collection, Id, Keep, Where
-from h2q.collections.fields import unknown_fields
+from h2q.collections.fields import unmet
 from h2q.errors import H2QError, InvalidInputError
 from h2q.ingest.models import exists
 from h2q.ingest.photos import index_photos
@@ -248,7 +248,7 @@ class Photos(Closing):
         queries += [] if text is None else [searcher.text(text)]
         query = searcher.combined(queries, [searcher.any_of(each) for each in _several(unlike)])
         (result,) = searcher.search([query], k=k, radius=radius, where=where, distinct=distinct)
-        hint = "" if result.hits else unknown_fields(searcher.collection, where)
+        hint = "" if result.hits else unmet(searcher.collection, where)
         if hint:
             warnings.warn(hint, stacklevel=3)
         return result

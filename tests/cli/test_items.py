@@ -73,6 +73,10 @@ def test_a_field_that_no_item_has_is_named(h2q: Run, collection: Path) -> None:
     assert h2q("list", collection, "--where", "label=x").err == ""
     assert "'lable'" in h2q("delete", collection, "--where", "lable=x").err
     assert "'lable'" in h2q("duplicates", collection, "--where", "lable=x").err
+    odd = h2q("list", collection, "--where", '{"taken": {"$gt": 2020}}').err
+    assert "the field 'taken' holds text, and is compared with numbers (2020)" in odd
+    assert h2q("list", collection, "--where", "taken>2999").err == ""
+    assert "compares with nothing" in h2q("list", collection, "--where", "taken>").err
 
 
 def test_a_name_that_is_no_utf8(h2q: Run, tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from h2q import LocalSearchQuantizer, open_collection
+from h2q._seal import sealed
 from h2q.errors import CompatibilityError, FormatError, InvalidInputError
+from h2q.quantization.serialization import differences
 
 
 def model_bytes(n_bits: int = 24, weights: bytes = b"", order: int = 1) -> bytes:
@@ -120,3 +123,27 @@ def test_a_code_length_that_is_no_number_is_refused(path: Path):
         InvalidInputError, match=r"n_bits must be a whole number from 1 .*, got .32."
     ):
         open_collection(path, n_bits="32")
+
+
+def test_the_same_quantizer_in_numbers_of_numpy(tmp_path: Path):
+    """A parameter that an older file does not state is its default."""
+    rows = np.random.default_rng(0).standard_normal((200, 32)).astype(np.float32)
+
+    def wanted(**other) -> LocalSearchQuantizer:
+        given = {"n_bits": np.int64(16), "n_iter": np.int32(1), "gram_shrinkage": np.float32(0.25)}
+        return LocalSearchQuantizer(**(given | {"random_state": np.int64(3)} | other))
+
+    for _ in range(2):
+        with open_collection(tmp_path / "c.h2q", quantizer=wanted()) as items:
+            items.add(range(200), rows)
+    with pytest.raises(CompatibilityError, match=r"16-bit codes, the quantizer has 24"):
+        open_collection(tmp_path / "c.h2q", quantizer=wanted(n_bits=24))
+    data = wanted().fit(rows).to_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    described = json.loads(header["__metadata__"]["quantizer"])
+    del described["parameters"]["max_samples"]
+    tensors = safetensors.numpy.load(data)
+    metadata = header["__metadata__"] | {"quantizer": json.dumps(described)}
+    older = sealed(safetensors.numpy.save(tensors, metadata=metadata))
+    assert differences(older, wanted(), by_name=False) is None
+    assert differences(older, wanted(max_samples=10), by_name=False) is not None

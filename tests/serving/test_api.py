@@ -320,6 +320,11 @@ def test_a_picture_that_the_client_holds_is_not_sent_again(
         assert changed.content == first.content
         assert changed.headers["etag"] != first.headers["etag"]
     assert client.get(path, headers={"if-none-match": first.headers["etag"]}).status_code == 200
+    held = {"if-none-match": changed.headers["etag"]}
+    assert client.get(path, headers=held).status_code == 304
+    Image.new("RGB", (40, 40), "red").save(photos / "cats" / "01.png")  # a large one is of the file
+    assert client.get(path, headers=held).status_code == 200
+    assert client.get(path, headers={"if-none-match": "*"}).status_code == 304
 
 
 def test_nothing_outside_the_roots_is_shown(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,13 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from h2q._addresses import without_secrets
-from h2q._printable import printable
+from h2q._printable import printable, steers
 from h2q._progress import OnProgress, in_lines, no_progress
 
 _WIDE = 160  # columns where the output is a pipe or a file, so that no row is broken
 _PLACES = ("collection", "uri", "source", "out", "copy", "manifest", "skipped", "folder")
-#: What JSON leaves as it is, and some terminals obey: control codes, directions of writing.
-_STEERING = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _quiet = False
 
 
@@ -80,7 +77,9 @@ def print_json(value: Any) -> None:
     if isinstance(value, dict):
         value = {key: _shown(each) if key in _PLACES else each for key, each in value.items()}
     text = _writable(json.dumps(value, ensure_ascii=False, default=_plain))
-    sys.stdout.write(_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+    if not text.isprintable():  # JSON leaves most of what some terminals obey as it is
+        text = "".join(json.dumps(each)[1:-1] if steers(each) else each for each in text)
+    sys.stdout.write(text + "\n")
 
 
 def _shown(value: Any, *, within: bool = False) -> Any:

@@ -32,11 +32,11 @@ def parse_where(conditions: Sequence[str]) -> dict[str, Any] | None:
 
 
 def hint_fields(collection: Any, where: dict[str, Any] | None) -> None:
-    """Say, of a condition that nothing meets, whether a field of it is one at all."""
+    """Say why a condition is met by nothing, where its fields or values are odd."""
     if where is not None:
-        from h2q.collections.fields import unknown_fields
+        from h2q.collections.fields import unmet
 
-        hint = unknown_fields(collection, where)
+        hint = unmet(collection, where)
         if hint:
             _console.warn(hint)
 
@@ -54,6 +54,8 @@ def _parse(text: str) -> dict[str, Any]:
             f"{text!r} is not a condition; write key=value, key!=value, key>=value or JSON"
         )
     key, operator, value = match.groups()
+    if operator not in ("=", "!=") and not value.strip():
+        raise typer.BadParameter(f"{text!r} compares with nothing; write {key}{operator}VALUE")
     readings = _readings(value)
     if operator in ("=", "!="):
         return {key: {_OPERATORS[operator]: readings}}

@@ -4,7 +4,8 @@ A row x is to be near :math:`\mu + W s`, s in {-1, +1}^k. Up to a constant its s
 :math:`s^\top G s - 2 b^\top s`, with :math:`G = W^\top W` and :math:`b = W^\top (x - \mu)`. With
 :math:`h = b - \operatorname{offdiag}(G) s`, flipping bit i changes a quarter of it by
 :math:`a_i = s_i h_i`. The bit with the least a_i is flipped even where that is a loss, and may not
-be flipped back for a few steps unless that is the best yet; the best of all codes passed is kept
+be flipped back for a few steps unless that is the best yet; the best of all codes passed is kept.
+(Least: to as many digits as 32 bits hold beside the bit's number; of equal ones the first.)
 (F. Glover, 1989; for quadratic functions of bits G. Kochenberger et al., 2014). A flip costs one
 row of G to keep every a_i right.
 
@@ -105,7 +106,7 @@ def _warn_once(n_rows: int) -> None:
     if n_rows >= _MANY_ROWS and not _warned:
         _warned = True
         warnings.warn(
-            'searching bits without numba takes some 30 times longer: pip install "h2q[search]"',
+            'searching bits without numba takes some ten times longer: pip install "h2q[search]"',
             UserWarning,
             stacklevel=4,
         )

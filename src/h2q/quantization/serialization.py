@@ -9,6 +9,7 @@ arrays are the tensors. Nothing is pickled.
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -236,10 +237,13 @@ def differences(data: bytes, other: Any, *, by_name: bool) -> tuple[str, str] | 
     seeds = asked.get("random_state"), stated.get("random_state")
     if not all(isinstance(seed, int | np.integer) for seed in seeds):
         told.discard("random_state")  # a generator has moved on since
+    # A file that was written before there was such a parameter means its default.
+    known = inspect.signature(type(other)).parameters
+    stated = {name: known[name].default for name in asked if name in known} | stated
     unlike = [
         name
         for name, value in asked.items()
-        if name in told and json.loads(json.dumps(value, default=str)) != stated.get(name)
+        if name in told and json.loads(json.dumps(value, default=_told)) != stated.get(name)
     ]
     if kept == wanted and not unlike:
         return None
@@ -249,6 +253,11 @@ def differences(data: bytes, other: Any, *, by_name: bool) -> tuple[str, str] | 
         f"{kept}({', '.join(f'{name}={values[name]!r}' for name in unlike)})"
         for values in (stated, asked)
     )
+
+
+def _told(value: object) -> object:
+    """Return a parameter as a file states it; one that none can state is unlike all."""
+    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 def _metadata(data: bytes, name: object) -> dict[str, str]:

@@ -138,12 +138,27 @@ def webp_of(image: Image.Image, longest: int) -> bytes:
     return file.getvalue()
 
 
-def mark_of(item: Item, longest: int) -> str | None:
-    """Return what changes when such a picture of an item does; None where nothing tells."""
+def mark_of(item: Item, longest: int, file: Path | None = None) -> str | None:
+    """Return what changes when such a picture of an item does; None where nothing tells.
+
+    Parameters
+    ----------
+    item : Item
+    longest : int
+    file : path, optional
+        Of the photo, where the picture is drawn from the file as it is now.
+    """
     facts = item.payload or {}
     if not facts.get("sha256") and facts.get("mtime_ns") is None:
         return None
-    where = (stamp_of(facts), facts.get("folder"), facts.get("path"), longest)
+    now = None
+    if file is not None:
+        try:
+            about = file.stat()
+        except OSError:
+            return None
+        now = about.st_mtime_ns, about.st_size
+    where = (stamp_of(facts), facts.get("folder"), facts.get("path"), longest, now)
     return hashlib.sha256(repr(where).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

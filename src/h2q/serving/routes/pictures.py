@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from collections.abc import Callable
 from importlib import resources
 from typing import Any, Final
@@ -89,8 +90,10 @@ def _drawn(
     item = library.item(id_of(key))
     if item is None:
         raise NotFoundError(f"the collection holds no item {key}")
-    mark = mark_of(item, longest)
-    if library.photos.path(item.payload) is not None and _has(request, mark):
+    path = library.photos.path(item.payload)
+    # A thumbnail is of the photo as it was indexed; a large picture is of the file as it is.
+    mark = mark_of(item, longest, path if longest == LARGE else None)
+    if path is not None and _has(request, mark):
         return _picture(b"", mark, 304)  # not read, and not drawn
     try:
         return _picture(draw(item), mark)
@@ -115,15 +118,25 @@ def _file(name: str, request: Request) -> Response:
     headers = {"cache-control": "no-cache", "vary": "accept-encoding", "etag": f'W/"{mark}"'}
     if _has(request, mark):
         return Response(status_code=304, headers=headers)
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if _takes_gzip(request.headers.get("accept-encoding", "")):
         return Response(packed, media_type=kind, headers={**headers, "content-encoding": "gzip"})
     return Response(plain, media_type=kind, headers=headers)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    for each in accepted.lower().split(","):
+        name, _, weight = each.replace(" ", "").partition(";q=")
+        if name == "gzip":
+            return re.fullmatch(r"0(\.0*)?", weight) is None
+    return False
 
 
 def _has(request: Request, mark: str | None) -> bool:
     """Whether the client says that it holds what is asked for."""
     held = [name.strip() for name in request.headers.get("if-none-match", "").split(",")]
-    return mark is not None and any(name.removeprefix("W/") == f'"{mark}"' for name in held)
+    return mark is not None and any(
+        name == "*" or name.removeprefix("W/") == f'"{mark}"' for name in held
+    )
 
 
 def _read_files() -> dict[str, tuple[str, str, bytes, bytes]]:
