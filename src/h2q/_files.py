@@ -26,6 +26,13 @@ _PATIENCE_S: Final = 60.0
 _PAUSE_S: Final = 0.002
 #: Scratch folders of one file that are looked for; so many are not in use at once.
 _SCRATCHES: Final = 4
+#: How the file of a collection begins.
+_SQLITE: Final = b"SQLite format 3\0"
+#: Endings of photos. Known by heart: this room knows no libraries.
+_PHOTOS: Final = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".heic"),
+    *(".heif", ".avif", ".tif", ".tiff", ".gif", ".bmp"),
+)
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
 
@@ -56,8 +63,15 @@ def written_together(*paths: StrPath) -> Iterator[tuple[BinaryIO, ...]]:
     All are on the disk before one is renamed, the first as the last: it comes when those beside it
     are there. An error leaves every old one. A kill in the very midst of the renames can leave new
     files beside old ones: they must be told from each other by what is in them.
+
+    Raises
+    ------
+    InvalidInputError
+        If a path is the file of a collection, which nothing but a copy of one takes the place of.
     """
     targets = [as_path(path) for path in paths]
+    for target in targets:
+        _check_no_collection(target)
     try:
         with ExitStack() as stack:
             made = [stack.enter_context(scratch_folder(t)) / t.name for t in targets]
@@ -85,17 +99,32 @@ def write_whole(path: StrPath, data: bytes) -> None:
         file.write(data)
 
 
-def check_place(path: StrPath) -> None:
+def check_place(path: StrPath, *inputs: StrPath | None, picture: bool = False) -> None:
     """See, before the work whose result is to go to a file, that one can be written there.
+
+    Parameters
+    ----------
+    path : path
+    *inputs : path, address or None
+        What the same work reads, or writes too: no result takes its place.
+    picture : bool
+        Whether the result is one to look at, which may replace an earlier one.
 
     Raises
     ------
     InvalidInputError
-        If there is no such folder, it may not be written, or a folder has that name.
+        If there is no such folder, it may not be written, a folder has that name, or the file of
+        that name is one of the inputs, a collection or a photo.
     """
+    check_apart(path, *inputs)
     target = as_path(path)
     if target.is_dir():
         raise InvalidInputError(f"{path} is a folder; give the name of a file in it")
+    _check_no_collection(target)
+    if not picture and target.suffix.lower() in _PHOTOS and target.exists():
+        raise InvalidInputError(
+            f"{path} is a photo, and what is written here is none; give the result another name"
+        )
     try:
         with scratch_folder(target):
             pass
@@ -109,6 +138,92 @@ def check_place(path: StrPath) -> None:
         raise InvalidInputError(
             f"{path} cannot be written ({error.strerror or error}); {remedy}"
         ) from error
+
+
+def check_apart(path: StrPath, *inputs: StrPath | None) -> None:
+    """Refuse a place for a result, a file or a folder, that is one of the inputs.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is one, be it by another name or a link.
+    """
+    for each in inputs:
+        if each is not None and same_place(path, each):
+            known = "" if str(each) == str(path) else f" ({each})"
+            raise InvalidInputError(
+                f"{path}{known} is needed by the same command, and the result would take its "
+                "place; give the result another name"
+            )
+
+
+def same_place(one: StrPath, other: StrPath) -> bool:
+    """Whether two paths lead to one file or folder, by whatever names; of a file to be, as well.
+
+    An address (``s3://...``) leads nowhere on this machine.
+    """
+    if "://" in str(other):
+        return False
+    try:
+        first, second = as_path(one), as_path(other)
+        if first.exists() and second.exists():
+            return first.samefile(second)
+        return os.path.realpath(first) == os.path.realpath(second)
+    except (OSError, ValueError, InvalidInputError):
+        return False
+
+
+@contextmanager
+def made_folder(path: StrPath) -> Iterator[Path]:
+    """Make a folder, and those above it, for what the block writes; if it raises, take them away.
+
+    Those that were there, or hold something by then, stay.
+
+    Raises
+    ------
+    InvalidInputError
+        If something else has that name, or it cannot be made.
+    """
+    folder = as_path(path)
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _remove_empty(made)
+        remedy = "give a place where you may write, with room on the disk"
+        if error.errno in (errno.EEXIST, errno.ENOTDIR):
+            remedy = "something there is a file; give the name of a folder"
+        raise InvalidInputError(
+            f"{path}: no folder can be made there ({error.strerror or error}); {remedy}"
+        ) from error
+    try:
+        yield folder
+    except BaseException:
+        _remove_empty(made)
+        raise
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _check_no_collection(target: Path) -> None:
+    """Raise if a file is that of a collection, of this process or not."""
+    if not is_held(target):  # the locks of an open one would end with the reading
+        try:
+            if not target.is_file():
+                return
+            with target.open("rb") as file:
+                if file.read(len(_SQLITE)) != _SQLITE:
+                    return
+        except OSError:
+            return  # whoever writes there says why one cannot
+    raise InvalidInputError(
+        f"{target} is a collection (a file of SQLite), and all in it would be lost; give the "
+        "result another name, or remove that file first"
+    )
 
 
 #: Files of open collections, by device and number: closing any handle of one ends SQLite's locks.

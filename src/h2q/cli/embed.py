@@ -68,7 +68,7 @@ def embed(
             )
         print_parts(report, "embeddings", json=json)
         return
-    check_place(out)
+    check_place(out, source, model)
     hasher = load_hasher(model)
     if Path(source).is_dir():
         encoder = PhotoEncoder(hasher, device)

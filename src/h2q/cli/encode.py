@@ -48,6 +48,7 @@ def encode(
     units, OUT becomes a folder of part files with a manifest.json, and the same command continues
     after an interruption.
     """
+    from h2q._files import check_apart
     from h2q._ray import check_workers
     from h2q.cli._parts import print_parts
     from h2q.ingest import bulk_encode, encode_file
@@ -55,6 +56,7 @@ def encode(
     from h2q.rowfiles.storage import is_one_file
 
     check_workers(workers, ray)
+    check_apart(out, quantizer)
     coder = load_quantizer(quantizer)
     options: dict[str, Any] = {"form": form, "key": key, "split": split}
     with _console.progress("encoding") as advance:

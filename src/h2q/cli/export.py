@@ -46,7 +46,8 @@ def export(
     """[bold]Export[/] the codes of a collection for faiss, usearch, Parquet, PostgreSQL, ...
 
     The order of the bits is converted where a library has another. What a format cannot hold (text
-    ids, payloads, the number of bits) goes into two files beside it; copy them together.
+    ids, payloads, the number of bits) goes into two files beside it; copy them together. Only
+    ann-benchmarks loses payloads, and holds some items out as queries; both are said.
     """
     if listing:
         _list(json)
@@ -56,11 +57,12 @@ def export(
     from h2q._files import check_place
     from h2q.collections import open_collection
     from h2q.rowfiles import format_of, stream_of_collection, write_codes
+    from h2q.rowfiles.registry import held_out
 
     chosen = format_of(out, format)
     options = _options(settings or [])
     condition = parse_where(where or [])
-    check_place(out)
+    check_place(out, collection, quantizer)
     with open_collection(collection, mode="r") as opened:
         if chosen.name == "faiss-lsh":
             options["quantizer"] = opened.quantizer
@@ -73,18 +75,27 @@ def export(
         with _console.progress("exporting") as advance:
             stream = stream_of_collection(opened, condition)
             write_codes(stream.with_progress(advance), out, chosen.name, **options)
+        held = held_out(out, chosen, stream.count)
         facts = {
             "out": str(out),
             "format": chosen.name,
-            "codes": stream.count,
+            "codes": stream.count - held,
+            **({"held_out": held} if held else {}),
             "n_bits": stream.n_bits,
             "bit_order": chosen.bit_order,
         }
+        lost = 0
+        if chosen.loses.startswith("payloads (lost)"):
+            lost = sum(sum(map(bool, batch.payloads)) for batch in stream.batches())
+    if lost:
+        _console.warn(f"{chosen.name} holds no payloads: those of {lost:,} items are not in {out}")
     if json:
         _console.print_json(facts)
         return
+    queries = f", {held:,} held out as queries" if held else ""
     _console.out().print(
-        f"{stream.count:,} codes of {stream.n_bits} bits -> {_console.place(out)} ({chosen.name})",
+        f"{facts['codes']:,} codes of {stream.n_bits} bits{queries} -> {_console.place(out)} "
+        f"({chosen.name})",
         markup=False,
     )
 

@@ -78,13 +78,14 @@ def fit(
     from h2q.ingest import fit_decoder_to_shards, fit_shards
     from h2q.quantization import make_quantizer
     from h2q.quantization.decoders import check_decoder_name
+    from h2q.rowfiles.shards import local_files
 
     asked, decoder = decoder, check_decoder_name(decoder or "code")
     if asked is not None and decoder_out is None:
         raise typer.BadParameter("say where it goes: --decoder-out", param_hint="--decoder")
-    for place in (out, decoder_out):
-        if place is not None:
-            check_place(place)
+    check_place(out, *local_files(embeddings))
+    if decoder_out is not None:
+        check_place(decoder_out, out, *local_files(embeddings))
 
     given = {"solver": solver, "objective": objective}
     options = {name: value for name, value in given.items() if value is not None}

@@ -102,11 +102,13 @@ def search(
         raise typer.BadParameter("--radius counts bits; it goes with --rank hamming")
     condition = parse_where(where or [])
     if out is not None:  # before the search
-        from h2q.searching.sheets import kind_of_sheet
+        from h2q.searching.sheets import check_no_item, kind_of_sheet
 
         kind_of_sheet(out)
-        check_place(out)
+        check_place(out, collection, model, *(query or []), *(unlike or []), picture=True)
     with Searcher(collection, model=model, encoder=encoder, device=device) as searcher:
+        if out is not None:
+            check_no_item(out, searcher.collection)
         queries = _queries(searcher, query or [], item_id or [], text, unlike or [], key)
         results = searcher.search(
             queries,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from h2q._files import check_apart, check_place
 from h2q._ray import check_workers
 from h2q._typing import StrPath
 from h2q.collections.base import Batch
@@ -29,10 +30,12 @@ from h2q.ingest.storing import check_width
 from h2q.ingest.units import Unit, in_order, photo_units, row_units, total_size
 from h2q.ingest.workers import Task, code_rows
 from h2q.rowfiles import CodeStream, Shard, find_shards, write_codes
+from h2q.rowfiles.registry import format_of, held_out
 from h2q.rowfiles.shards import (
     MANIFEST,
     SUFFIXES,
     check_split,
+    local_files,
     read_split,
     row_ranges,
     shard_rows_at_a_time,
@@ -155,6 +158,7 @@ def bulk_encode(
         If a shard is damaged.
     """
     check_workers(workers, ray)
+    check_apart(out, source)
     shards = _embeddings(source, key, split, quantizer)
     data = quantizer.to_bytes()
     units = row_units(shards, unit_size)
@@ -173,7 +177,9 @@ def encode_file(
     split: str | None = None,
     on_progress: OnProgress = no_progress,
 ) -> int:
-    """Turn a file of embeddings into a file of packed codes; return how many.
+    """Turn a file of embeddings into a file of packed codes; return how many are its rows.
+
+    The format "ann-benchmarks" holds some as queries instead.
 
     Parameters
     ----------
@@ -193,6 +199,7 @@ def encode_file(
     FormatError
         If it is damaged.
     """
+    check_place(out, *local_files(source))
     (shard,) = _embeddings(source, key, split, quantizer)
     written = 0
 
@@ -214,7 +221,7 @@ def encode_file(
     stream = CodeStream(int(quantizer.n_bits_), shard.n_rows, batches)
     known = form or (None if str(out).lower().endswith((*SUFFIXES, ".csv")) else "npz")
     write_codes(stream.with_progress(on_progress), out, known)
-    return written
+    return written - held_out(out, format_of(out, known), written)
 
 
 def _embeddings(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from h2q._foreign import reading
 from h2q._npz import ArrayHeader, check_members, read_array, read_header
 from h2q.codes import BIT_ORDER, code_width, save_codes
+from h2q.codes.files import write_codes_file
 from h2q.errors import FormatError, InvalidInputError
 from h2q.rowfiles.bits import to_msb
 from h2q.rowfiles.ids import read_ids
@@ -28,11 +29,13 @@ from h2q.rowfiles.rows import (
     check_stated,
     refuse_key,
 )
+from h2q.rowfiles.sidecar import Items, forget_items, read_sidecar, written_with_items
 from h2q.rowfiles.storage import open_file
 from h2q.rowfiles.stream import CodeStream
 
 #: Bytes of a local header of a zip file before the name, and where the lengths stand in it.
 _ZIP_HEADER: Final = 30
+_KIND: Final = "npz"
 _CODES: Final = "h2q-codes"
 _VERSION: Final = 1
 #: Arrays that hold the names of the classes.
@@ -117,9 +120,16 @@ class _Window:
 
 
 def write(stream: CodeStream, path: Path) -> None:
-    """Write codes and ids; mixed ids are an error, payloads are left out."""
+    """Write codes and ids; payloads, where there are some, beside it. Mixed ids are an error."""
     everything = stream.gather()
-    save_codes(path, everything.codes, stream.n_bits, everything.ids)  # type: ignore[arg-type]
+    codes, ids = everything.codes, everything.ids
+    if any(everything.payloads):
+        with written_with_items(path, _KIND, stream.n_bits) as (file, keep):
+            write_codes_file(file, codes, stream.n_bits, ids)  # type: ignore[arg-type]
+            keep(everything)
+    else:
+        save_codes(path, codes, stream.n_bits, ids)  # type: ignore[arg-type]
+        forget_items(path)
 
 
 def read(name: str, hints: Hints) -> RowFile:
@@ -163,12 +173,23 @@ def _read_codes(name: str, archive: Archive, hints: Hints) -> RowFile:
         name, archive, ("ids",) if has_ids else (), "codes", header.shape[0], FormatError
     )
 
+    sidecar = read_sidecar(name, _KIND)
+    if sidecar is not None and (sidecar.n_bits, sidecar.count) != (n_bits, header.shape[0]):
+        raise FormatError(f"{name}: {name}.json says other codes than it holds; export again")
+    items = None if sidecar is None else Items(name)
+
     def rows(start: int, stop: int) -> Rows:
         with open_file(name) as file:
             archive = Archive(file, name)
             codes = to_msb(np.array(archive.rows("codes", start, stop)), order, n_bits, name)
             ids = archive.rows("ids", start, stop) if has_ids else None
-            return Rows(codes, None if ids is None else read_ids(ids, name, start=start))
+            found = None if ids is None else read_ids(ids, name, start=start)
+            if items is None:
+                return Rows(codes, found)
+            beside = items.take(start, stop)
+            if found is not None and found != [each for each, _ in beside]:
+                raise FormatError(f"{name}.items.jsonl: its ids are others; export again")
+            return Rows(codes, found, [payload for _, payload in beside])
 
     return RowFile(name, "codes", header.shape[0], width, n_bits, rows, "codes")
 

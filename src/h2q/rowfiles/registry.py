@@ -93,7 +93,8 @@ FORMATS: Final = {
                "parquet", "write_parquet", "read_parquet", "both"),
         Format("arrow", (".arrow", ".feather"), "pyarrow, pandas, ...", "msb", "nothing", True,
                "parquet", "write_arrow", "read_arrow", "both"),
-        Format("npz", (".npz",), "numpy", "msb", "payloads", False, "npz", holds="both"),
+        Format("npz", (".npz",), "numpy", "msb", "payloads (beside it)", False, "npz",
+               holds="both"),
         Format("npy", (".npy",), "numpy, sentence-transformers (ubinary)", "msb", _BESIDE, True,
                "npy", holds="both"),
         Format("u8bin", (".u8bin",), "big-ann-benchmarks, DiskANN", "msb", _BESIDE, True,
@@ -108,7 +109,7 @@ FORMATS: Final = {
         Format("usearch", (".usearch",), "usearch, b1", "msb", "payloads, text ids (beside it)",
                False, "usearch_index", beside=_WITH),
         Format("ann-benchmarks", (".hdf5", ".h5"), "ann-benchmarks, h5py",
-               "none: booleans", "payloads; queries held out are not in it", False,
+               "none: booleans", "payloads (lost); queries held out are not in it", False,
                "ann_benchmarks", holds="both", beside=()),
         Format("pgvector", (".csv",), "PostgreSQL COPY, bit(n)", "msb", "nothing", True,
                "pgvector_bits"),
@@ -196,6 +197,11 @@ def write_codes(
             "the disk full, or the folder read-only?"
         ) from error
     return Path(path)
+
+
+def held_out(path: StrPath, format: Format, given: int) -> int:
+    """Codes of those given that a file just written holds as queries, and not as its rows."""
+    return given - read_codes(path, format.name).count if format.name == "ann-benchmarks" else 0
 
 
 def open_rows(

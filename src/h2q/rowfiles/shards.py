@@ -12,6 +12,7 @@ from typing import Final
 from h2q._addresses import without_secrets
 from h2q._foreign import reading
 from h2q._paths import path_text
+from h2q._typing import StrPath
 from h2q.errors import InvalidInputError
 from h2q.rowfiles.registry import FORMATS, format_of, open_rows
 from h2q.rowfiles.rows import Kind, RowFile, Rows, rows_at_a_time
@@ -20,6 +21,7 @@ from h2q.rowfiles.storage import (
     find_files,
     is_folder,
     is_pattern,
+    is_url,
     join,
     read_bytes,
 )
@@ -30,6 +32,17 @@ SUFFIXES: Final = tuple(
 )
 #: Name of the file that lists the parts of a folder that `embed` or `encode` wrote.
 MANIFEST: Final = "manifest.json"
+
+
+def local_files(source: StrPath) -> list[str]:
+    """Paths of the files of this machine that `source` means; none for an address, or without."""
+    source = path_text(source)
+    if is_url(source):
+        return []
+    try:
+        return [file.url for file in find_files(source, (*SUFFIXES, ".json"))]
+    except InvalidInputError:
+        return []  # whoever reads them says so
 
 
 class NoRowsError(InvalidInputError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -152,6 +152,15 @@ def written_with_items(
         items.flush()
         digest = _digest(items.name, _stamp(items.name))
         _write(about, file, Sidecar(kind, n_bits, bit_order, count, 0, items_sha256=digest))
+
+
+def forget_items(path: Path) -> None:
+    """Remove what an earlier export put beside a file, where this one puts nothing."""
+    beside = sidecar_path(path)
+    with suppress(OSError, FormatError, AttributeError):
+        if parse_json(beside.read_bytes(), str(beside)).get("format") == _FORMAT:
+            beside.unlink()
+            items_path(path).unlink()
 
 
 @contextmanager

@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import html
 import io
+import os
 from pathlib import Path
 from typing import Final
 
 from PIL import Image
 
-from h2q._files import write_whole, written_whole
+from h2q._files import check_apart, check_place, write_whole, written_whole
 from h2q._paths import as_path
 from h2q._typing import StrPath
+from h2q.collections.base import Collection
 from h2q.errors import ImageError, InvalidInputError
 from h2q.images import Tile, contact_sheet, image_formats, read_photo
+from h2q.ingest.photo_files import photo_path, readable
 from h2q.searching.searcher import Hit, Result
 
 #: Neighbours drawn at most; a search by radius can find thousands.
@@ -94,12 +97,32 @@ def draw_sheet(result: Result, out: StrPath) -> None:
     """
     out = as_path(out)
     kind = kind_of_sheet(out)
+    check_place(out, *result.paths, *(hit.path for hit in result.hits), picture=True)
     if kind == "HTML":
         write_whole(out, result_page(result).encode("utf-8", "replace"))
         return
     sheet = result_sheet(result)
     with written_whole(out) as file:
         sheet.save(file, kind)
+
+
+def check_no_item(out: StrPath, collection: Collection) -> None:
+    """Refuse a place for a sheet that is the photo of a stored item.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is.
+    """
+    out = as_path(out)
+    if not out.exists():
+        return
+    names = set()
+    for path in (out.absolute(), Path(os.path.realpath(out))):
+        names |= {"/".join(path.parts[start:]) for start in range(1, len(path.parts))}
+    for batch in collection.iterate(where={"path": {"$in": sorted(map(readable, names))}}):
+        for payload in batch.payloads:
+            check_apart(out, photo_path(payload))
 
 
 def kind_of_sheet(out: StrPath) -> str:

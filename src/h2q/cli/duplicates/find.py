@@ -59,7 +59,7 @@ def find(
     turned or cropped, or nearly the same. [bold]related[/]: the codes are near, no more is known;
     all that can be said where the photos are not at hand. Nothing is moved or deleted.
     """
-    from h2q._files import check_place
+    from h2q._files import check_place, made_folder
     from h2q.collections import open_collection
     from h2q.duplicates import find_duplicates
     from h2q.duplicates.moving import make_move_plan
@@ -67,10 +67,13 @@ def find(
 
     condition = parse_where(where or [])
     page, table = _targets(out)
-    for place in (page, table, plan):
-        if place is not None:
-            check_place(place)
-    with open_collection(collection, mode="r") as opened:
+    with ExitStack() as stack:
+        if out is not None and out not in (page, table):
+            stack.enter_context(made_folder(out))
+        for place in (page, table, plan):
+            if place is not None:
+                check_place(place, collection, *({page, table, plan} - {place}))
+        opened = stack.enter_context(open_collection(collection, mode="r"))
         with _stages() as on_stage:
             found = find_duplicates(
                 opened,
@@ -197,7 +200,6 @@ def _targets(out: Path | None) -> tuple[Path | None, Path | None]:
         return out, None
     if suffix == ".csv":
         return None, out
-    out.mkdir(parents=True, exist_ok=True)
     return out / "report.html", out / "groups.csv"
 
 

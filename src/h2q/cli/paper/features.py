@@ -39,9 +39,11 @@ def features(
 
     An interrupted pass goes on where it was.
     """
+    from h2q._files import check_place
     from h2q.datasets import load_dataset
     from h2q.experiments.features import extract_features
 
+    check_place(out, data)
     path = extract_features(
         load_dataset(data),
         backbone,

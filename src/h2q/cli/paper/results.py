@@ -38,6 +38,7 @@ def table(
     compare: Compare = None,
 ) -> None:
     """Print the paper's tables: mean and spread over seeds, best bold, worse than none red."""
+    from h2q._files import check_place
     from h2q.errors import InvalidInputError
     from h2q.experiments import compare as comparing
     from h2q.experiments.storage import read_results
@@ -45,6 +46,8 @@ def table(
 
     if form not in FORMATS:
         raise InvalidInputError(f"unknown format {form!r}; one of {', '.join(FORMATS)}")
+    if out is not None:
+        check_place(out, results, compare)
     found = read_results(results)
     parts = [one.render(form) for one in make_tables(found, ranking=ranking, metric=metric)]
     if compare is not None:
@@ -60,15 +63,16 @@ def figures(
     formats: Annotated[str, typer.Option("--formats", help='Of "svg", "pdf", "png".')] = "svg,pdf",
 ) -> None:
     """Draw gain over none and error by bits, the four objectives, and the times."""
+    from h2q._files import made_folder
     from h2q.experiments.figures import draw_all, save_figure
     from h2q.experiments.storage import read_results
 
     drawn = draw_all(read_results(results))
-    out.mkdir(parents=True, exist_ok=True)
-    for name, figure in drawn.items():
-        for kind in words(formats) or ():
-            path = save_figure(figure, out / f"{name}.{kind}")
-            _console.out().print(str(path), markup=False)
+    with made_folder(out):
+        for name, figure in drawn.items():
+            for kind in words(formats) or ():
+                path = save_figure(figure, out / f"{name}.{kind}")
+                _console.out().print(str(path), markup=False)
 
 
 @paper.command(
@@ -88,11 +92,13 @@ def report(
     compare: Compare = None,
 ) -> None:
     """Write one HTML page that stands alone; into a folder, also Markdown tables and SVGs."""
+    from h2q._files import check_apart
     from h2q.experiments import pages
     from h2q.experiments.compare import read_published
     from h2q.experiments.report import write_report
     from h2q.experiments.storage import read_results
 
+    check_apart(out, results, compare)
     found = read_results(results)
     published = [] if compare is None else read_published(compare)
     if out.suffix == ".html":

@@ -36,7 +36,11 @@ def backup(
     target = Path(os.path.realpath(target))  # what a link leads to is replaced, not the link
     with reported(target):
         beside.check_name(target)
-        if os.path.lexists(target) and (not overwrite or target.is_dir() or target.samefile(path)):
+        if target.exists() and target.samefile(path):
+            raise CollectionError(
+                f"{target} is the collection itself, which is no copy of it; give another path"
+            )
+        if os.path.lexists(target) and (not overwrite or target.is_dir()):
             raise CollectionError(
                 f"{target} exists; give another path"
                 + ("" if overwrite else ", or overwrite=True (--overwrite) to replace it")

@@ -6,10 +6,12 @@ import base64
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
+from h2q._files import made_folder, write_whole
 from h2q.collections.base import Id
 from h2q.errors import FormatError
 
@@ -74,18 +76,15 @@ class Log:
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
         self.path = path
-        if create and not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("xb") as file:
-                file.write(_line({"format": _FORMAT, "format_version": 1}))
-                file.flush()
-                os.fsync(file.fileno())
+        if create and (not path.exists() or _is_begun(path.read_bytes())):
+            with made_folder(path.parent):
+                write_whole(path, _HEAD)
         self.entries = {entry.number: entry for entry in _read(path)}
         self._by_source: dict[str, list[int]] = {}
         for entry in self.entries.values():
             self._by_source.setdefault(entry.source, []).append(entry.number)
         self._last = max(self.entries, default=0)
-        self._file = path.open("r+b")
+        self._file = path.open("r+b", buffering=0)
         # A line that was cut off by a crash is no line: what it began had not begun.
         self._file.truncate(_whole_lines(path))
         self._file.seek(0, os.SEEK_END)
@@ -123,9 +122,16 @@ class Log:
         self.close()
 
     def _write(self, value: dict[str, Any]) -> None:
-        self._file.write(_line(value))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        start, left = self._file.tell(), memoryview(_line(value))
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+            os.fsync(self._file.fileno())
+        except OSError:  # a full disk: half a line would spoil the next
+            with suppress(OSError):
+                self._file.truncate(start)
+                self._file.seek(start)
+            raise
 
 
 def encoded_code(code: bytes) -> str:
@@ -137,6 +143,14 @@ def _line(value: dict[str, Any]) -> bytes:
     return json.dumps(value).encode("ascii") + b"\n"
 
 
+_HEAD: Final = _line({"format": _FORMAT, "format_version": 1})
+
+
+def _is_begun(data: bytes) -> bool:
+    """Whether a log ended within its head (a full disk, a crash): nothing has been moved by it."""
+    return len(data) < len(_HEAD) and _HEAD.startswith(data)
+
+
 def _whole_lines(path: Path) -> int:
     return path.read_bytes().rfind(b"\n") + 1
 
@@ -146,6 +160,8 @@ def _read(path: Path) -> Iterator[Entry]:
         data = path.read_bytes()
     except OSError as error:
         raise FormatError(f"{path}: cannot be read ({error.strerror})") from error
+    if _is_begun(data):
+        return
     lines = data[: data.rfind(b"\n") + 1].splitlines()
     entries: dict[int, Entry] = {}
     try:
