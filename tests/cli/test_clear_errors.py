@@ -76,7 +76,7 @@ def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("paper run --data digits --bits 1000000000 --out p", "bits must be at most 16,384"),
         # places, before the work
         ("export c.h2q no/x.npz", "no/x.npz cannot be written"),
-        ("encode rows.npy --quantizer eight.safetensors --out no/c.npz", "'no/c.npz'"),
+        ("encode rows.npy --quantizer eight.safetensors --out no/c.npz", "no/c.npz cannot be"),
         ("fit rows.npy --out no/q.safetensors", "no/q.safetensors cannot be written"),
         ("fit rows.npy --out q.safetensors --decoder-out photos", "photos is a folder; give"),
         ("index rows.npy -c no/new.h2q --bits 8", "there is no folder"),

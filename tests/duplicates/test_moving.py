@@ -13,6 +13,7 @@ import pytest
 from h2q import open_collection
 from h2q.duplicates.moving import MovePlan, apply_plan, read_plan, undo_moves
 from h2q.duplicates.moving import files as module
+from h2q.duplicates.moving.log import LOG_NAME, Entry, Log
 from h2q.errors import FormatError, InvalidInputError
 from h2q.ingest.photo_files import content_hash
 from tests.duplicates.conftest import Photos
@@ -279,3 +280,47 @@ def test_a_log_that_was_cut_off_is_gone_on_with(
     assert tree(photos.folder) == before
     with pytest.raises(FormatError, match="no log"):
         undo_moves(tmp_path / "plan.json")
+
+
+def test_a_log_that_a_full_disk_cut_off_is_a_fresh_start(
+    photos: Photos, plan: MovePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tree(photos.folder)
+    to = tmp_path / "spare"
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("h2q._files.synchronise", full)
+        with pytest.raises(OSError, match="No space"):
+            apply_plan(plan, to)
+    assert not to.exists()
+    to.mkdir()
+    log = to / LOG_NAME
+    for cut in (b"", b'{"format": "h2q'):
+        log.write_bytes(cut)
+        assert undo_moves(to).moved == 0
+        log.write_bytes(cut)
+        assert apply_plan(plan, to).moved == 5
+        assert undo_moves(to).moved == 5
+        assert tree(photos.folder) == before
+
+
+def test_half_a_line_of_a_full_disk_spoils_no_log(
+    plan: MovePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / LOG_NAME
+    move = plan.moves[0]
+    entry = Entry(1, move.path, "t", move.sha256, move.id, plan.collection, None, None)
+    with Log(path, create=True) as log:
+        with monkeypatch.context() as disk:
+            disk.setattr("h2q.duplicates.moving.log.os.fsync", full)
+            with pytest.raises(OSError, match="No space"):
+                log.begin(entry)
+        log.begin(replace(entry, number=2))
+    with Log(path) as log:
+        assert list(log.entries) == [2]

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
-from h2q._files import write_whole
+from h2q._files import made_folder, write_whole
 from h2q._foreign import size_of
 from h2q._lazy import require
 from h2q.errors import FormatError, InvalidInputError
@@ -172,8 +172,8 @@ def write_file(url: str, data: bytes) -> None:
     Object stores show an object only when all of it has arrived.
     """
     if not is_url(url):
-        Path(url).parent.mkdir(parents=True, exist_ok=True)
-        write_whole(url, data)
+        with made_folder(Path(url).parent):
+            write_whole(url, data)
         return
     store, path = _store(url)
     if not is_shared(url):

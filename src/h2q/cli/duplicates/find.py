@@ -70,9 +70,11 @@ def find(
     with ExitStack() as stack:
         if out is not None and out not in (page, table):
             stack.enter_context(made_folder(out))
-        for place in (page, table, plan):
+        for place in (page, table):
             if place is not None:
-                check_place(place, collection, *({page, table, plan} - {place}))
+                check_place(place, collection)
+        if plan is not None:
+            check_place(plan, collection, page, table)
         opened = stack.enter_context(open_collection(collection, mode="r"))
         with _stages() as on_stage:
             found = find_duplicates(
