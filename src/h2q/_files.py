@@ -209,21 +209,25 @@ def _remove_empty(folders: list[Path]) -> None:
             folder.rmdir()
 
 
+def is_collection(path: Path) -> bool:
+    """Whether a file is that of a collection (of SQLite), of this process or not."""
+    if is_held(path):  # the locks of an open one would end with the reading
+        return True
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(len(_SQLITE)) == _SQLITE
+    except OSError:
+        return False  # whoever writes there says why one cannot
+
+
 def _check_no_collection(target: Path) -> None:
-    """Raise if a file is that of a collection, of this process or not."""
-    if not is_held(target):  # the locks of an open one would end with the reading
-        try:
-            if not target.is_file():
-                return
-            with target.open("rb") as file:
-                if file.read(len(_SQLITE)) != _SQLITE:
-                    return
-        except OSError:
-            return  # whoever writes there says why one cannot
-    raise InvalidInputError(
-        f"{target} is a collection (a file of SQLite), and all in it would be lost; give the "
-        "result another name, or remove that file first"
-    )
+    if is_collection(target):
+        raise InvalidInputError(
+            f"{target} is a collection (a file of SQLite), and all in it would be lost; give the "
+            "result another name, or remove that file first"
+        )
 
 
 #: Files of open collections, by device and number: closing any handle of one ends SQLite's locks.

@@ -80,6 +80,8 @@ _DESTRUCTIVE = (
     "search c.h2q --id i0 --out photos/in.png",
     "paper table rows.npy --out rows.npy",
     "backup c.h2q --overwrite c.h2q",
+    "demo --out c.h2q",
+    "paper run --data digits --out c.h2q",
 )
 
 
@@ -88,7 +90,7 @@ def test_no_command_writes_over_what_it_needs(h2q: H2Q, place: Path) -> None:
     for line in _DESTRUCTIVE:
         outcome = h2q(*line.split())
         assert outcome.code == 1, (line, outcome)
-        assert "give " in outcome.err, (line, outcome)
+        assert "give " in outcome.err or "choose " in outcome.err, (line, outcome)
         assert "Errno" not in outcome.err, (line, outcome)
         assert line.split()[-1].removeprefix("--") in outcome.err or "itself" in outcome.err, line
         assert contents(place) == before, line

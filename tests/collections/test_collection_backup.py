@@ -70,8 +70,8 @@ def test_a_file_that_is_there_is_kept_unless_told(path, tmp_path):
             collection.backup(target)
         assert target.read_bytes() == b"precious"
         collection.backup(target, overwrite=True)
-        for other in (path, tmp_path):
-            with pytest.raises(CollectionError, match="exists; give another path"):
+        for other, words in ((path, "is the collection itself"), (tmp_path, "exists; give")):
+            with pytest.raises(CollectionError, match=words):
                 collection.backup(other, overwrite=True)
         with pytest.raises(CollectionError, match="absent"):
             collection.backup(tmp_path / "absent" / "copy.h2q")

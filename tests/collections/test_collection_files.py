@@ -346,7 +346,7 @@ def test_one_file_by_two_names(path, tmp_path):
         second.add(["two"], codes(1, 1))
         assert first.search(codes(1, 1), 2).ids == second.search(codes(1, 1), 2).ids
         assert not Path(f"{link}-wal").exists()
-        with pytest.raises(CollectionError, match="exists"):
+        with pytest.raises(CollectionError, match="is the collection itself"):
             first.backup(link, overwrite=True)
     sound(path, "good", late=("one", "two"))
     hard = tmp_path / "hard.h2q"

@@ -46,5 +46,8 @@ def prepare_folder(path: StrPath) -> Path:
             else:
                 made.unlink(missing_ok=True)
     except OSError as error:
-        raise InvalidInputError(f"the demo cannot write to {folder}: {error}") from error
+        remedy = "choose a folder where you may write, with room on the disk (--out)"
+        raise InvalidInputError(
+            f"the demo cannot write to {folder} ({error.strerror or error}); {remedy}"
+        ) from error
     return folder
