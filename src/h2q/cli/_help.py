@@ -62,7 +62,7 @@ PartFormat = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help='"npz" (default), "parquet" or "npy" (without ids); of one file also the others of '
-        "h2q export --list. By default the suffix tells.",
+        help='"npz" (default), "parquet" (of parts, it alone keeps labels) or "npy" (without '
+        "ids); of one file also the others of h2q export --list. By default the suffix tells.",
     ),
 ]
