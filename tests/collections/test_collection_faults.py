@@ -321,3 +321,46 @@ def test_no_room_for_a_new_collection_leaves_no_file(tmp_path: Path, monkeypatch
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_while_a_file_is_made_leaves_none(tmp_path: Path, filled: Path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    path = disk / "new.h2q"
+    faults = []
+
+    def copied() -> None:
+        with open_collection(filled) as collection:
+            collection.backup(path)
+
+    def made() -> None:
+        open_collection(path, n_bits=64).close()
+
+    whole = filled.stat().st_size >> 10
+    sizes_of_copies = (whole // 2, whole, whole + 16, 2 * whole + 200)
+    for make, sizes in ((made, (48, 112, 150, 250)), (copied, sizes_of_copies)):
+        for size in sizes:
+            try:
+                done = subprocess.run(
+                    ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(disk)],
+                    capture_output=True,
+                )
+            except FileNotFoundError:
+                pytest.skip("there is no mount command here")
+            if done.returncode:
+                pytest.skip("mounting is not permitted here")
+            try:
+                try:
+                    make()
+                except CollectionError as error:
+                    faults.append(make)
+                    assert "full" in str(error)  # noqa: PT017 (either outcome is right)
+                    assert not list(disk.iterdir())
+                    subprocess.run(["mount", "-o", "remount,size=9m", str(disk)], check=True)
+                    make()
+                with open_collection(path) as collection:
+                    collection.check()
+            finally:
+                subprocess.run(["umount", "-l", str(disk)], check=True)
+    assert faults.count(made) >= 2
+    assert faults.count(copied) >= 2

@@ -10,7 +10,7 @@ from typing import Final
 from h2q._files import locked_folder, place_new, scratch_folder, synchronise
 from h2q._progress import OnProgress
 from h2q.collections.embedded import beside, lineage
-from h2q.collections.embedded.connection import connect, reading, writing
+from h2q.collections.embedded.connection import connect, fold_log, reading, writing
 from h2q.collections.embedded.faults import reported
 from h2q.collections.embedded.held_file import check_free
 from h2q.errors import CollectionError
@@ -86,6 +86,7 @@ def _make_its_own(copy: Path) -> None:
     try:
         with writing(connection):
             lineage.leave(connection)
+        fold_log(connection)
     finally:
         connection.close()
     synchronise(copy)

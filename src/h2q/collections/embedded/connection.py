@@ -158,6 +158,21 @@ def reading(connection: Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
+def fold_log(connection: sqlite3.Connection) -> None:
+    """Fold the write-ahead log into the file; closing does so too, but is silent where it cannot.
+
+    Raises
+    ------
+    sqlite3.Error
+        If the disk is full, or cannot be written.
+    CollectionError
+        If another connection is in the way.
+    """
+    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise CollectionError("its log cannot be folded into it: another process has it open")
+
+
 def _configure_for_writing(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")

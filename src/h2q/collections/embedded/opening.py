@@ -17,6 +17,7 @@ from h2q.collections.embedded.connection import (
     check_writable,
     connect,
     connect_new,
+    fold_log,
     writing,
 )
 from h2q.collections.embedded.faults import reported
@@ -117,8 +118,9 @@ def _create(path: Path, n_bits: int, request: OpenRequest, index: IndexSpec) -> 
                     statement = "INSERT INTO meta VALUES ('index', ?)"
                     connection.execute(statement, (index.to_json(),))
                 lineage.extend(connection)
+            fold_log(connection)
         finally:
-            connection.close()  # folds the write-ahead log into the file
+            connection.close()
         synchronise(temporary)
         with locked_folder(path.parent, alone=True):
             if path.exists():
