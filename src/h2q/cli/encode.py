@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from h2q.cli import _console
 from h2q.cli._help import Json, Key, PartFormat, Ray, Workers
+
+if TYPE_CHECKING:
+    from h2q.ingest.report import Skipped
 
 
 def encode(
@@ -51,6 +55,7 @@ def encode(
     from h2q._files import check_apart
     from h2q._ray import check_workers
     from h2q.cli._parts import print_parts
+    from h2q.cli._skipped import end, list_skipped
     from h2q.ingest import bulk_encode, encode_file
     from h2q.ingest.quantizers import load_quantizer
     from h2q.rowfiles.storage import is_one_file
@@ -59,18 +64,29 @@ def encode(
     check_apart(out, quantizer)
     coder = load_quantizer(quantizer)
     options: dict[str, Any] = {"form": form, "key": key, "split": split}
+    skipped: list[Skipped] = []
     with _console.progress("encoding") as advance:
         options["on_progress"] = advance
         if ray is None and is_one_file(embeddings):
-            codes = encode_file(embeddings, coder, out, **options)
+            codes = encode_file(embeddings, coder, out, on_skipped=skipped.extend, **options)
         else:
             report = bulk_encode(embeddings, coder, out, ray=ray, workers=workers, **options)
             codes = None
     if codes is None:
         print_parts(report, "codes", json=json)
-    elif json:
-        _console.print_json({"out": str(out), "codes": codes, "n_bits": coder.n_bits_})
+        return
+    list_skipped(skipped)
+    if json:
+        _console.print_json(
+            {
+                "out": str(out),
+                "codes": codes,
+                "n_bits": coder.n_bits_,
+                "skipped": [asdict(each) for each in skipped],
+            }
+        )
     else:
         _console.out().print(
             f"{codes:,} codes of {coder.n_bits_} bits -> {_console.place(out)}", markup=False
         )
+    end(skipped)

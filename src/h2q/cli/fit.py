@@ -103,12 +103,18 @@ def fit(
                 on_progress=advance,
             )  # fmt: skip
         behind.save(decoder_out)
+    if report.skipped:
+        _console.warn(
+            f"skipped {report.skipped:,} of {report.rows + report.skipped:,} rows: they are all "
+            "zeros and have no direction"
+        )
     n_rows, dimension, error = report.rows, report.dimension, report.quantization_error
     estimator.save(out)
     result = {
         "quantizer": quantizer,
         "out": str(out),
         "rows": n_rows,
+        "skipped": report.skipped,
         "dimension": dimension,
         "n_bits": estimator.n_bits_,
         "quantization_error": error,

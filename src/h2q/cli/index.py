@@ -129,7 +129,7 @@ def index(
     With --ray the photos, or rows, are read and coded by the workers of a cluster, in units; this
     process stores each unit when it comes back. Killed workers are replaced.
     """
-    from h2q.cli._skipped import end, list_skipped, warn_of_repeats
+    from h2q.cli._skipped import end, list_skipped, warn_of_repeats, warn_of_unlabelled
     from h2q.ingest import ingest
     from h2q.ranks import check_keep
 
@@ -163,6 +163,7 @@ def index(
         _make_fast_to_open(collection, index_given)
     list_skipped(report.skipped)
     warn_of_repeats(report)
+    warn_of_unlabelled(report)
     if report.passed_over:
         films = ", ".join(f"{n:,} {suffix}" for suffix, n in sorted(report.passed_over.items()))
         _console.note(f"passed over films: {films}")

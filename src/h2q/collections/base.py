@@ -14,7 +14,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +51,6 @@ Payload: TypeAlias = Mapping[str, Any]
 Where: TypeAlias = Mapping[str, Any]
 #: How `search` orders: the name of a rank in the table `h2q.ranks.RANKS`.
 Rank: TypeAlias = str
-
-#: Rows the first batch must have for each bit, to fit a quantizer on.
-LEAST_ROWS_A_BIT: Final = 2
 
 
 class Item(NamedTuple):
@@ -313,7 +310,7 @@ class Collection(Closing):
         self._check_writable()
         if isinstance(ids, set | frozenset):
             raise InvalidInputError("ids are a set, which has no order; give a list")
-        rows = None if codes is None else inputs.real_rows(codes)
+        rows = None if codes is None else inputs.real_rows(codes, self.n_bits)
         if rows is not None:
             if embeddings is not None:
                 raise InvalidInputError(
@@ -342,6 +339,8 @@ class Collection(Closing):
         names = inputs.as_ids(ids)
         if rows.ndim == 1 and len(names) == 1:
             rows = rows[None]
+        if names:
+            rows = inputs.floating(rows)
         if rows.ndim != 2 or len(rows) != len(names):
             raise InvalidInputError(
                 f"{len(names)} ids but real rows of shape {rows.shape}; give a row (n, d) an id"
@@ -373,13 +372,7 @@ class Collection(Closing):
                 "this collection holds codes but no quantizer, so real rows cannot be coded as its "
                 "items were; pass codes, made by what made those"
             )
-        least = LEAST_ROWS_A_BIT * n_bits
-        if len(rows) < least:
-            raise InvalidInputError(
-                f"the first rows fit the quantizer of this collection, and {len(rows)} are too few "
-                f"for {n_bits} bits; add at least {least} at once the first time, or give "
-                "open_collection(..., quantizer=...) one that is fitted on more"
-            )
+        inputs.check_first_rows(len(rows), n_bits)
         learner = self._learner
         if learner is None:
             from h2q.quantization import HouseholderQuantizer
@@ -464,7 +457,7 @@ class Collection(Closing):
             If the collection cannot be read.
         """
         k = inputs.as_count(k, "k", least=1)
-        asked = inputs.as_queries(queries, self.n_bits, self.quantizer, self.decoder)
+        asked = self._as_queries(queries, self.decoder)
         ranking = choose_rank(rank, asked, self.keep)
         shortlist_size(ranking, k, oversample)  # checks oversample, be it needed or not
         condition = None if where is None else parse_where(where)
@@ -506,10 +499,21 @@ class Collection(Closing):
         those of `search`.
         """
         radius = inputs.as_count(radius, "radius", least=0)
-        asked = inputs.as_queries(queries, self.n_bits, self.quantizer)
+        asked = self._as_queries(queries)
         condition = None if where is None else parse_where(where)
         found = by_distance(self._within(asked.codes, radius, condition))
         return self._with_payloads(found) if payloads else found
+
+    def _as_queries(self, queries: Array, decoder: Decoder | None = None) -> Queries:
+        try:
+            return inputs.as_queries(queries, self.n_bits, self.quantizer, decoder)
+        except inputs.UnrotatedError:
+            if "model" in self._artifacts or len(self):
+                raise
+            raise InvalidInputError(
+                f"nothing has been added to the collection {self.uri} yet, and the first rows fit "
+                "its quantizer; add rows, then search"
+            ) from None
 
     def _with_payloads(self, found: Neighbours) -> Neighbours:
         names = list(dict.fromkeys(item_id for ids in found.ids for item_id in ids))

@@ -19,6 +19,8 @@ from h2q.ranks.records import record_width, records_of
 
 #: Name of an item: kept as given, so `1` and `"1"` are two items.
 Id: TypeAlias = str | int
+#: Rows the first batch must have for each bit, to fit a quantizer on.
+LEAST_ROWS_A_BIT: Final = 2
 _INT64: Final = range(-(2**63), 2**63)
 #: Embeddings whose signs differ from the codes in more than this share of the bits are others.
 _STRANGE_SHARE: Final = 0.25
@@ -136,10 +138,43 @@ def as_coded_ids(ids: Sequence[Id], codes: Array, n_bits: int) -> tuple[list[Id]
     return names, packed
 
 
-def real_rows(given: Array) -> NDArray[Any] | None:
-    """Return real rows as numpy; None where they are not real but, perhaps, codes."""
+class UnrotatedError(InvalidInputError):
+    """Real rows that a collection without a quantizer cannot take as rotated."""
+
+
+def floating(rows: NDArray[Any], them: str = "embeddings") -> NDArray[Any]:
+    """Return real rows as floats; whole numbers are taken as well, but for bytes.
+
+    Raises
+    ------
+    InvalidInputError
+        If they are no numbers, or bytes, which are codes or pixels.
+    """
+    if rows.dtype.kind in "iu" and rows.dtype != np.uint8:
+        return rows.astype(np.float64)
+    if rows.dtype.kind != "f":
+        raise InvalidInputError(
+            f"{them} are real rows (floating-point or whole numbers), got {rows.dtype}; convert "
+            "them by rows.astype('float32')"
+        )
+    return rows
+
+
+def real_rows(given: Array, n_bits: int) -> NDArray[Any] | None:
+    """Return real rows as numpy; None where they are not real but, perhaps, codes.
+
+    Bytes (uint8) are codes. Other whole numbers are real rows, unless they are as many as the bytes
+    of a code: then they may be either, and are refused as codes.
+    """
     rows = rows_of(given)
-    return rows if rows.dtype.kind == "f" and rows.size else None
+    if not rows.size or (rows.dtype.kind != "f" and not _are_whole_rows(rows, n_bits)):
+        return None
+    return floating(rows)
+
+
+def _are_whole_rows(rows: NDArray[Any], n_bits: int) -> bool:
+    whole = rows.dtype.kind in "iu" and rows.dtype != np.uint8
+    return whole and rows.ndim in (1, 2) and rows.shape[-1] != code_width(n_bits)
 
 
 def coded(
@@ -152,8 +187,7 @@ def coded(
     InvalidInputError
         If a row cannot be coded.
     """
-    if rows.dtype.kind != "f":
-        raise InvalidInputError(f"embeddings are real rows (floating), got {rows.dtype}")
+    rows = floating(rows)
     rotated = _as_rotated(rows, n_bits, quantizer, "embeddings", "embedding")
     codes = _codes_of(rows, rotated, n_bits, quantizer)
     return codes, records_of(rows, rotated, codes, keep, quantizer)
@@ -168,9 +202,13 @@ def as_queries(
         given = given[None, :]
     if given.dtype == np.uint8:
         return Queries(check_codes(given, n_bits), None)
+    if _are_whole_rows(given, n_bits):
+        given = floating(given, "queries")
     if given.dtype.kind != "f":
         raise InvalidInputError(
-            f"queries are packed codes (uint8) or real rows (floating), got {given.dtype}"
+            f"queries are packed codes (uint8) or real rows, and these, {given.dtype} of shape "
+            f"{given.shape}, may be either; convert codes by .astype('uint8'), rows by "
+            ".astype('float32')"
         )
     rows = _as_rotated(given, n_bits, quantizer, "queries", "query")
     codes = _codes_of(given, rows, n_bits, quantizer)
@@ -211,8 +249,7 @@ def as_records(
     given = rows_of(embeddings)
     if given.ndim == 2 and len(given) != len(codes):
         raise InvalidInputError(f"{len(codes)} codes but {len(given)} embeddings; give one a code")
-    if given.dtype.kind != "f":
-        raise InvalidInputError(f"embeddings are real rows (floating), got {given.dtype}")
+    given = floating(given)
     rows = _as_rotated(given, n_bits, quantizer, "embeddings", "embedding")
     # Another device rounds otherwise, so a bit here and there may differ; rows of other items, or
     # rotated otherwise, differ in half of them.
@@ -265,7 +302,7 @@ def _as_rotated(
             )
         rows = rows_of(quantizer.rotate(given))
     if rows.shape[1] != n_bits and len(given):
-        raise InvalidInputError(
+        raise UnrotatedError(
             f"this collection holds {n_bits}-bit codes and no quantizer, so real {them} must be "
             f"rotated rows (n, {n_bits}); got {given.shape}"
         )
@@ -278,6 +315,23 @@ def _as_rotated(
             f"the {them} are too large or too small for float32; scale them to about 1"
         )
     return ready
+
+
+def check_first_rows(count: int, n_bits: int) -> None:
+    """Refuse to fit the quantizer of a new collection on too few rows.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are fewer than `LEAST_ROWS_A_BIT` for each bit.
+    """
+    least = LEAST_ROWS_A_BIT * n_bits
+    if count < least:
+        raise InvalidInputError(
+            f"the first rows fit the quantizer of this collection, and {count} are too few "
+            f"for {n_bits} bits; add at least {least} at once the first time, or a quantizer that "
+            "is fitted on more (quantizer=, --quantizer FILE of h2q fit)"
+        )
 
 
 def as_count(value: object, name: str, least: int, most: int | None = None) -> int:

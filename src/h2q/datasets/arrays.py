@@ -19,6 +19,7 @@ from h2q.datasets.sources import ImageArray
 from h2q.datasets.splitting import FRACTIONS, complete_split, stratified_split
 from h2q.errors import InvalidInputError
 from h2q.rowfiles import Embeddings
+from h2q.rowfiles.labels import UNLABELLED, read_labels
 
 _NAME_KEYS = ("classes", "words", "class_names")
 
@@ -116,8 +117,7 @@ def dataset_of_embeddings(
             f"{name}: the rows have no labels, so there is nothing to judge them by; give them "
             "some (.npz: the key labels; a table: the column label)"
         )
-    if labels.ndim == 1 and len(labels) and int(labels.min()) < 0:
-        raise InvalidInputError(f"{name}: some rows are unlabelled (-1); leave them out")
+    _check_labelled(labels, name)
     n_classes = labels.shape[1] if labels.ndim == 2 else int(labels.max(initial=-1)) + 1
     classes = embeddings.classes or [str(number) for number in range(n_classes)]
     items = Items(
@@ -145,6 +145,20 @@ def _split(
     return Dataset.from_split(name, classes, items, parts)
 
 
+def _check_labelled(labels: NDArray[Any], name: str) -> None:
+    """Refuse rows without a label: nothing can be judged, or learned, by them."""
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
+        return
+    without = int((labels == UNLABELLED).sum())
+    if without == len(labels):
+        raise InvalidInputError(f"{name}: no row has a label; all are -1, NaN or gaps")
+    if without:
+        raise InvalidInputError(
+            f"{name}: {without} of {len(labels)} rows have no label (-1, NaN or a gap), and cannot "
+            "be judged without; leave them out"
+        )
+
+
 def check_features(features: NDArray[Any], name: str) -> NDArray[np.float32]:
     """Return the rows as float32, or raise `InvalidInputError` for a wrong shape, NaN or Inf."""
     if features.ndim != 2 or features.dtype.kind not in "fiub" or 0 in features.shape:
@@ -166,6 +180,9 @@ def _labels(arrays: Mapping[str, NDArray[Any]], path: Path) -> tuple[NDArray[Any
     names = next((arrays[key] for key in _NAME_KEYS if key in arrays), None)
     if labels.ndim == 1 and labels.dtype.kind == "U":
         return encode_names(labels.tolist())
+    if labels.ndim == 1 and labels.dtype.kind == "f":  # class numbers, NaN where there is none
+        labels, _ = read_labels(labels, str(path)).arrays()
+    _check_labelled(labels, str(path))
     n_classes = None if names is None else len(names)
     if n_classes is None and "n_classes" in arrays:
         check_class_numbers(arrays["n_classes"], f"{path}: n_classes", len(labels))

@@ -31,12 +31,15 @@ class FitReport:
     shards : int
     quantization_error : float or None
         Mean over all rows; None where it was not asked for.
+    skipped : int
+        Rows of zeros, which have no direction; nothing is fitted on them.
     """
 
     rows: int
     dimension: int
     shards: int
     quantization_error: float | None
+    skipped: int = 0
 
 
 def fit_shards(
@@ -52,7 +55,7 @@ def fit_shards(
 
     What is kept in memory is one block of rows, a uniform sample of `quantizer.max_samples` rows
     and, where there are fewer bits than columns, the sums of the exact covariance. The result is
-    that of `fit` on all rows at once.
+    that of `fit` on all rows at once. Rows of zeros, which have no direction, are passed over.
 
     Parameters
     ----------
@@ -83,8 +86,10 @@ def fit_shards(
     check_split(shards, split)
     split = split or "train"
     total = sum(shard.n_rows for shard in shards) * (2 if with_error else 1)
-    seen = 0
-    for shard, size, rows in _blocks(shards, split):
+    seen = skipped = 0
+    for shard, size, block in _blocks(shards, split):
+        rows = block[block.any(axis=1)]
+        skipped += len(block) - len(rows)
         if len(rows):
             try:
                 quantizer.partial_fit(rows)
@@ -92,6 +97,8 @@ def fit_shards(
                 raise InvalidInputError(f"{shard.file.url}: {error}") from error
         seen += size
         on_progress(seen, total)
+    if skipped and not hasattr(quantizer, "n_samples_seen_"):
+        raise InvalidInputError(f"{source}: all rows are zeros and have no direction")
     if not hasattr(quantizer, "n_samples_seen_"):
         raise InvalidInputError(
             f"{source}: no rows in the split {split!r}; --split all (split='all') takes all"
@@ -99,12 +106,14 @@ def fit_shards(
     n = int(quantizer.n_samples_seen_)
     error_sum = 0.0
     if with_error:
-        for _, size, rows in _blocks(shards, split):
+        for _, size, block in _blocks(shards, split):
+            rows = block[block.any(axis=1)]
             if len(rows):
                 error_sum += float(quantizer.quantization_error(rows)) * len(rows)
             seen += size
             on_progress(seen, total)
-    return FitReport(n, shards[0].width, len(shards), error_sum / n if with_error else None)
+    mean = error_sum / n if with_error else None
+    return FitReport(n, shards[0].width, len(shards), mean, skipped)
 
 
 def fit_decoder_to_shards(
@@ -182,6 +191,9 @@ def decoder_of_rows(rows: Any, quantizer: Any, name: str, *, random_state: int) 
         )
     from h2q.quantization.decoders import fit_decoder
 
+    has_direction = rows.any(axis=1)
+    if not has_direction.all():
+        rows = rows[has_direction]
     return fit_decoder(name, rows, quantizer, random_state=random_state)
 
 

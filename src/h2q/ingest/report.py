@@ -12,7 +12,7 @@ __all__ = ["IndexReport", "OnProgress", "Skipped", "no_progress"]
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that could not be used."""
+    """A file, or a row of one, that could not be used."""
 
     path: str
     reason: str
@@ -32,7 +32,8 @@ class IndexReport:
         Items of the same content whose file was touched, moved or renamed: nothing was embedded.
     unchanged : int
     skipped : list of Skipped
-        Files that could not be read. An item stored for such a file earlier stays.
+        Files that could not be read, and rows of zeros, which have no direction and no code. An
+        item stored for such a file or row earlier stays.
     removed : int
         Items whose file is gone (with `prune`).
     gone : int
@@ -41,6 +42,8 @@ class IndexReport:
         Films, counted by their suffix.
     repeated : int
         Of rows: those whose id came again; the last of each id stands. They count as updated.
+    unlabelled : int
+        Of rows of a file with labels: those that have none (-1, NaN or a gap), and are stored so.
     """
 
     added: int = 0
@@ -52,6 +55,7 @@ class IndexReport:
     gone: int = 0
     passed_over: dict[str, int] = field(default_factory=dict)
     repeated: int = 0
+    unlabelled: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Values that JSON can hold."""

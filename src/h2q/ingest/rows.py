@@ -214,6 +214,8 @@ def _index_memory(
             collection, report, result.ids, result.arrays["codes"], result.payloads,
             result.arrays.get("rows"), repeats,
         )  # fmt: skip
+        report.skipped.extend(result.skipped)
+        report.unlabelled += result.unlabelled
         done += len(part)
         on_progress(done, max(done, total))
     report.repeated = repeats.count()

@@ -135,6 +135,7 @@ def store_units(
                 repeats,
             )
         report.skipped.extend(result.skipped)
+        report.unlabelled += result.unlabelled
         stored(next(in_turn), result)  # only now: what is recorded is durable
 
     put_units(units, task, put, ray=ray, workers=workers, on_progress=on_progress)

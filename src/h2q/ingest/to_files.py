@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ class PartsReport:
     kept : int
         Parts that were there already.
     skipped : list of Skipped
-        Photos that could not be read, of all parts.
+        Photos that could not be read, and rows of zeros, which have no code, of all parts.
     """
 
     manifest: str
@@ -176,6 +176,7 @@ def encode_file(
     key: str | None = None,
     split: str | None = None,
     on_progress: OnProgress = no_progress,
+    on_skipped: Callable[[list[Skipped]], None] = lambda skipped: None,
 ) -> int:
     """Turn a file of embeddings into a file of packed codes; return how many are its rows.
 
@@ -191,6 +192,8 @@ def encode_file(
         One of `h2q.rowfiles.FORMATS`; by default by the suffix of `out`, or else "npz".
     key, split, on_progress
         As in `index_rows`.
+    on_skipped : callable
+        Told at the end which rows have no code, being all zeros.
 
     Raises
     ------
@@ -201,11 +204,12 @@ def encode_file(
     """
     check_place(out, *local_files(source))
     (shard,) = _embeddings(source, key, split, quantizer)
-    written = 0
+    written, skipped = 0, list[Skipped]()
 
     def batches(size: int) -> Iterator[Batch]:
         nonlocal written
         written = 0
+        skipped.clear()
         task = Task(quantizer=b"")
         for start, stop in row_ranges(shard, shard_rows_at_a_time([shard])):
             rows = read_split(shard, start, stop, split)
@@ -214,13 +218,17 @@ def encode_file(
                     done = code_rows(task, quantizer, rows, "embeddings")
                 except InvalidInputError as error:
                     raise InvalidInputError(f"{source}, from row {start} on: {error}") from error
-                payloads = done.payloads or [None] * len(rows)
+                skipped.extend(done.skipped)
+                if not done.ids:
+                    continue
+                payloads = done.payloads or [None] * len(done.ids)
                 yield Batch(list(done.ids), done.arrays["codes"], payloads)
-                written += len(rows)
+                written += len(done.ids)
 
     stream = CodeStream(int(quantizer.n_bits_), shard.n_rows, batches)
     known = form or (None if str(out).lower().endswith((*SUFFIXES, ".csv")) else "npz")
     write_codes(stream.with_progress(on_progress), out, known)
+    on_skipped(skipped)
     return written - held_out(out, format_of(out, known), written)
 
 

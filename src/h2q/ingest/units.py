@@ -106,11 +106,13 @@ class Result:
     labels : list of str or None
         One an item.
     skipped : list of Skipped
-        Photos that could not be read.
+        Photos that could not be read, and rows that have no code.
     error : str or None
         Why the whole unit could not be done; nothing else is filled in then.
     written : int or None
         Items of a part file the worker has written itself.
+    unlabelled : int
+        Items without a label, of a file that has labels.
     """
 
     number: int
@@ -121,6 +123,7 @@ class Result:
     skipped: list[Skipped] = field(default_factory=list)
     error: str | None = None
     written: int | None = None
+    unlabelled: int = 0
 
     def to_bytes(self) -> bytes:
         """Return the result as bytes (safetensors), to be sent from a worker."""

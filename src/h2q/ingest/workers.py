@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from h2q.quantization.serialization import from_bytes
 from h2q.rowfiles.rows import Kind, Rows
 from h2q.rowfiles.shards import read_split
 from h2q.rowfiles.storage import is_shared
+
+#: Why a row of zeros is skipped.
+NO_DIRECTION: Final = "it is all zeros, so it has no direction and no code"
 
 
 class Worker(Protocol):
@@ -113,8 +116,19 @@ class _RowWorker:
 
 
 def code_rows(task: Task, quantizer: Any, rows: Rows, kind: Kind, number: int = 0) -> Result:
-    """Code rows of embeddings, or pass codes on, as a collection takes them."""
+    """Code rows of embeddings, or pass codes on, as a collection takes them.
+
+    Rows of zeros have no direction and no code; they are skipped, as photos that cannot be read.
+    """
     arrays: dict[str, NDArray[Any]] = {}
+    before, skipped = f"{task.prefix}/" if task.prefix else "", list[Skipped]()
+    if kind == "embeddings":
+        has_direction = np.asarray(rows.values).any(axis=1)
+        if not has_direction.all():
+            for place in np.flatnonzero(~has_direction).tolist():
+                name = place if rows.ids is None else rows.ids[place]
+                skipped.append(Skipped(f"row {before}{name}", NO_DIRECTION))
+            rows = rows.take(np.flatnonzero(has_direction))
     values = rows.values
     if task.want_codes:
         none = kind == "codes" or not len(rows)
@@ -124,10 +138,13 @@ def code_rows(task: Task, quantizer: Any, rows: Rows, kind: Kind, number: int = 
         arrays["rows"] = np.asarray(to_numpy(kept), dtype=np.float32)
     payloads = rows.all_payloads()
     ids: Any = list(rows.ids or [])
-    if task.prefix:
-        ids = [f"{task.prefix}/{each}" for each in ids]
+    if before:
+        ids = [f"{before}{each}" for each in ids]
     known = any(payload is not None for payload in payloads)
-    return Result(number, ids, arrays, payloads if known else None)
+    unlabelled = 0 if rows.labels is None else rows.labels.values.count(None)
+    return Result(
+        number, ids, arrays, payloads if known else None, skipped=skipped, unlabelled=unlabelled
+    )
 
 
 class _PhotoWorker:

@@ -76,6 +76,8 @@ def read(name: str, hints: Hints) -> RowFile:
     sidecar = read_sidecar(name, _KIND)
     coded = sidecar is not None or hints.n_bits is not None
     if hints.kind == "codes" or (hints.kind is None and coded):
+        if sidecar is None and hints.kind is None and header.dtype != np.uint8:
+            check_embeddings(header.shape, header.dtype, name)
         if len(header.shape) != 2 or header.dtype != np.uint8:
             raise FormatError(
                 f"{name}: packed codes are uint8 of shape (n, width), the file has {header.dtype} "

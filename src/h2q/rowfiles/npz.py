@@ -236,8 +236,12 @@ def find_key(name: str, headers: Mapping[str, ArrayHeader]) -> str:
     InvalidInputError
         If there is none, or several could be meant.
     """
-    real = [n for n, h in headers.items() if len(h.shape) == 2 and h.dtype.kind == "f"]
+    wide = {n: h for n, h in headers.items() if len(h.shape) == 2 and h.dtype != np.uint8}
+    real = [n for n, h in wide.items() if h.dtype.kind == "f"]
+    whole = [n for n, h in wide.items() if h.dtype.kind in "iu"]  # labels are whole numbers, too
     chosen = next((usual for usual in USUAL_KEYS if usual in real), None)
+    if not real:
+        chosen = next((usual for usual in USUAL_KEYS if usual in whole), None)
     if chosen is not None:
         return chosen
     if len(real) == 1:

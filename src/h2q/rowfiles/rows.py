@@ -185,7 +185,8 @@ def check_embeddings(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) ->
         )
     if len(shape) != 2 or dtype.kind not in "fiu" or shape[1] == 0:
         raise InvalidInputError(
-            f"{name}: expected real rows of shape (n, d), got {dtype} of shape {shape}"
+            f"{name}: rows must be two-dimensional, real numbers of shape (n, d), got {dtype} of "
+            f"shape {shape}"
         )
 
 
