@@ -576,7 +576,7 @@ class CollectionConformance:
             for bad, words in [
                 (good[:2], "3 codes but 2 embeddings"),
                 (good[:, :19], "rotated rows"),
-                (good > 0, "floating"),
+                (good.astype(int), "floating"),
                 (np.where(good > 1, np.nan, good), "NaN"),
                 (good * [[1], [0], [1]], "zeros"),
                 (-good, "do not belong to the codes"),

@@ -1,4 +1,4 @@
-"""Rows of zeros, of whole numbers, without labels or too few: one rule whichever way they come."""
+"""Rows of zeros, without labels or of an odd shape: one rule whichever way they come."""
 
 from __future__ import annotations
 
@@ -58,26 +58,6 @@ def test_rows_that_are_all_zeros_fit_nothing(tmp_path: Path):
     assert not (tmp_path / "a.h2q").exists()
 
 
-def test_whole_numbers_are_real_rows_unless_they_may_be_codes(tmp_path: Path):
-    whole = (100 * ROWS).astype(np.int32)
-    ingest(saved(tmp_path / "a.npy", whole), tmp_path / "a.h2q", n_bits=16)
-    np.savez(tmp_path / "a.npz", features=whole, labels=np.zeros(100, int))
-    assert ingest(str(tmp_path / "a.npz"), tmp_path / "z.h2q", n_bits=16).added == 100
-    with h2q.open_collection(tmp_path / "a.h2q") as items:
-        expected = items.search(whole.astype(float), 3).ids
-        assert items.search(whole, 3).ids == expected
-        assert items.search(whole.tolist(), 3).ids == expected
-        items.add(["one"], whole[:1])
-        items.add(["two"], embeddings=whole[:1].tolist())
-        assert items.get(["one"])[0].code.tolist() == items.get(["two"])[0].code.tolist()
-        for call in (lambda q: items.search(q), lambda q: items.add(["x"], q)):
-            with pytest.raises(InvalidInputError, match="uint8"):
-                call([[1, 2]])  # as wide as a code
-    with h2q.open_collection(tmp_path / "new.h2q", n_bits=16) as items:
-        items.add(range(100), whole.tolist())
-        assert len(items) == 100
-
-
 def test_rows_without_labels_are_counted(tmp_path: Path):
     some = np.arange(100) % 5.0
     some[:7] = np.nan
@@ -94,17 +74,15 @@ def test_rows_without_labels_are_counted(tmp_path: Path):
             load_dataset(f"npz:{tmp_path / 'l.npz'}")
 
 
-def test_too_few_rows_fit_no_new_collection(tmp_path: Path):
-    source = saved(tmp_path / "few.npy", ROWS[:31])
-    words = r"31 are too few for 16 bits; add at least 32"
-    with pytest.raises(InvalidInputError, match=words):
-        ingest(source, tmp_path / "a.h2q", n_bits=16)
-    assert not (tmp_path / "a.h2q").exists()
+def test_a_collection_without_items_says_so(tmp_path: Path):
     with h2q.open_collection(tmp_path / "b.h2q", n_bits=16) as items:
         with pytest.raises(InvalidInputError, match="nothing has been added"):
             items.search(ROWS[:1])
-        with pytest.raises(InvalidInputError, match=words):
+        with pytest.raises(InvalidInputError, match=r"31 are too few for 16 bits; add at least 32"):
             items.add(range(31), ROWS[:31])
+        for call in (items.search, lambda rows: items.add(range(100), rows)):
+            with pytest.raises(InvalidInputError, match=r"astype\('float32'\)"):
+                call((100 * ROWS).astype(np.int32))
 
 
 def test_rows_of_another_dimension_are_named(tmp_path: Path):

@@ -310,7 +310,7 @@ class Collection(Closing):
         self._check_writable()
         if isinstance(ids, set | frozenset):
             raise InvalidInputError("ids are a set, which has no order; give a list")
-        rows = None if codes is None else inputs.real_rows(codes, self.n_bits)
+        rows = None if codes is None else inputs.real_rows(codes)
         if rows is not None:
             if embeddings is not None:
                 raise InvalidInputError(

@@ -143,38 +143,25 @@ class UnrotatedError(InvalidInputError):
 
 
 def floating(rows: NDArray[Any], them: str = "embeddings") -> NDArray[Any]:
-    """Return real rows as floats; whole numbers are taken as well, but for bytes.
+    """Return real rows as they are.
 
     Raises
     ------
     InvalidInputError
-        If they are no numbers, or bytes, which are codes or pixels.
+        If they are not floating-point: whole numbers may be bits, codes or pixels.
     """
-    if rows.dtype.kind in "iu" and rows.dtype != np.uint8:
-        return rows.astype(np.float64)
     if rows.dtype.kind != "f":
         raise InvalidInputError(
-            f"{them} are real rows (floating-point or whole numbers), got {rows.dtype}; convert "
-            "them by rows.astype('float32')"
+            f"{them} are real rows (floating), got {rows.dtype}; convert them by "
+            "rows.astype('float32')"
         )
     return rows
 
 
-def real_rows(given: Array, n_bits: int) -> NDArray[Any] | None:
-    """Return real rows as numpy; None where they are not real but, perhaps, codes.
-
-    Bytes (uint8) are codes. Other whole numbers are real rows, unless they are as many as the bytes
-    of a code: then they may be either, and are refused as codes.
-    """
+def real_rows(given: Array) -> NDArray[Any] | None:
+    """Return real rows as numpy; None where they are not real but, perhaps, codes."""
     rows = rows_of(given)
-    if not rows.size or (rows.dtype.kind != "f" and not _are_whole_rows(rows, n_bits)):
-        return None
-    return floating(rows)
-
-
-def _are_whole_rows(rows: NDArray[Any], n_bits: int) -> bool:
-    whole = rows.dtype.kind in "iu" and rows.dtype != np.uint8
-    return whole and rows.ndim in (1, 2) and rows.shape[-1] != code_width(n_bits)
+    return rows if rows.dtype.kind == "f" and rows.size else None
 
 
 def coded(
@@ -202,13 +189,10 @@ def as_queries(
         given = given[None, :]
     if given.dtype == np.uint8:
         return Queries(check_codes(given, n_bits), None)
-    if _are_whole_rows(given, n_bits):
-        given = floating(given, "queries")
     if given.dtype.kind != "f":
         raise InvalidInputError(
-            f"queries are packed codes (uint8) or real rows, and these, {given.dtype} of shape "
-            f"{given.shape}, may be either; convert codes by .astype('uint8'), rows by "
-            ".astype('float32')"
+            f"queries are packed codes (uint8) or real rows (floating), got {given.dtype}; convert "
+            "rows by .astype('float32'), codes by .astype('uint8')"
         )
     rows = _as_rotated(given, n_bits, quantizer, "queries", "query")
     codes = _codes_of(given, rows, n_bits, quantizer)

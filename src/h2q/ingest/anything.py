@@ -16,7 +16,6 @@ from h2q._typing import StrPath
 from h2q.codes import CodeFile
 from h2q.collections import open_collection
 from h2q.collections.base import Collection, Keep
-from h2q.collections.inputs import check_first_rows
 from h2q.errors import H2QError, InvalidInputError
 from h2q.images import MAX_PIXELS, image_suffixes
 from h2q.ingest.by_units import bulk_index_photos
@@ -376,12 +375,7 @@ def _fitted(
     from h2q.quantization import make_quantizer
 
     quantizer = make_quantizer(name, n_bits, random_state=0)
-    total = sum(shard.n_rows for shard in find_shards(source, key=key))
-    check_first_rows(total, n_bits)  # before they are read
-    report = fit_shards(
-        source, quantizer, key=key, split=split, with_error=False, on_progress=on_progress
-    )
-    check_first_rows(report.rows, n_bits)
+    fit_shards(source, quantizer, key=key, split=split, with_error=False, on_progress=on_progress)
     return quantizer
 
 
