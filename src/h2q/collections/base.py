@@ -505,10 +505,14 @@ class Collection(Closing):
         return self._with_payloads(found) if payloads else found
 
     def _as_queries(self, queries: Array, decoder: Decoder | None = None) -> Queries:
+        quantizer = self.quantizer
         try:
-            return inputs.as_queries(queries, self.n_bits, self.quantizer, decoder)
-        except inputs.UnrotatedError:
-            if "model" in self._artifacts or len(self):
+            return inputs.as_queries(queries, self.n_bits, quantizer, decoder)
+        except InvalidInputError:  # of this class alone: a server names it to its clients
+            rows = inputs.real_rows(queries)
+            if quantizer is not None or "model" in self._artifacts or rows is None:
+                raise
+            if rows.ndim > 2 or rows.shape[-1] <= self.n_bits or len(self):
                 raise
             raise InvalidInputError(
                 f"nothing has been added to the collection {self.uri} yet, and the first rows fit "

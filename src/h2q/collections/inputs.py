@@ -138,10 +138,6 @@ def as_coded_ids(ids: Sequence[Id], codes: Array, n_bits: int) -> tuple[list[Id]
     return names, packed
 
 
-class UnrotatedError(InvalidInputError):
-    """Real rows that a collection without a quantizer cannot take as rotated."""
-
-
 def floating(rows: NDArray[Any], them: str = "embeddings") -> NDArray[Any]:
     """Return real rows as they are.
 
@@ -286,7 +282,7 @@ def _as_rotated(
             )
         rows = rows_of(quantizer.rotate(given))
     if rows.shape[1] != n_bits and len(given):
-        raise UnrotatedError(
+        raise InvalidInputError(
             f"this collection holds {n_bits}-bit codes and no quantizer, so real {them} must be "
             f"rotated rows (n, {n_bits}); got {given.shape}"
         )
