@@ -116,6 +116,20 @@ def _consume(stream: Any) -> int:
 # Quantizers, decoders, models
 
 
+def _with_and_without_seal(path: Path) -> Iterator[list[Path]]:
+    """A file with its checksum, which finds nearly all, and as an earlier h2q wrote it."""
+    from h2q._seal import without_seal
+
+    yield [path]
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    text = json.dumps(without_seal(json.loads(data[8 : 8 + size]))).encode()
+    text += b" " * (-len(text) % 8)
+    earlier = path.with_name(f"earlier-{path.name}")
+    earlier.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :])
+    yield [earlier]
+
+
 def _quantizers(folder: Path) -> Iterator[list[Path]]:
     import h2q
 
@@ -124,7 +138,7 @@ def _quantizers(folder: Path) -> Iterator[list[Path]]:
     ):
         path = folder / f"q{number}.safetensors"
         kind(bits).fit(_rows()).save(path)
-        yield [path]
+        yield from _with_and_without_seal(path)
 
 
 @reader("quantizer", _quantizers, mutations.in_safetensors)
@@ -140,7 +154,7 @@ def _decoders(folder: Path) -> Iterator[list[Path]]:
 
     path = folder / "decoder.safetensors"
     CodeDecoder().fit(_rows(60, 16)).save(path)
-    yield [path]
+    yield from _with_and_without_seal(path)
 
 
 @reader("decoder", _decoders, mutations.in_safetensors)
@@ -159,7 +173,7 @@ def _models(folder: Path) -> Iterator[list[Path]]:
     hasher = Hasher(backbones.create("features", n_features=12), 8)
     hasher.set_quantizer(h2q.ITQQuantizer().fit(_rows(40, 8)))
     hasher.save(folder / "model.safetensors")
-    yield [folder / "model.safetensors"]
+    yield from _with_and_without_seal(folder / "model.safetensors")
 
 
 @reader("model", _models, mutations.in_safetensors)

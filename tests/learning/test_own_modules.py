@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import h2q
+from h2q._seal import sealed
 from h2q.datasets import Dataset
 from h2q.errors import FormatError, InvalidInputError
 from h2q.learning import Hasher, TrainConfig, backbones, fit, losses
@@ -230,7 +231,7 @@ def test_no_file_makes_h2q_import_code(tmp_path: Path, monkeypatch: pytest.Monke
     data = data.replace(real, evil.ljust(len(real)))  # the lengths of the header stay
     data = data.replace(evil.ljust(len(real)), b"evil_parts:Net.x" + b"y" * 14)
     path = tmp_path / "theirs.safetensors"
-    path.write_bytes(data)
+    path.write_bytes(sealed(data))  # as whoever means harm would
     for load in (Hasher.load, h2q.load):
         with pytest.raises(InvalidInputError, match=r"(?s)theirs.*backbone=.*trust.*H2Q_TRUSTED"):
             load(path)
