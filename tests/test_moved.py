@@ -30,3 +30,13 @@ def test_what_was_never_there_is_an_error() -> None:
         _ = importlib.import_module("h2q.indexing").nothing
     with pytest.raises(ImportError):
         importlib.import_module("h2q.bulk.nothing")
+
+
+def test_modules_of_the_embedded_collection_that_became_one() -> None:
+    from h2q.collections import embedded
+    from h2q.collections.embedded import derived
+
+    with pytest.warns(DeprecationWarning, match="code_cache is derived now"):
+        assert embedded.code_cache is derived
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = embedded.nothing
