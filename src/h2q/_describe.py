@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from h2q._files import is_held
+from h2q._files import is_sqlite
 from h2q._foreign import parse_json, reading
 from h2q._paths import path_text
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError
 from h2q.rowfiles.registry import SUFFIXES
-
-_SQLITE: Final = b"SQLite format 3\x00"
-
-
-def is_sqlite(path: StrPath) -> bool:
-    """Whether a file begins as SQLite's do."""
-    path = Path(path)
-    if not path.is_file():
-        return False
-    if is_held(path):
-        return True
-    with path.open("rb") as file:
-        return file.read(len(_SQLITE)) == _SQLITE
 
 
 def describe(path: StrPath) -> dict[str, Any]:

@@ -209,21 +209,23 @@ def _remove_empty(folders: list[Path]) -> None:
             folder.rmdir()
 
 
-def is_collection(path: Path) -> bool:
-    """Whether a file is that of a collection (of SQLite), of this process or not."""
-    if is_held(path):  # the locks of an open one would end with the reading
+def is_sqlite(path: StrPath) -> bool:
+    """Whether a file begins as SQLite's do; an open collection is not read for it."""
+    path = Path(path)
+    if not path.is_file():
+        return False
+    if is_held(path):  # its locks would end with the reading
         return True
-    try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            return file.read(len(_SQLITE)) == _SQLITE
-    except OSError:
-        return False  # whoever writes there says why one cannot
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE
 
 
 def _check_no_collection(target: Path) -> None:
-    if is_collection(target):
+    try:
+        taken = is_sqlite(target)
+    except OSError:
+        return  # whoever writes there says why one cannot
+    if taken:
         raise InvalidInputError(
             f"{target} is a collection (a file of SQLite), and all in it would be lost; give the "
             "result another name, or remove that file first"

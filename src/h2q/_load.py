@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from h2q._describe import is_sqlite
+from h2q._files import is_sqlite
 from h2q._lazy import require
 from h2q._paths import as_path
 from h2q._typing import StrPath

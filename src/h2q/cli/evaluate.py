@@ -141,7 +141,7 @@ def _names(listed: str) -> list[str]:
 def _is_collection(source: str) -> bool:
     if "://" in source:
         return True
-    from h2q._describe import is_sqlite
+    from h2q._files import is_sqlite
 
     return is_sqlite(source)
 

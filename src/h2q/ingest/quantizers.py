@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from h2q._describe import is_sqlite
+from h2q._files import is_sqlite
 from h2q._paths import as_path
 from h2q._typing import StrPath
 from h2q.errors import FormatError, InvalidInputError

@@ -249,15 +249,19 @@ def differences(data: bytes, other: Any, *, by_name: bool) -> tuple[str, str] | 
         return None
     if kept != wanted:
         return f"a {kept}", f"a {wanted}"
-    return tuple(  # type: ignore[return-value]
-        f"{kept}({', '.join(f'{name}={values[name]!r}' for name in unlike)})"
-        for values in (stated, asked)
-    )
+
+    def written(values: dict[str, Any]) -> str:
+        return f"{kept}({', '.join(f'{name}={values[name]!r}' for name in unlike)})"
+
+    return written(stated), written(asked)
 
 
 def _told(value: object) -> object:
     """Return a parameter as a file states it; one that none can state is unlike all."""
-    return value.item() if isinstance(value, np.generic) else str(value)
+    try:
+        return _plain(value)
+    except TypeError:
+        return str(value)
 
 
 def _metadata(data: bytes, name: object) -> dict[str, str]:
